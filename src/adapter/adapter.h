@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What knows one agent framework. Pure: an adapter never does I/O; paths are given to it, bytes come in, events go out.
+ */
+#ifndef AOD_ADAPTER_ADAPTER_H
+#define AOD_ADAPTER_ADAPTER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "model/blueprint.h"
+#include "model/event.h"
+#include "model/plan.h"
+#include "model/session.h"
+
+/* What is asked for; all borrowed. */
+struct plan_request {
+	const struct blueprint *blueprint;
+	const char *session_id, *session_name;
+	const char *agent_session_id; /* the agent's own conversation id (claude: a UUID) */
+	bool resume;		      /* continue that conversation */
+	const char *prompt;	      /* may be NULL for the command adapter */
+	const char *prompt_uuid;
+	char *const *command;	      /* argv given by the caller, or NULL (command adapter) */
+	const char *project_dir;      /* absolute, or NULL: the blueprint's WorkingDirectory, else session_dir */
+	const char *session_dir;      /* private to the session, exists: <dir>/tmp, <dir>/claude, <dir>/mcp.json are made by aod as planned */
+	const char *mcp_config;	      /* content of the blueprint's McpConfigFile, or NULL */
+	char *const *environ;	      /* aod's own environment, for PassEnvironment= and the base allow-list */
+	const char *home, *user;      /* of the user the agent runs as */
+	const char *socket;	      /* aod's unix socket, for AOD_SOCKET */
+	const char *search_path;      /* PATH to look programs up in and to give to the agent */
+};
+
+/* Collects what one line, or the end, led to. The caller owns it, and resets it between calls. */
+struct adapter_out {
+	struct event *events; /* [event_count] of event_cap, reused */
+	int event_count, event_cap;
+	struct buf reply;     /* bytes to write to the agent's stdin, or empty */
+	bool turn_done;	      /* the answer to our prompt is there: close stdin, start ResultGraceSec */
+	bool dirty;	      /* save() would say something new */
+};
+/* A further event, begun; valid until the next call. */
+struct event *adapter_event(struct adapter_out *out, const char *type, int64_t time_us);
+void adapter_out_reset(struct adapter_out *out);
+void adapter_out_free(struct adapter_out *out);
+
+/* How the process ended, from FRAME_EXIT. */
+struct run_exit {
+	bool known;	     /* false: nobody knows (shim lost) */
+	int wait_status;     /* as of waitpid(2) */
+	int exec_errno;	     /* not 0: it was never run */
+	const char *exec_step;
+	bool stop_requested; /* a client asked to stop it */
+	int64_t time_us;
+};
+
+struct run_result {
+	enum outcome outcome;
+	int exit_code; /* -1 none */
+	int signal;    /* 0 none */
+	char *result;  /* text of the result, owned by the caller; NULL = none said */
+	bool result_from_output; /* the result is the tail of the run's stdout events (command) */
+	char *error;   /* one line for a person, owned by the caller, or NULL */
+	double cost_usd;	 /* of this run */
+	int64_t input_tokens, output_tokens, turns; /* of this run */
+};
+
+#define ADAPTER_STDOUT 0
+#define ADAPTER_STDERR 1
+
+struct adapter {
+	const char *name, *doc;
+	size_t line_max; /* longer lines come in pieces with partial=true */
+	bool private_tmp; /* the default of PrivateTmp= */
+	bool needs_prompt;
+	int (*plan)(const struct plan_request *rq, struct plan *plan, struct err *e);
+	void *(*state_new)(void);
+	void (*state_free)(void *st);
+	/* One line without its newline. partial: a piece of a line over line_max; the last piece has partial=false and more=false,
+	 * told by piece > 0. */
+	void (*line)(void *st, int stream, int64_t time_us, const char *s, size_t n, int piece, bool partial,
+		     struct adapter_out *out);
+	/* The process has ended; emits last events and says how. Fills *r, which is zeroed with exit_code -1 before. */
+	void (*end)(void *st, const struct run_exit *x, struct adapter_out *out, struct run_result *r);
+	/* What must survive a restart of aod, as JSON, in the run's row; NULL where there is nothing. */
+	void (*save)(void *st, struct buf *out);
+	void (*restore)(void *st, const char *json, size_t n);
+};
+
+extern const struct adapter *const adapters[]; /* ends with NULL */
+const struct adapter *adapter_find(const char *name);
+
+/*
+ * Shared by the adapters and by aod. Make the plan: checks the request, resolves the program in search_path (a missing one is
+ * an error with status 422 that names it and the mend), builds the environment from the allow-list, calls the adapter's plan.
+ * *out is the caller's to free.
+ */
+int plan_make(const struct plan_request *rq, struct plan **out, struct err *e);
+
+#endif

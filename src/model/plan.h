@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The plan of a run: everything that is needed to start it, decided. Immutable once made; `aoctl plan` prints it.
+ * Made by plan_make() from a blueprint and a request; the adapter fills argv, env and the input.
+ */
+#ifndef AOD_MODEL_PLAN_H
+#define AOD_MODEL_PLAN_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "base/err.h"
+
+struct plan {
+	char *adapter;
+	char **argv;	      /* argv[0] is what the user wrote; program is its resolved path */
+	char *program;
+	char **env;	      /* NAME=VALUE, the whole environment */
+	char **secret_env;    /* names in env whose values plan_json() hides (all that came by PassEnvironment=) */
+	char *cwd;
+	char *private_tmp;    /* directory to mount on /tmp, or NULL */
+	char **bind;	      /* paths to keep visible below /tmp */
+	bool seccomp;
+	struct buf input;     /* first bytes for the agent's stdin */
+	bool close_stdin;     /* close stdin after input (command); else the adapter says when */
+	int64_t timeout_stop_us, result_grace_us;
+	/* files to write before the start, mode 0600: path, content */
+	struct plan_file { char *path; char *text; } *files;
+	int file_count;
+};
+
+struct plan *plan_new(void);
+void plan_free(struct plan *p);
+void plan_add_file(struct plan *p, const char *path, const char *text);
+/* The plan as JSON, values of secret_env as null. */
+void plan_json(struct buf *out, const struct plan *p);
+
+#endif

@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Sessions and runs: states, what moves them, outcomes, and how a session is shown.
+ *
+ * A session is a durable conversation; a run is one process tree that works for it, at most one at a time. The
+ * session's state is that of its latest run:
+ *
+ *	pending    the run is in the database; its shim has not been heard of yet
+ *	running    the agent's process was started
+ *	stopping   someone asked it to stop; its processes are being ended
+ *	finished   the run ended well
+ *	failed     the run ended badly; `result` says how
+ *	stopped    it was stopped by request
+ *
+ * A passive session (registered by a client that runs the agent itself) has no run: it is running until a
+ * session_stop event, and running again after a session_start event or resume.
+ *
+ * Words on the wire (`status`): pending, running, stopping → "running"; the rest → "finished"; no such session →
+ * "not_existent". All changes are cells of session_moves[][] (session.c); a test prints it as a golden file.
+ */
+#ifndef AOD_MODEL_SESSION_H
+#define AOD_MODEL_SESSION_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "base/err.h"
+
+enum session_state {
+	SESSION_PENDING,
+	SESSION_RUNNING,
+	SESSION_STOPPING,
+	SESSION_FINISHED,
+	SESSION_FAILED,
+	SESSION_STOPPED,
+	SESSION_STATE_COUNT,
+};
+
+enum session_event {
+	SEV_STARTED,	  /* the shim says the agent's process runs */
+	SEV_STOP,	  /* a client asks to stop it */
+	SEV_EXIT_OK,	  /* the run ended, outcome success */
+	SEV_EXIT_BAD,	  /* the run ended, any other outcome; also spawn failed, shim lost, host rebooted */
+	SEV_RESUME,	  /* a client gives a further prompt */
+	SEV_CLOSE,	  /* passive: session_stop event */
+	SEV_REOPEN,	  /* passive: session_start event */
+	SESSION_EVENT_COUNT,
+};
+
+/* What the supervisor does on a move, beside storing the new state. */
+enum session_action {
+	ACT_NONE,
+	ACT_STOP,	  /* tell the shim to stop the tree */
+	ACT_RUN,	  /* make a new run and spawn it */
+	ACT_END,	  /* close the run's record */
+	ACT_REFUSE,	  /* not possible in this state: the client gets `why`, nothing changes */
+	ACT_IGNORE,	  /* late or repeated: nothing changes */
+};
+
+struct session_move {
+	enum session_state next;
+	enum session_action action;
+	const char *why; /* for ACT_REFUSE */
+};
+
+const char *session_state_name(enum session_state s);
+int session_state_parse(const char *name); /* -1 = unknown */
+const char *session_state_status(enum session_state s); /* "running" | "finished" */
+bool session_state_live(enum session_state s);
+const char *session_event_name(enum session_event ev);
+const struct session_move *session_move(enum session_state s, enum session_event ev);
+/* The whole table as text, for the manual and the golden file. */
+void session_moves_print(struct buf *out);
+
+/* How a run ended; one row each, name on the wire. */
+enum outcome {
+	OUTCOME_NONE, /* has not ended */
+	OUTCOME_SUCCESS,
+	OUTCOME_EXIT_CODE,
+	OUTCOME_SIGNAL,
+	OUTCOME_CORE_DUMP,
+	OUTCOME_OOM_KILL,
+	OUTCOME_TIMEOUT,
+	OUTCOME_WATCHDOG,
+	OUTCOME_STALLED,
+	OUTCOME_MAX_TURNS,
+	OUTCOME_BUDGET,
+	OUTCOME_RATE_LIMITED,
+	OUTCOME_OVERLOADED,
+	OUTCOME_AUTH,
+	OUTCOME_BILLING,
+	OUTCOME_REFUSED,
+	OUTCOME_AGENT_ERROR, /* the agent said that it failed, for none of the reasons above */
+	OUTCOME_CANCELLED,
+	OUTCOME_START_LIMIT_HIT,
+	OUTCOME_RESOURCES, /* it could not be started */
+	OUTCOME_SHIM_LOST,
+	OUTCOME_HOST_REBOOT,
+	OUTCOME_UNKNOWN,
+	OUTCOME_COUNT,
+};
+const char *outcome_name(enum outcome o); /* "exit-code"; NULL for OUTCOME_NONE */
+const char *outcome_doc(enum outcome o);
+int outcome_parse(const char *name); /* -1 = unknown */
+
+/* A session as it is stored. Strings are borrowed, NULL where unset; times in microseconds, 0 where unset. */
+struct session_row {
+	int64_t n; /* internal number, never shown */
+	const char *id, *name;
+	enum session_state state;
+	enum outcome outcome;
+	bool passive;
+	const char *project_dir, *agent_name, *adapter, *parent_id;
+	int64_t created_us, last_resumed_us, started_us, ended_us;
+	int64_t runs, last_seq;
+	int exit_code;	/* -1 = none */
+	int signal;	/* 0 = none */
+	const char *error; /* one line for a person, or NULL */
+	double cost_usd;
+	int64_t input_tokens, output_tokens, turns;
+	const char *agent_session_id;
+};
+
+/*
+ * The JSON object of a session: the seven keys of the old API first, all present (session_id, session_name, status, created_at,
+ * project_dir, agent_name, last_resumed_at), then state, result, passive, runs, seq, started_at, ended_at, exit_code, signal,
+ * error, adapter, parent_session_id, agent_session_id, usage {input_tokens, output_tokens, cost_usd, turns}.
+ */
+void session_render(struct buf *out, const struct session_row *s);
+
+#endif

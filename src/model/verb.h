@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The table of what can be asked of aod: one row gives the HTTP route, the check of its arguments, the permission, the command of
+ * aoctl, the OpenAPI document and the manual. Actions change something and are carried out by aod; queries are answered by aod-http.
+ */
+#ifndef AOD_MODEL_VERB_H
+#define AOD_MODEL_VERB_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct json_object;
+
+enum verb_kind { VERB_ACTION, VERB_QUERY };
+enum { PERM_READ = 1, PERM_WRITE = 2, PERM_EVENT = 4, PERM_ADMIN = 8 };
+enum { PORT_RUNTIME = 1, PORT_CONTEXT = 2, PORT_REGISTRY = 4, PORT_DASHBOARD = 8, PORT_ALL = 15 };
+
+enum arg_type {
+	ARG_STRING,  /* max: bytes */
+	ARG_NAME,    /* ^[a-zA-Z0-9_-]{1,60}$ */
+	ARG_INT,     /* min..max; in a query string also as text */
+	ARG_BOOL,
+	ARG_OBJECT,
+	ARG_STRINGS, /* array of strings, not empty */
+	ARG_ARRAY,
+	ARG_ANY,
+};
+enum arg_place { IN_BODY, IN_QUERY, IN_PATH };
+
+struct verb_arg {
+	const char *name;
+	enum arg_type type;
+	enum arg_place place;
+	bool required, nullable;
+	int64_t min, max;
+	const char *aliases; /* further names that are accepted, separated by blanks, or NULL */
+	const char *doc;
+};
+
+#define VERB_ARGS_MAX 16
+struct verb {
+	const char *name;   /* "session.create" */
+	enum verb_kind kind;
+	const char *method; /* "POST" */
+	const char *path;   /* "/sessions/{id}/stop" */
+	unsigned ports;	    /* PORT_… bits where it is answered; the unix socket answers all of PORT_RUNTIME */
+	unsigned perms;
+	int success;	    /* HTTP status of success */
+	const char *cli;    /* command of aoctl, or NULL */
+	const char *summary;
+	struct verb_arg args[VERB_ARGS_MAX]; /* ends with a NULL name */
+};
+
+extern const struct verb verbs[]; /* ends with a NULL name */
+const struct verb *verb_find(const char *name);
+/*
+ * Match a request. On success the row, and the path's {id} (percent-decoding is the caller's) as a piece of path in *id, *id_len.
+ * NULL: no such path (*allow = NULL), or the path is there with other methods (*allow = "GET, POST", static storage until the next call).
+ */
+const struct verb *verb_route(unsigned port, const char *method, const char *path, unsigned long path_len,
+			      const char **id, unsigned long *id_len, const char **allow);
+
+/*
+ * Check the arguments of an action (args is the decoded body, may be NULL when there was none; in_place says which rows are looked at).
+ * Aliases are renamed in place. Unknown keys are left alone. Returns NULL when all is well, else a new array of
+ * {"type","loc":["body","field"],"msg","input"} as in the old API (the caller puts it; the answer is 422 {"detail":[…]}).
+ * Types: missing, string_type, int_type, int_parsing, bool_type, dict_type, list_type, string_too_short, string_too_long,
+ * string_pattern_mismatch, greater_than_equal, less_than_equal.
+ */
+struct json_object *verb_check(const struct verb *v, enum arg_place place, struct json_object *args);
+
+#endif

@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The database: the only place with SQL. One file, SQLite in WAL mode; aod is the only writer, aod-http reads through a connection of
+ * its own (store_open_read). Everything that matters is here; what aod holds in memory can be read back with store_each_live().
+ *
+ * The transaction rule: events, the state they lead to and the spool offsets they came from are committed together. A writer opens a
+ * transaction with store_begin() (repeating it is fine), does any number of writes, and ends it with store_commit() or
+ * store_rollback(). No write outside of a transaction. After a failed write the transaction can only be rolled back.
+ *
+ * Two numbers name an event: seq counts from 1 within its session without gaps; id grows over the whole store in commit order.
+ * ids are also given to changes (a session was created, updated, deleted), so that one cursor orders both. ids are never used
+ * twice, also when what they named was deleted.
+ *
+ * Errors: -EAGAIN locked by another process (status 503), -ENOSPC disk full (507), -EUCLEAN damaged (500; the text says the mend),
+ * -ENOENT no such row (404), -EEXIST (409), -EIO the rest. Every read has a LIMIT. Not thread-safe.
+ *
+ * SQL is kept to what SQLite and PostgreSQL both understand, see src/README.
+ */
+#ifndef AOD_STORE_STORE_H
+#define AOD_STORE_STORE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "model/event.h"
+#include "model/session.h"
+
+struct store;
+
+#define STORE_CHANGES_KEPT 10000 /* older change rows are dropped */
+
+/*
+ * Open, create and migrate. The file gets mode 0640, -wal and -shm are kept on a clean close (SQLITE_FCNTL_PERSIST_WAL), so that readers
+ * under another uid go on. A damaged file (quick_check of the schema and the last pages is not enough: `PRAGMA quick_check(1)` is run when
+ * the last close was not clean) is refused with -EUCLEAN; nothing is deleted.
+ */
+int store_open(const char *path, struct store **out, struct err *e);
+/* Read-only; the file must exist with a schema this build knows. Does a first read, so that -wal and -shm are open when it returns
+ * and the caller may give up its privileges. */
+int store_open_read(const char *path, struct store **out, struct err *e);
+void store_close(struct store *s);
+
+int store_begin(struct store *s, struct err *e);
+int store_commit(struct store *s, struct err *e);
+void store_rollback(struct store *s);
+bool store_in_transaction(const struct store *s);
+/* Of the last commit (writer) or what the database holds now (reader). */
+int64_t store_last_id(struct store *s);
+/* Reader: a number that is another one whenever a commit was made since (PRAGMA data_version). */
+int64_t store_version(struct store *s);
+/* A name for this node, made once, kept in meta. */
+const char *store_node(struct store *s);
+
+/* ---- sessions, written by aod ---------------------------------------------------------------------------- */
+
+/* Inserts; row->n is set. -EEXIST when the id is taken. Adds a "session_created" change. Uses id, name, state, passive, project_dir,
+ * agent_name, adapter, parent_id, created_us, agent_session_id. */
+int store_session_add(struct store *s, struct session_row *row, struct err *e);
+/* Writes all columns of the row but n, id, created_us and last_seq, and adds a "session_updated" change. */
+int store_session_update(struct store *s, const struct session_row *row, struct err *e);
+/* Deletes the session with its events and runs, adds a "session_deleted" change; *events = how many events went. */
+int store_session_delete(struct store *s, int64_t n, int64_t *events, struct err *e);
+/* The text of the latest result; NULL clears it. */
+int store_session_set_result(struct store *s, int64_t n, const char *text, size_t len, struct err *e);
+
+/* ---- runs ------------------------------------------------------------------------------------------------ */
+
+struct run_row {
+	int64_t session, n; /* n counts from 1 within the session */
+	const char *args;   /* JSON of what was asked for: enough to plan again */
+	const char *plan;   /* JSON for people, no secrets */
+	const char *boot_id;
+	int64_t shim_pid, shim_start; /* 0 until known */
+	int64_t offset[3];  /* spool: next unread frame of stdout, of stderr, of all others */
+	const char *adapter_state; size_t adapter_state_len; /* JSON or NULL */
+	enum outcome outcome;
+	int exit_code, signal;
+	int64_t started_us, ended_us;
+	const char *error;
+	int64_t in_seq; /* last number given to an input frame */
+};
+int store_run_add(struct store *s, const struct run_row *r, struct err *e);
+int store_run_update(struct store *s, const struct run_row *r, struct err *e); /* all but session, n, args, plan */
+
+/* Sessions whose latest run has not ended, with that run (run.n = 0 for passive ones, which are not reported): start-up. */
+int store_each_live(struct store *s, int (*cb)(const struct session_row *, const struct run_row *, void *), void *arg,
+		    struct err *e);
+/* The latest run of a session. The rows are valid during the call of cb. -ENOENT */
+int store_run_latest(struct store *s, int64_t session, int (*cb)(const struct run_row *, void *), void *arg, struct err *e);
+
+/* ---- events ---------------------------------------------------------------------------------------------- */
+
+/* Appends with the given seq, which must be the session's last_seq + 1 (-EEXIST otherwise: a repeated or late append); sets *id. The
+ * session's last_seq is moved with it. */
+int store_event_add(struct store *s, int64_t session, int64_t seq, int64_t run, const struct event *ev, int64_t *id, struct err *e);
+
+/* ---- reads, either connection ---------------------------------------------------------------------------- */
+
+/*
+ * All rows handed to callbacks are borrowed and valid during the call. A callback that returns non-zero ends the reading; that value is
+ * returned. Otherwise: 0, or a negative error.
+ */
+typedef int (*store_session_cb)(const struct session_row *, void *);
+typedef int (*store_event_cb)(const struct event_row *, void *);
+
+/* By id, else by name (the newest with that name). -ENOENT with the text "Session not found". */
+int store_session_find(struct store *s, const char *key, size_t key_len, store_session_cb cb, void *arg, struct err *e);
+/* Newest first; limit < 0: STORE_LIST_MAX; offset in rows. status: only live (1), only ended (0), all (-1). */
+#define STORE_LIST_MAX 100000
+int store_session_list(struct store *s, int live, int64_t offset, int64_t limit, store_session_cb cb, void *arg, struct err *e);
+int store_session_count(struct store *s, int live, int64_t *out, struct err *e);
+/*
+ * The result: what the run said (store_session_set_result), else for passive sessions the text of the first content block of the assistant
+ * message event with the greatest timestamp. *out is empty and -ENODATA is returned when there is none.
+ */
+int store_session_result(struct store *s, int64_t n, struct buf *out, struct err *e);
+/* The tail of a run's stdout: the texts of its last `output` events of stream stdout joined with newlines, at most max bytes, whole lines. */
+int store_run_output_tail(struct store *s, int64_t session, int64_t run, size_t max, struct buf *out, struct err *e);
+/* Plan JSON of the latest run, or of run `run` when > 0. -ENOENT */
+int store_run_plan(struct store *s, int64_t session, int64_t run, struct buf *out, struct err *e);
+
+/* Events of a session with seq > after, ascending, at most limit (> 0). with_raw: row.raw is filled. */
+int store_events(struct store *s, int64_t session, int64_t after, int64_t limit, bool with_raw, store_event_cb cb, void *arg, struct err *e);
+/* The last `count` events, ascending. */
+int store_events_tail(struct store *s, int64_t session, int64_t count, bool with_raw, store_event_cb cb, void *arg, struct err *e);
+
+/*
+ * The feed: events and changes of the whole store with id > after, in the order of ids, at most limit. session > 0 narrows it to one session.
+ * Exactly one of ev and change is given in each call. A change's json is what to send: {"type":"session_created","session":{…}},
+ * {"type":"session_updated","session":{…}} (the session as it was then) or {"type":"session_deleted","session_id":"…"}, without its
+ * closing brace, so that the caller appends ,"id":N}.
+ */
+struct change_row {
+	int64_t id, session;
+	const char *kind;
+	const char *json; size_t json_len;
+};
+typedef int (*store_feed_cb)(const struct event_row *ev, const struct change_row *change, void *arg);
+int store_feed(struct store *s, int64_t after, int64_t session, int64_t limit, store_feed_cb cb, void *arg, struct err *e);
+/* The id before which changes were dropped: a cursor below it may have missed some. */
+int64_t store_feed_floor(struct store *s);
+/* Hold one read transaction over several reads (a snapshot); keep it short. */
+int store_read_begin(struct store *s, struct err *e);
+void store_read_end(struct store *s);
+
+#endif

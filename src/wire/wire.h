@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Messages over a unix stream socket: one JSON object a line, at most WIRE_MAX bytes. Used between aod and aod-http over a socketpair:
+ *
+ *	aod-http → aod	{"id":N,"verb":"session.create","args":{…},"caller":{"uid":N,"pid":N} or {"tcp":"127.0.0.1"}}
+ *	aod → aod-http	{"id":N,"status":200,"body":{…}}                 the answer; body goes to the client as it stands
+ *	aod → aod-http	{"bell":N}                                        everything up to event id N is committed
+ *	aod → aod-http	{"quit":true}                                     stop accepting, finish what is open, exit
+ *
+ * Data first, bell after: a bell that is merged with a later one does no harm.
+ * The buffer side is here; who waits for readiness is the caller's loop.
+ */
+#ifndef AOD_WIRE_WIRE_H
+#define AOD_WIRE_WIRE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+
+#define WIRE_MAX (40u << 20) /* bytes of one message */
+#define WIRE_FD 3 /* where aod-http finds its end of the socketpair */
+
+struct wire {
+	int fd;
+	struct buf in, out;
+	size_t in_seen;	 /* bytes of in that were searched for a newline */
+	size_t out_done; /* bytes of out that were written */
+	int64_t bell;	 /* a bell that waits for out to drain, 0 = none */
+};
+
+void wire_init(struct wire *w, int fd); /* fd is taken, and made non-blocking */
+void wire_done(struct wire *w);		/* closes */
+/* Read what is there. 0, -EPIPE at the end, -EMSGSIZE, or another -errno: close it then. */
+int wire_read(struct wire *w);
+/* The next whole message in the buffer, without its newline; NULL when there is none. Valid until the next wire_read(). */
+const char *wire_next(struct wire *w, size_t *len);
+/* Queue a message (text is one JSON object without a newline). Never blocks; call wire_flush() after. */
+void wire_send(struct wire *w, const char *text, size_t n);
+/* Queue {"bell":id}; merged with one that still waits. */
+void wire_bell(struct wire *w, int64_t id);
+/* Write what can be written. 0 = all gone, 1 = wait for writability, or -errno. */
+int wire_flush(struct wire *w);
+
+#endif
