@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: MIT */
+/* Shared by the three files of aod-demo-agent: what it is about (main), what it says (speak), what
+ * a prompt can ask for (script). */
+#ifndef AOD_DEMO_DEMO_H
+#define AOD_DEMO_DEMO_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <json-c/json.h>
+
+#include "base/buf.h"
+#include "base/util.h"
+
+#define FLUSH_AT (64u << 10)
+#define STATE_MAX                                                                                  \
+	(256u << 20) /* bytes in the file of a conversation, or in the output of a command */
+#define TURN_INPUT_TOKENS 100 /* each turn costs the same, so that sums are easy to check */
+#define TURN_OUTPUT_TOKENS 20
+#define TURN_COST_USD 0.001
+
+/* The one agent that this process is. */
+struct demo {
+	char **argv;
+	/* how it was started */
+	const char *model, *mcp_config, *permission_mode;
+	char *session_id;
+	bool resume, stream_out, stream_in, json_out, replay_users, keep;
+	/* the conversation: {"turns":[{"uuid","prompt","answer"}],"paid":N} */
+	char *state_path;
+	struct json_object *state;
+	/* stdin */
+	struct buf in;
+	char **waiting; /* lines that came while a permission was asked for */
+	bool eof;
+	/* stdout */
+	struct buf out;
+	bool torn; /* a line without its newline was printed */
+	/* this turn */
+	struct buf answer;
+	struct json_object *denials;
+	int messages, results;
+	bool failed, late_task;
+	char *fail_subtype;
+	int64_t fail_status, started_us;
+	/* of the process */
+	int exit_code;
+};
+extern struct demo me;
+
+/* ---- aod-demo-agent.c: stdin and the conversation
+ * --------------------------------------------------------- */
+
+/* The text, or the member, of a JSON object; NULL when it is not there. Borrowed. */
+const char *get_text(struct json_object *o, const char *key);
+struct json_object *get_object(struct json_object *o, const char *key);
+/* The answer to control request id, owned by the caller; NULL when stdin ended first. Other lines
+ * wait for their time. */
+struct json_object *wait_answer(const char *id);
+
+/* ---- speak.c: stdout
+ * --------------------------------------------------------------------------------------- */
+
+void out_flush(void);
+void put_bytes(const void *p, size_t n);
+/* End the line that `nonl` left open. */
+void line_begin(void);
+/* Begin a message of the stream; msg_end() completes it. One at a time. In the text modes nothing
+ * of it is printed. */
+struct buf *msg_begin(const char *type, const char *subtype);
+void msg_end(struct buf *msg);
+void put_member(struct buf *b, const char *name, const char *text);
+/* An assistant message with one content block, which is given as JSON. */
+void say_block(const struct buf *block);
+void say_n(const char *text, size_t n);
+void say(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+/* The call of a tool; its id is put into id[ID_SIZE]. */
+void tool_use(const char *name, const char *input, char *id);
+void tool_result(const char *id, const char *text, size_t n, bool is_error);
+void put_result(const char *subtype, const char *text, size_t n, bool is_error, const char *origin);
+void put_init(void);
+void put_lifecycle(const char *uuid, const char *state);
+
+/* ---- script.c: the commands
+ * -------------------------------------------------------------------------------- */
+
+/* Do what the prompt says. */
+void run_script(const char *prompt);
+/* The turn that nobody asked for: a task has ended, the model hears of it. */
+void finish_task(void);
+/* The list of commands, for --help. */
+void print_commands(void);
+
+#endif
