@@ -339,9 +339,13 @@ void
 finish_task(void)
 {
 	struct buf before = me.answer;
+	struct json_object *denials = me.denials;
+	int messages = me.messages;
 	static const char done[] = "I heard that the task is done";
 
 	me.answer = (struct buf)BUF_INIT;
+	me.denials = json_object_new_array();
+	me.messages = 0;
 	put_task("task_updated", ",\"patch\":{\"status\":\"completed\"}");
 	put_task("task_notification", ",\"status\":\"completed\",\"summary\":\"Background command "
 				      "completed (exit code 0)\"");
@@ -350,6 +354,9 @@ finish_task(void)
 	put_result("success", done, sizeof(done) - 1, false, "task-notification");
 	buf_free(&me.answer);
 	me.answer = before;
+	json_object_put(me.denials);
+	me.denials = denials;
+	me.messages = messages;
 }
 
 static void
