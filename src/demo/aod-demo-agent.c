@@ -185,347 +185,341 @@ state_open(void)
 		fprintf(stderr, "Error: Session ID %s is already in use.\n", me.session_id);
 		exit(1);
 	}
-	me.state =
-		there ? json_tokener_parse(text.data ? text.data : "") : json_object_new_object();
+	if (there)
+		me.state = json_tokener_parse(text.data ? text.data : "");
 	buf_free(&text);
-	if (me.resume && (!there || !me.state)) {
-		if (there)
-			me.state = json_tokener_parse(text.data ? text.data : "");
-		buf_free(&text);
-		if (me.resume && !me.state)
-			no_conversation();
-		if (!me.state)
-			me.state = json_object_new_object();
-		if (!get_object(me.state, "turns"))
-			json_object_object_add(me.state, "turns", json_object_new_array());
+	if (me.resume && !me.state)
+		no_conversation();
+	if (!me.state)
+		me.state = json_object_new_object();
+	if (!get_object(me.state, "turns"))
+		json_object_object_add(me.state, "turns", json_object_new_array());
+}
+
+static struct json_object *
+turn_find(const char *uuid)
+{
+	struct json_object *turns = get_object(me.state, "turns");
+
+	for (size_t i = 0; uuid && i < json_object_array_length(turns); i++) {
+		struct json_object *t = json_object_array_get_idx(turns, i);
+		const char *u = get_text(t, "uuid");
+
+		if (u && strcmp(u, uuid) == 0)
+			return t;
 	}
+	return NULL;
+}
 
-	static struct json_object *turn_find(const char *uuid)
-	{
-		struct json_object *turns = get_object(me.state, "turns");
+/* ---- turns
+ * -----------------------------------------------------------------------------------------------
+ */
 
-		for (size_t i = 0; uuid && i < json_object_array_length(turns); i++) {
-			struct json_object *t = json_object_array_get_idx(turns, i);
-			const char *u = get_text(t, "uuid");
+static void
+run_turn(const char *prompt, const char *uuid)
+{
+	struct json_object *turn = turn_find(uuid);
 
-			if (u && strcmp(u, uuid) == 0)
-				return t;
-		}
-		return NULL;
+	if (!turn) {
+		turn = json_object_new_object();
+		if (uuid)
+			json_object_object_add(turn, "uuid", json_object_new_string(uuid));
+		json_object_object_add(turn, "prompt", json_object_new_string(prompt));
+		json_object_array_add(get_object(me.state, "turns"), turn);
 	}
-
-	/* ---- turns
-	 * -----------------------------------------------------------------------------------------------
-	 */
-
-	static void run_turn(const char *prompt, const char *uuid)
-	{
-		struct json_object *turn = turn_find(uuid);
-
-		if (!turn) {
-			turn = json_object_new_object();
-			if (uuid)
-				json_object_object_add(turn, "uuid", json_object_new_string(uuid));
-			json_object_object_add(turn, "prompt", json_object_new_string(prompt));
-			json_object_array_add(get_object(me.state, "turns"), turn);
-		}
+	state_save();
+	me.started_us = now_us();
+	me.denials = json_object_new_array();
+	me.messages = 0;
+	me.failed = me.late_task = false;
+	me.fail_status = 0;
+	buf_reset(&me.answer);
+	put_init();
+	out_flush();
+	run_script(prompt);
+	json_object_object_add(turn, "answer",
+			       json_object_new_string_len(me.answer.data ? me.answer.data : "",
+							  (int)me.answer.len));
+	put_result(me.failed && me.fail_subtype ? me.fail_subtype : "success",
+		   me.answer.data ? me.answer.data : "", me.answer.len, me.failed, NULL);
+	/* First what was done is kept, then it is told: a prompt whose result was seen never runs
+	 * again. */
+	state_save();
+	out_flush();
+	if (uuid && me.stream_out)
+		put_lifecycle(uuid, me.failed ? "cancelled" : "completed");
+	if (me.late_task) {
+		finish_task();
 		state_save();
-		me.started_us = now_us();
-		me.denials = json_object_new_array();
-		me.messages = 0;
-		me.failed = me.late_task = false;
-		me.fail_status = 0;
-		buf_reset(&me.answer);
-		put_init();
-		out_flush();
-		run_script(prompt);
-		json_object_object_add(
-			turn, "answer",
-			json_object_new_string_len(me.answer.data ? me.answer.data : "",
-						   (int)me.answer.len));
-		put_result(me.failed && me.fail_subtype ? me.fail_subtype : "success",
-			   me.answer.data ? me.answer.data : "", me.answer.len, me.failed, NULL);
-		/* First what was done is kept, then it is told: a prompt whose result was seen
-		 * never runs again. */
-		state_save();
-		out_flush();
-		if (uuid && me.stream_out)
-			put_lifecycle(uuid, me.failed ? "cancelled" : "completed");
-		if (me.late_task) {
-			finish_task();
-			state_save();
-		}
-		if (!me.stream_out && !me.json_out) {
-			put_bytes(me.answer.data, me.answer.len);
-			put_bytes("\n", 1);
-		}
-		out_flush();
-		me.exit_code = me.failed ? 1 : 0;
-		free(me.fail_subtype);
-		me.fail_subtype = NULL;
-		json_object_put(me.denials);
-		me.denials = NULL;
 	}
-
-	/* A message that was answered before is not worked on again: claude only says that it is
-	 * completed.
-	 */
-	static void replay(struct json_object * o, const char *uuid)
-	{
-		if (me.replay_users) {
-			struct buf *m = msg_begin("user", NULL);
-
-			buf_printf(m,
-				   ",\"message\":%s,\"parent_tool_use_id\":null,\"isReplay\":true",
-				   json_object_to_json_string_ext(get_object(o, "message"),
-								  JSON_C_TO_STRING_PLAIN));
-			msg_end(m);
-		}
-		put_lifecycle(uuid, "completed");
+	if (!me.stream_out && !me.json_out) {
+		put_bytes(me.answer.data, me.answer.len);
+		put_bytes("\n", 1);
 	}
+	out_flush();
+	me.exit_code = me.failed ? 1 : 0;
+	free(me.fail_subtype);
+	me.fail_subtype = NULL;
+	json_object_put(me.denials);
+	me.denials = NULL;
+}
 
-	static void on_user(struct json_object * o)
-	{
-		struct json_object *content = get_object(get_object(o, "message"), "content"),
-				   *turn;
-		const char *uuid = get_text(o, "uuid");
-		struct buf text = BUF_INIT;
+/* A message that was answered before is not worked on again: claude only says that it is completed.
+ */
+static void
+replay(struct json_object *o, const char *uuid)
+{
+	if (me.replay_users) {
+		struct buf *m = msg_begin("user", NULL);
 
-		if (json_object_is_type(content, json_type_string))
-			buf_puts(&text, json_object_get_string(content));
-		for (size_t i = 0; json_object_is_type(content, json_type_array) &&
-				   i < json_object_array_length(content);
-		     i++) {
-			const char *t = get_text(json_object_array_get_idx(content, i), "text");
+		buf_printf(m, ",\"message\":%s,\"parent_tool_use_id\":null,\"isReplay\":true",
+			   json_object_to_json_string_ext(get_object(o, "message"),
+							  JSON_C_TO_STRING_PLAIN));
+		msg_end(m);
+	}
+	put_lifecycle(uuid, "completed");
+}
 
-			if (t)
-				buf_printf(&text, "%s%s", text.len ? "\n" : "", t);
+static void
+on_user(struct json_object *o)
+{
+	struct json_object *content = get_object(get_object(o, "message"), "content"), *turn;
+	const char *uuid = get_text(o, "uuid");
+	struct buf text = BUF_INIT;
+
+	if (json_object_is_type(content, json_type_string))
+		buf_puts(&text, json_object_get_string(content));
+	for (size_t i = 0;
+	     json_object_is_type(content, json_type_array) && i < json_object_array_length(content);
+	     i++) {
+		const char *t = get_text(json_object_array_get_idx(content, i), "text");
+
+		if (t)
+			buf_printf(&text, "%s%s", text.len ? "\n" : "", t);
+	}
+	turn = turn_find(uuid);
+	if (turn && get_object(turn, "answer")) {
+		replay(o, uuid);
+	} else {
+		if (uuid) {
+			put_lifecycle(uuid, "queued");
+			put_lifecycle(uuid, "started");
 		}
-		turn = turn_find(uuid);
-		if (turn && get_object(turn, "answer")) {
-			replay(o, uuid);
+		run_turn(text.data ? text.data : "", uuid);
+	}
+	buf_free(&text);
+}
+
+static void
+on_line(const char *line)
+{
+	struct json_object *o;
+	const char *type;
+
+	if (!line[strspn(line, " \t\r")])
+		return;
+	o = parse_line(line);
+	type = get_text(o, "type");
+	if (type && strcmp(type, "user") == 0)
+		on_user(o);
+	else if (type && strcmp(type, "control_request") == 0)
+		on_control_request(o);
+	json_object_put(o);
+}
+
+static void
+serve(void)
+{
+	char *line;
+
+	while ((line = in_line())) {
+		on_line(line);
+		free(line);
+		while (me.waiting) {
+			char **lines = me.waiting;
+
+			me.waiting = NULL;
+			for (char **l = lines; *l; l++)
+				on_line(*l);
+			strv_free(lines);
+		}
+	}
+}
+
+/* ---- start
+ * -----------------------------------------------------------------------------------------------
+ */
+
+static void
+usage(void)
+{
+	printf("Usage: aod-demo-agent [options of claude] [PROMPT]\n\n"
+	       "An agent for trials and tests. It takes the options of `claude` and speaks its "
+	       "stream-json, but there is no model\n"
+	       "behind it: it does what the prompt says, line by line. A prompt that does not "
+	       "begin with one of the commands below\n"
+	       "is answered with \"You said: ...\".\n\n"
+	       "  aod-demo-agent -p 'say hello'\n"
+	       "  aoctl run --agent demo 'stream 5 500'\n\n"
+	       "Commands, one a line; empty lines and lines that begin with # are skipped:\n");
+	print_commands();
+	printf("\nOptions that do something; the others of claude are accepted and ignored:\n"
+	       "  --input-format text|stream-json, --output-format text|json|stream-json\n"
+	       "  --session-id ID            begin a conversation with this id\n"
+	       "  --resume ID                continue one\n"
+	       "  --model NAME, --permission-mode MODE, --replay-user-messages, "
+	       "--no-session-persistence\n"
+	       "  --help, --version\n\n"
+	       "Each turn costs %d input tokens, %d output tokens and %.3f USD. Conversations are "
+	       "kept in\n"
+	       "$CLAUDE_CONFIG_DIR/demo/ID.json; without that variable they are not kept.\n"
+	       "Exit status: 0, or 1 when the last turn failed; SIGTERM 143, SIGHUP 129, SIGINT "
+	       "0.\n",
+	       TURN_INPUT_TOKENS, TURN_OUTPUT_TOKENS, TURN_COST_USD);
+}
+
+/* Options of claude that take a value (space-separated), and those that take every word up to the
+ * next option. */
+static const char one_value[] =
+	" --output-format --input-format --session-id --resume -r --model --permission-mode "
+	"--max-turns --setting-sources --settings "
+	"--append-system-prompt --system-prompt --append-system-prompt-file --system-prompt-file "
+	"--permission-prompt-tool "
+	"--permission-prompts --max-budget-usd --fallback-model --effort --json-schema --agent "
+	"--agents --plugin-dir --plugin-url "
+	"--debug-file --name -n --autocompact --system-prompt-snapshot --managed-settings "
+	"--resume-session-at ";
+static const char many_values[] =
+	" --allowedTools --allowed-tools --disallowedTools --disallowed-tools --tools --mcp-config "
+	"--add-dir --betas --file ";
+static const char no_value[] =
+	" --verbose --strict-mcp-config --print -p --include-partial-messages "
+	"--include-hook-events --replay-user-messages "
+	"--no-session-persistence --dangerously-skip-permissions "
+	"--allow-dangerously-skip-permissions --disable-slash-commands "
+	"--bare --safe-mode --restricted --fork-session --continue -c --brief "
+	"--exclude-dynamic-system-prompt-sections --debug -d "
+	"--forward-subagent-text --ide --chrome --no-chrome ";
+
+static bool
+is_one_of(const char *list, const char *name, size_t n)
+{
+	CLEANUP_FREE char *key = xasprintf(" %.*s ", (int)n, name);
+
+	return strstr(list, key) != NULL;
+}
+
+static void
+set_option(const char *name, size_t n, const char *value)
+{
+	CLEANUP_FREE char *key = xstrndup(name, n);
+
+	if (strcmp(key, "--output-format") == 0) {
+		me.stream_out = strcmp(value, "stream-json") == 0;
+		me.json_out = strcmp(value, "json") == 0;
+	} else if (strcmp(key, "--input-format") == 0) {
+		me.stream_in = strcmp(value, "stream-json") == 0;
+	} else if (strcmp(key, "--session-id") == 0 || strcmp(key, "--resume") == 0 ||
+		   strcmp(key, "-r") == 0) {
+		me.resume = strcmp(key, "--session-id") != 0;
+		free(me.session_id);
+		me.session_id = xstrdup(value);
+	} else if (strcmp(key, "--model") == 0) {
+		me.model = value;
+	} else if (strcmp(key, "--permission-mode") == 0) {
+		me.permission_mode = value;
+	} else if (strcmp(key, "--replay-user-messages") == 0) {
+		me.replay_users = true;
+	} else if (strcmp(key, "--no-session-persistence") == 0) {
+		me.keep = false;
+	}
+}
+
+static int
+refuse(const char *fmt, const char *what)
+{
+	fprintf(stderr, fmt, what);
+	fputs("\n(use --help for what there is)\n", stderr);
+	return 1;
+}
+
+/* Reads the options; the prompt, when there is one, is put into *prompt. 0, or the exit status to
+ * end with, negative for 0. */
+static int
+read_options(int argc, char **argv, const char **prompt)
+{
+	for (int i = 1; i < argc; i++) {
+		const char *a = argv[i], *eq = strchr(a, '=');
+		size_t n = eq && a[0] == '-' ? (size_t)(eq - a) : strlen(a);
+
+		if (strcmp(a, "--help") == 0 || strcmp(a, "-h") == 0) {
+			usage();
+			return -1;
+		}
+		if (strcmp(a, "--version") == 0 || strcmp(a, "-v") == 0) {
+			puts("0 (aod-demo-agent)");
+			return -1;
+		}
+		if (a[0] != '-') {
+			*prompt = a;
+		} else if (is_one_of(no_value, a, n)) {
+			set_option(a, n, "");
+		} else if (is_one_of(one_value, a, n)) {
+			if (!eq && i + 1 >= argc)
+				return refuse("error: option '%s' argument missing", a);
+			set_option(a, n, eq ? eq + 1 : argv[++i]);
+		} else if (is_one_of(many_values, a, n)) {
+			while (!eq && i + 1 < argc && argv[i + 1][0] != '-')
+				i++;
 		} else {
-			if (uuid) {
-				put_lifecycle(uuid, "queued");
-				put_lifecycle(uuid, "started");
-			}
-			run_turn(text.data ? text.data : "", uuid);
-		}
-		buf_free(&text);
-	}
-
-	static void on_line(const char *line)
-	{
-		struct json_object *o;
-		const char *type;
-
-		if (!line[strspn(line, " \t\r")])
-			return;
-		o = parse_line(line);
-		type = get_text(o, "type");
-		if (type && strcmp(type, "user") == 0)
-			on_user(o);
-		else if (type && strcmp(type, "control_request") == 0)
-			on_control_request(o);
-		json_object_put(o);
-	}
-
-	static void serve(void)
-	{
-		char *line;
-
-		while ((line = in_line())) {
-			on_line(line);
-			free(line);
-			while (me.waiting) {
-				char **lines = me.waiting;
-
-				me.waiting = NULL;
-				for (char **l = lines; *l; l++)
-					on_line(*l);
-				strv_free(lines);
-			}
+			return refuse("error: unknown option '%s'", a);
 		}
 	}
+	return 0;
+}
 
-	/* ---- start
-	 * -----------------------------------------------------------------------------------------------
-	 */
+static void
+on_signal(int sig)
+{
+	_exit(sig == SIGINT ? 0 : 128 + sig);
+}
 
-	static void usage(void)
-	{
-		printf("Usage: aod-demo-agent [options of claude] [PROMPT]\n\n"
-		       "An agent for trials and tests. It takes the options of `claude` and speaks "
-		       "its "
-		       "stream-json, but there is no model\n"
-		       "behind it: it does what the prompt says, line by line. A prompt that does "
-		       "not "
-		       "begin with one of the commands below\n"
-		       "is answered with \"You said: ...\".\n\n"
-		       "  aod-demo-agent -p 'say hello'\n"
-		       "  aoctl run --agent demo 'stream 5 500'\n\n"
-		       "Commands, one a line; empty lines and lines that begin with # are "
-		       "skipped:\n");
-		print_commands();
-		printf("\nOptions that do something; the others of claude are accepted and "
-		       "ignored:\n"
-		       "  --input-format text|stream-json, --output-format text|json|stream-json\n"
-		       "  --session-id ID            begin a conversation with this id\n"
-		       "  --resume ID                continue one\n"
-		       "  --model NAME, --permission-mode MODE, --replay-user-messages, "
-		       "--no-session-persistence\n"
-		       "  --help, --version\n\n"
-		       "Each turn costs %d input tokens, %d output tokens and %.3f USD. "
-		       "Conversations are "
-		       "kept in\n"
-		       "$CLAUDE_CONFIG_DIR/demo/ID.json; without that variable they are not kept.\n"
-		       "Exit status: 0, or 1 when the last turn failed; SIGTERM 143, SIGHUP 129, "
-		       "SIGINT "
-		       "0.\n",
-		       TURN_INPUT_TOKENS, TURN_OUTPUT_TOKENS, TURN_COST_USD);
-	}
+int
+main(int argc, char **argv)
+{
+	const char *prompt = NULL;
+	char id[ID_SIZE];
+	int r = read_options(argc, argv, &prompt);
 
-	/* Options of claude that take a value (space-separated), and those that take every word up
-	 * to the next option. */
-	static const char one_value[] =
-		" --output-format --input-format --session-id --resume -r --model "
-		"--permission-mode "
-		"--max-turns --setting-sources --settings "
-		"--append-system-prompt --system-prompt --append-system-prompt-file "
-		"--system-prompt-file "
-		"--permission-prompt-tool "
-		"--permission-prompts --max-budget-usd --fallback-model --effort --json-schema "
-		"--agent "
-		"--agents --plugin-dir --plugin-url "
-		"--debug-file --name -n --autocompact --system-prompt-snapshot --managed-settings "
-		"--resume-session-at ";
-	static const char many_values[] = " --allowedTools --allowed-tools --disallowedTools "
-					  "--disallowed-tools --tools --mcp-config "
-					  "--add-dir --betas --file ";
-	static const char no_value[] =
-		" --verbose --strict-mcp-config --print -p --include-partial-messages "
-		"--include-hook-events --replay-user-messages "
-		"--no-session-persistence --dangerously-skip-permissions "
-		"--allow-dangerously-skip-permissions --disable-slash-commands "
-		"--bare --safe-mode --restricted --fork-session --continue -c --brief "
-		"--exclude-dynamic-system-prompt-sections --debug -d "
-		"--forward-subagent-text --ide --chrome --no-chrome ";
+	if (r)
+		return r < 0 ? 0 : r;
+	if (me.stream_in && !me.stream_out)
+		return refuse(
+			"Error: --input-format=stream-json requires output-format=stream-json%s",
+			"");
+	signal(SIGTERM, on_signal);
+	signal(SIGHUP, on_signal);
+	signal(SIGINT, on_signal);
+	me.argv = argv;
+	if (!me.session_id)
+		me.session_id = xstrdup(id_new(id));
+	if (!id_is_uuid(me.session_id))
+		return refuse("Error: Invalid session ID. Must be a valid UUID: %s", me.session_id);
+	state_open();
+	if (me.stream_in) {
+		serve();
+	} else {
+		struct buf all = BUF_INIT;
 
-	static bool is_one_of(const char *list, const char *name, size_t n)
-	{
-		CLEANUP_FREE char *key = xasprintf(" %.*s ", (int)n, name);
-
-		return strstr(list, key) != NULL;
-	}
-
-	static void set_option(const char *name, size_t n, const char *value)
-	{
-		CLEANUP_FREE char *key = xstrndup(name, n);
-
-		if (strcmp(key, "--output-format") == 0) {
-			me.stream_out = strcmp(value, "stream-json") == 0;
-			me.json_out = strcmp(value, "json") == 0;
-		} else if (strcmp(key, "--input-format") == 0) {
-			me.stream_in = strcmp(value, "stream-json") == 0;
-		} else if (strcmp(key, "--session-id") == 0 || strcmp(key, "--resume") == 0 ||
-			   strcmp(key, "-r") == 0) {
-			me.resume = strcmp(key, "--session-id") != 0;
-			free(me.session_id);
-			me.session_id = xstrdup(value);
-		} else if (strcmp(key, "--model") == 0) {
-			me.model = value;
-		} else if (strcmp(key, "--permission-mode") == 0) {
-			me.permission_mode = value;
-		} else if (strcmp(key, "--replay-user-messages") == 0) {
-			me.replay_users = true;
-		} else if (strcmp(key, "--no-session-persistence") == 0) {
-			me.keep = false;
-		}
-	}
-
-	static int refuse(const char *fmt, const char *what)
-	{
-		fprintf(stderr, fmt, what);
-		fputs("\n(use --help for what there is)\n", stderr);
-		return 1;
-	}
-
-	/* Reads the options; the prompt, when there is one, is put into *prompt. 0, or the exit
-	 * status to end with, negative for 0. */
-	static int read_options(int argc, char **argv, const char **prompt)
-	{
-		for (int i = 1; i < argc; i++) {
-			const char *a = argv[i], *eq = strchr(a, '=');
-			size_t n = eq && a[0] == '-' ? (size_t)(eq - a) : strlen(a);
-
-			if (strcmp(a, "--help") == 0 || strcmp(a, "-h") == 0) {
-				usage();
-				return -1;
-			}
-			if (strcmp(a, "--version") == 0 || strcmp(a, "-v") == 0) {
-				puts("0 (aod-demo-agent)");
-				return -1;
-			}
-			if (a[0] != '-') {
-				*prompt = a;
-			} else if (is_one_of(no_value, a, n)) {
-				set_option(a, n, "");
-			} else if (is_one_of(one_value, a, n)) {
-				if (!eq && i + 1 >= argc)
-					return refuse("error: option '%s' argument missing", a);
-				set_option(a, n, eq ? eq + 1 : argv[++i]);
-			} else if (is_one_of(many_values, a, n)) {
-				while (!eq && i + 1 < argc && argv[i + 1][0] != '-')
-					i++;
-			} else {
-				return refuse("error: unknown option '%s'", a);
-			}
-		}
-		return 0;
-	}
-
-	static void on_signal(int sig)
-	{
-		_exit(sig == SIGINT ? 0 : 128 + sig);
-	}
-
-	int main(int argc, char **argv)
-	{
-		const char *prompt = NULL;
-		char id[ID_SIZE];
-		int r = read_options(argc, argv, &prompt);
-
-		if (r)
-			return r < 0 ? 0 : r;
-		if (me.stream_in && !me.stream_out)
-			return refuse("Error: --input-format=stream-json requires "
-				      "output-format=stream-json%s",
+		if (!prompt && fd_read_all(STDIN_FILENO, INPUT_MAX, &all) < 0)
+			return refuse("Error: the prompt is too long%s", "");
+		if (!prompt && !all.len)
+			return refuse("Error: Input must be provided either through stdin or as a "
+				      "prompt argument%s",
 				      "");
-		signal(SIGTERM, on_signal);
-		signal(SIGHUP, on_signal);
-		signal(SIGINT, on_signal);
-		me.argv = argv;
-		if (!me.session_id)
-			me.session_id = xstrdup(id_new(id));
-		if (!id_is_uuid(me.session_id))
-			return refuse("Error: Invalid session ID. Must be a valid UUID: %s",
-				      me.session_id);
-		state_open();
-		if (me.stream_in) {
-			serve();
-		} else {
-			struct buf all = BUF_INIT;
-
-			if (!prompt && fd_read_all(STDIN_FILENO, INPUT_MAX, &all) < 0)
-				return refuse("Error: the prompt is too long%s", "");
-			if (!prompt && !all.len)
-				return refuse("Error: Input must be provided either through stdin "
-					      "or as a "
-					      "prompt argument%s",
-					      "");
-			run_turn(prompt ? prompt : all.data, NULL);
-			buf_free(&all);
-		}
-		out_flush();
-		return me.exit_code;
+		run_turn(prompt ? prompt : all.data, NULL);
+		buf_free(&all);
 	}
+	out_flush();
+	return me.exit_code;
+}
