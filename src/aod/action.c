@@ -1,0 +1,814 @@
+/* SPDX-License-Identifier: MIT */
+/* The handlers of the actions in the verb table. */
+#include "config.h"
+
+#include <errno.h>
+#include <json.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "aod/action.h"
+#include "aod/run.h"
+#include "base/fd.h"
+#include "base/log.h"
+#include "base/util.h"
+#include "model/verb.h"
+
+#define BATCH_MAX 100 /* sessions deleted in one turn of the loop */
+
+struct request {
+	struct manager *m;
+	int64_t id;
+	struct json_object *args;
+	bool later; /* the answer comes when something has ended */
+};
+
+/* Several sessions deleted for one request. */
+struct batch {
+	int64_t id;
+	int waiting;
+	int64_t deleted;
+};
+
+/* ---- arguments and answers ------------------------------------------------------------------------------- */
+
+static const char *
+arg_text(const struct request *q, const char *name)
+{
+	struct json_object *v = NULL;
+
+	if (!json_object_object_get_ex(q->args, name, &v) || !json_object_is_type(v, json_type_string))
+		return NULL;
+	return json_object_get_string(v);
+}
+
+static int64_t
+arg_number(const struct request *q, const char *name, int64_t otherwise)
+{
+	struct json_object *v = NULL;
+
+	return json_object_object_get_ex(q->args, name, &v) && v ? json_object_get_int64(v) : otherwise;
+}
+
+static char **
+arg_words(const struct request *q, const char *name)
+{
+	struct json_object *v = NULL;
+	char **words = NULL;
+
+	if (!json_object_object_get_ex(q->args, name, &v) || !json_object_is_type(v, json_type_array))
+		return NULL;
+	for (size_t i = 0; i < json_object_array_length(v); i++)
+		words = strv_add(words, json_object_get_string(json_object_array_get_idx(v, i)));
+	return words;
+}
+
+static void
+reply_session(struct request *q, const struct session *s, const char *more)
+{
+	struct buf b = BUF_INIT;
+
+	buf_puts(&b, "{\"ok\":true");
+	if (more)
+		buf_puts(&b, more);
+	buf_puts(&b, ",\"session\":");
+	session_render(&b, &s->row);
+	buf_putc(&b, '}');
+	manager_reply(q->m, q->id, 200, b.data, b.len);
+	buf_free(&b);
+}
+
+static int
+missing(struct request *q, const char *field)
+{
+	struct buf b = BUF_INIT;
+
+	buf_printf(&b, "{\"detail\":[{\"type\":\"missing\",\"loc\":[\"body\",\"%s\"],\"msg\":\"Field required\",\"input\":", field);
+	buf_puts(&b, json_object_to_json_string_ext(q->args, JSON_C_TO_STRING_PLAIN));
+	buf_puts(&b, "}]}");
+	manager_reply(q->m, q->id, 422, b.data, b.len);
+	buf_free(&b);
+	return 0;
+}
+
+static int
+find(struct request *q, struct session *s, struct run **run, struct err *e)
+{
+	const char *id = arg_text(q, "id");
+
+	return session_find(q->m, id ? id : "", s, run, e);
+}
+
+/* ---- create, resume -------------------------------------------------------------------------------------- */
+
+static int
+session_exists(const struct session_row *row, void *arg)
+{
+	*(struct session_row *)arg = *row;
+	return 1;
+}
+
+/*
+ * Names are unique among sessions, so that {id} may be a name. A registration may repeat a name that only an ended session has:
+ * the clients that register have always been free to.
+ */
+static int
+check_name(struct request *q, const char *name, bool registration, struct err *e)
+{
+	struct session_row row;
+	int rc = store_session_find(q->m->store, name, strlen(name), session_exists, &row, e);
+
+	if (rc == -ENOENT)
+		return 0;
+	if (rc < 0)
+		return rc;
+	if (registration && !session_state_live(row.state))
+		return 0;
+	return err_set_status(e, 409, -EEXIST,
+			      "Session '%s' already exists. Use 'ao-resume' command to continue or choose a different name", name);
+}
+
+static int
+check_id(struct request *q, const char *id, struct err *e)
+{
+	struct session_row row;
+	int rc = store_session_find(q->m->store, id, strlen(id), session_exists, &row, e);
+
+	if (rc == -ENOENT || (rc == 1 && strcmp(row.id, id)))
+		return 0;
+	return rc < 0 ? rc : err_set_status(e, 409, -EEXIST, "Session already exists");
+}
+
+/* The session that this one works for, by id; NULL when none was said. */
+static int
+find_parent(struct request *q, char **out, struct err *e)
+{
+	const char *key = arg_text(q, "parent_session_name");
+	struct session parent = { 0 };
+	struct run *run;
+	int rc;
+
+	*out = NULL;
+	if (!key)
+		return 0;
+	rc = session_find(q->m, key, &parent, &run, e);
+	if (rc < 0)
+		return err_set_status(e, 422, rc, "parent_session_name: no session '%s'", key);
+	*out = xstrdup(parent.row.id);
+	session_free(&parent);
+	return 0;
+}
+
+static int
+store_new(struct request *q, struct session *s, struct err *e)
+{
+	int rc = manager_begin(q->m, e);
+
+	if (rc == 0)
+		rc = store_session_add(q->m->store, &s->row, e);
+	/* The id may have been taken in this very transaction. */
+	return rc == -EEXIST ? rc : manager_check(q->m, rc, e);
+}
+
+static int
+register_session(struct request *q, struct session *s, struct err *e)
+{
+	int rc;
+
+	if (!s->row.id)
+		return missing(q, "session_id");
+	if (!s->row.name)
+		return missing(q, "session_name");
+	rc = check_id(q, s->row.id, e);
+	if (rc == 0)
+		rc = check_name(q, s->row.name, true, e);
+	if (rc < 0)
+		return rc;
+	s->row.passive = true;
+	s->row.state = SESSION_RUNNING;
+	s->row.started_us = s->row.created_us;
+	rc = store_new(q, s, e);
+	if (rc == 0)
+		reply_session(q, s, NULL);
+	return rc;
+}
+
+static int
+spawn_session(struct request *q, struct session *s, struct run_args *args, struct err *e)
+{
+	struct run *r = NULL;
+	int rc;
+
+	if (s->row.id && (!name_valid(s->row.id)))
+		return err_set_status(e, 422, -EINVAL, "session_id of a session that aod runs has to match [a-zA-Z0-9_-]{1,60}");
+	rc = s->row.id ? check_id(q, s->row.id, e) : 0;
+	if (!s->row.id) {
+		char id[ID_SIZE];
+
+		session_set_text(&s->row.id, id_new(id));
+	}
+	if (!s->row.agent_name)
+		session_set_text(&s->row.agent_name, args->command ? "command" : "claude");
+	if (!s->row.name) {
+		/* The end of a UUIDv7 is its random part. */
+		CLEANUP_FREE char *name =
+			xasprintf("%.40s-%s", s->row.agent_name, s->row.id + (strlen(s->row.id) > 8 ? strlen(s->row.id) - 8 : 0));
+
+		session_set_text(&s->row.name, name);
+	}
+	if (rc == 0)
+		rc = check_name(q, s->row.name, false, e);
+	if (rc < 0)
+		return rc;
+	rc = run_prepare(q->m, s, 1, args, &r, e);
+	if (rc < 0) {
+		CLEANUP_FREE char *dir = session_dir(q->m, s->row.id);
+
+		rm_rf(dir, NULL);
+		return rc;
+	}
+	r->s.row.state = SESSION_PENDING;
+	rc = store_new(q, &r->s, e);
+	if (rc < 0) {
+		run_free(r);
+		return rc;
+	}
+	rc = run_begin(r, args, e);
+	if (rc == 0)
+		rc = session_save(q->m, &r->s, e);
+	if (rc == 0)
+		reply_session(q, &r->s, NULL);
+	return rc;
+}
+
+static void
+fill_from_args(struct request *q, struct session *s)
+{
+	s->row.exit_code = -1;
+	s->row.created_us = now_us();
+	session_set_text(&s->row.id, arg_text(q, "session_id"));
+	session_set_text(&s->row.name, arg_text(q, "session_name"));
+	session_set_text(&s->row.project_dir, arg_text(q, "project_dir"));
+	session_set_text(&s->row.agent_name, arg_text(q, "agent_name"));
+}
+
+static int
+do_create(struct request *q, struct err *e)
+{
+	char prompt_uuid[ID_SIZE], agent_id[ID_SIZE];
+	char **command = arg_words(q, "command");
+	struct run_args args = {
+		.prompt = arg_text(q, "prompt"),
+		.prompt_uuid = id_new(prompt_uuid),
+		.agent_session_id = id_new(agent_id),
+		.command = command,
+	};
+	struct session s = { 0 };
+	char *parent = NULL;
+	int rc = find_parent(q, &parent, e);
+
+	fill_from_args(q, &s);
+	session_set_text(&s.row.parent_id, parent);
+	if (rc == 0) {
+		if (args.prompt || command)
+			rc = spawn_session(q, &s, &args, e);
+		else
+			rc = register_session(q, &s, e);
+	}
+	free(parent);
+	strv_free(command);
+	session_free(&s);
+	return rc;
+}
+
+static int
+do_resume(struct request *q, struct err *e)
+{
+	char prompt_uuid[ID_SIZE], agent_id[ID_SIZE];
+	struct session s = { 0 };
+	struct run *live = NULL, *r = NULL;
+	struct run_args args = { .prompt = arg_text(q, "prompt"), .prompt_uuid = id_new(prompt_uuid) };
+	int rc = find(q, &s, &live, e);
+
+	if (rc < 0)
+		return rc;
+	if (s.row.passive)
+		rc = err_set_status(e, 409, -EBUSY, "Session '%s' was registered by a client that runs the agent itself: resume it there",
+				    s.row.name);
+	/* A session whose agent never came to have a conversation begins one now. */
+	args.resume = s.row.agent_session_id != NULL;
+	args.agent_session_id = args.resume ? s.row.agent_session_id : id_new(agent_id);
+	if (rc == 0) {
+		const struct session_move *move = session_move(s.row.state, SEV_RESUME);
+
+		if (live || move->action != ACT_RUN)
+			rc = err_set_status(e, 409, -EBUSY, "Session '%s': %s", s.row.name,
+					    move->why ? move->why : "its last run is just ending: try again");
+	}
+	if (rc == 0)
+		rc = run_prepare(q->m, &s, s.row.runs + 1, &args, &r, e);
+	session_free(&s);
+	if (rc < 0)
+		return rc;
+	r->s.row.last_resumed_us = now_us();
+	r->s.row.outcome = OUTCOME_NONE;
+	r->s.row.exit_code = -1;
+	r->s.row.signal = 0;
+	r->s.row.ended_us = 0;
+	session_set_text(&r->s.row.error, NULL);
+	rc = run_begin(r, &args, e);
+	if (rc == 0)
+		rc = manager_check(q->m, store_session_set_result(q->m->store, r->s.row.n, NULL, 0, e), e);
+	if (rc == 0)
+		rc = session_set_state(q->m, &r->s, SEV_RESUME, e);
+	if (rc < 0)
+		return rc;
+	reply_session(q, &r->s, NULL);
+	return 0;
+}
+
+/* ---- stop, delete ---------------------------------------------------------------------------------------- */
+
+static int
+do_stop(struct request *q, struct err *e)
+{
+	int64_t timeout_ms = arg_number(q, "timeout_ms", -1);
+	struct session s = { 0 };
+	struct run *r = NULL;
+	int rc = find(q, &s, &r, e);
+
+	if (rc < 0)
+		return rc;
+	if (s.row.passive && session_state_live(s.row.state)) {
+		rc = err_set_status(e, 409, -EBUSY, "Session '%s' was registered by a client that runs the agent itself: stop it there",
+				    s.row.name);
+	} else if (!r || r->exited) {
+		reply_session(q, &s, ",\"success\":true,\"message\":\"Session is not running\"");
+	} else {
+		rc = session_set_state(q->m, &r->s, SEV_STOP, e);
+		if (rc == ACT_STOP)
+			run_stop(r, timeout_ms < 0 ? -1 : timeout_ms * 1000);
+		if (rc >= 0)
+			reply_session(q, &r->s, ",\"success\":true,\"message\":\"Session is being stopped\"");
+	}
+	session_free(&s);
+	return rc < 0 ? rc : 0;
+}
+
+/* The database first: files without a row are found and removed at the next start. */
+static int
+delete_row(struct manager *m, const struct session_row *row, int64_t *events, struct err *e)
+{
+	CLEANUP_FREE char *dir = row->passive ? NULL : session_dir(m, row->id);
+	int rc = manager_begin(m, e);
+
+	if (rc == 0)
+		rc = manager_check(m, store_session_delete(m->store, row->n, events, e), e);
+	if (rc == 0 && dir) {
+		struct err why = { 0 };
+
+		if (rm_rf(dir, &why) < 0)
+			log_warn("%s", why.text);
+	}
+	return rc;
+}
+
+static void
+reply_deleted(struct manager *m, int64_t id, const char *session_id, int64_t events)
+{
+	struct buf b = BUF_INIT;
+
+	buf_puts(&b, "{\"ok\":true,\"session_id\":");
+	buf_put_json_str(&b, session_id);
+	buf_printf(&b, ",\"deleted\":{\"session\":true,\"events_count\":%lld}}", (long long)events);
+	manager_reply(m, id, 200, b.data, b.len);
+	buf_free(&b);
+}
+
+/* Kill it now; action_run_ended() goes on when that is done. */
+static int
+delete_live(struct manager *m, struct run *r, struct err *e)
+{
+	int rc = 0;
+
+	if (!r->exited) {
+		rc = session_set_state(m, &r->s, SEV_STOP, e);
+		if (rc >= 0)
+			run_stop(r, 0);
+	}
+	r->delete_after = true;
+	return rc < 0 ? rc : 0;
+}
+
+static int
+do_delete(struct request *q, struct err *e)
+{
+	struct session s = { 0 };
+	struct run *r = NULL;
+	int64_t events = 0;
+	int rc = find(q, &s, &r, e);
+
+	if (rc < 0)
+		return rc;
+	if (r) {
+		rc = delete_live(q->m, r, e);
+		if (rc == 0) {
+			r->delete_replies = xrealloc(r->delete_replies, sizeof(int64_t) * (size_t)(r->delete_reply_count + 1));
+			r->delete_replies[r->delete_reply_count++] = q->id;
+			q->later = true;
+		}
+	} else {
+		rc = delete_row(q->m, &s.row, &events, e);
+		if (rc == 0)
+			reply_deleted(q->m, q->id, s.row.id, events);
+	}
+	session_free(&s);
+	return rc;
+}
+
+static void
+batch_done(struct manager *m, struct batch *b)
+{
+	struct buf body = BUF_INIT;
+
+	if (b->waiting > 0)
+		return;
+	buf_printf(&body, "{\"ok\":true,\"deleted\":%lld,\"message\":\"", (long long)b->deleted);
+	if (b->deleted)
+		buf_printf(&body, "Removed %lld session(s)\"}", (long long)b->deleted);
+	else
+		buf_puts(&body, "No sessions to remove\"}");
+	manager_reply(m, b->id, 200, body.data, body.len);
+	buf_free(&body);
+	free(b);
+}
+
+struct keys {
+	struct session *rows;
+	int count;
+};
+
+static int
+collect(const struct session_row *row, void *arg)
+{
+	struct keys *k = arg;
+
+	session_copy(&k->rows[k->count++], row);
+	return 0;
+}
+
+/* In pieces, so that one transaction does not hold everything; each piece is in the order of the list. */
+static int
+delete_page(struct manager *m, struct batch *b, int64_t offset, struct err *e)
+{
+	struct keys k = { xcalloc(BATCH_MAX, sizeof(struct session)), 0 };
+	int rc = store_session_list(m->store, -1, offset, BATCH_MAX, collect, &k, e);
+	int kept = 0;
+
+	for (int i = 0; i < k.count; i++) {
+		struct run *r = manager_find_run(m, k.rows[i].row.n);
+		int64_t events;
+
+		if (rc == 0 && r) {
+			rc = delete_live(m, r, e);
+			if (rc == 0 && !r->batch) {
+				r->batch = b;
+				b->waiting++;
+			}
+			kept++;
+		} else if (rc == 0) {
+			rc = delete_row(m, &k.rows[i].row, &events, e);
+			b->deleted += rc == 0;
+		}
+		session_free(&k.rows[i]);
+	}
+	free(k.rows);
+	/* Live ones stay in the list until they have ended: skip those. */
+	return rc < 0 ? rc : k.count == BATCH_MAX ? kept : -1;
+}
+
+static int
+do_delete_all(struct request *q, struct err *e)
+{
+	struct batch *b = xcalloc(1, sizeof(*b));
+	int64_t offset = 0;
+	int kept;
+
+	b->id = q->id;
+	b->waiting = 1; /* until all pages are through */
+	q->later = true;
+	memset(e, 0, sizeof(*e));
+	while ((kept = delete_page(q->m, b, offset, e)) >= 0)
+		offset += kept;
+	b->waiting--;
+	if (e->code == 0) {
+		batch_done(q->m, b);
+		return 0;
+	}
+	/* The transaction is rolled back, the runs that point here are forgotten with it. */
+	q->later = false;
+	return e->code;
+}
+
+void
+action_run_ended(struct manager *m, struct run *r)
+{
+	struct err e = { 0 };
+	int64_t events = 0;
+	int rc;
+
+	if (!r->delete_after)
+		return;
+	rc = delete_row(m, &r->s.row, &events, &e);
+	for (int i = 0; i < r->delete_reply_count; i++) {
+		if (rc == 0)
+			reply_deleted(m, r->delete_replies[i], r->s.row.id, events);
+		else
+			manager_reply_error(m, r->delete_replies[i], &e);
+	}
+	if (r->batch) {
+		r->batch->deleted += rc == 0;
+		r->batch->waiting--;
+		batch_done(m, r->batch);
+	}
+}
+
+void
+action_forget_waiters(struct manager *m, struct run *r)
+{
+	struct err e = { 0 };
+
+	err_set_status(&e, 503, -EAGAIN, "aod had to read its state again: ask once more");
+	for (int i = 0; i < r->delete_reply_count; i++)
+		manager_reply_error(m, r->delete_replies[i], &e);
+	if (r->batch && --r->batch->waiting == 0) {
+		manager_reply_error(m, r->batch->id, &e);
+		free(r->batch);
+	}
+}
+
+/* ---- events from clients, metadata ----------------------------------------------------------------------- */
+
+/* Old clients' servers stored what is empty as null. */
+static bool
+is_empty(struct json_object *v)
+{
+	switch (json_object_get_type(v)) {
+	case json_type_null:
+		return true;
+	case json_type_object:
+		return json_object_object_length(v) == 0;
+	case json_type_array:
+		return json_object_array_length(v) == 0;
+	case json_type_string:
+		return json_object_get_string_len(v) == 0;
+	default:
+		return false;
+	}
+}
+
+static void
+event_from_args(const struct request *q, struct event *ev)
+{
+	const char *when = arg_text(q, "timestamp");
+	int64_t time_us = now_us();
+
+	if (when)
+		time_parse_iso(when, &time_us);
+	event_begin(ev, arg_text(q, "event_type"), time_us);
+	free(ev->timestamp);
+	ev->timestamp = xstrdup(when);
+	for (int k = 0; k < KEY_COUNT; k++) {
+		struct json_object *v = NULL;
+		const char *json;
+
+		if (!json_object_object_get_ex(q->args, event_key_names[k], &v) || is_empty(v))
+			continue;
+		json = json_object_to_json_string_ext(v, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE);
+		event_put_json(ev, (enum event_key)k, json, strlen(json));
+	}
+}
+
+static int
+append(struct request *q, struct session *s, struct run *r, struct err *e)
+{
+	struct session *target = r ? &r->s : s;
+	const char *type = arg_text(q, "event_type");
+	int rc = 0;
+
+	/* Who registered it says how it is; a run of our own is known better. */
+	if (target->row.passive && !strcmp(type, "session_stop")) {
+		target->row.ended_us = now_us();
+		target->row.outcome = OUTCOME_SUCCESS;
+		target->row.exit_code = (int)arg_number(q, "exit_code", -1);
+		rc = session_set_state(q->m, target, SEV_CLOSE, e);
+	} else if (target->row.passive && !strcmp(type, "session_start")) {
+		target->row.ended_us = 0;
+		target->row.outcome = OUTCOME_NONE;
+		target->row.exit_code = -1;
+		rc = session_set_state(q->m, target, SEV_REOPEN, e);
+	}
+	if (rc < 0)
+		return rc;
+	event_from_args(q, &q->m->event);
+	rc = session_add_event(q->m, target, r ? r->n : 0, &q->m->event, e);
+	if (rc == 0)
+		manager_reply(q->m, q->id, 200, "{\"ok\":true}", 11);
+	return rc;
+}
+
+static int
+do_append(struct request *q, struct err *e)
+{
+	const char *said = arg_text(q, "session_id"), *key = arg_text(q, "id");
+	struct session s = { 0 };
+	struct run *r = NULL;
+	int rc = find(q, &s, &r, e);
+
+	if (rc < 0)
+		return rc;
+	if (strcmp(said, key) && strcmp(said, s.row.id))
+		rc = err_set_status(e, 400, -EINVAL, "Event session_id must match URL session_id");
+	else
+		rc = append(q, &s, r, e);
+	session_free(&s);
+	return rc;
+}
+
+static int
+do_append_any(struct request *q, struct err *e)
+{
+	struct session s = { 0 };
+	struct run *r = NULL;
+	int rc = session_find(q->m, arg_text(q, "session_id"), &s, &r, e);
+
+	if (rc == -ENOENT && !strcmp(arg_text(q, "event_type"), "session_start")) {
+		fill_from_args(q, &s);
+		s.row.passive = true;
+		s.row.state = SESSION_RUNNING;
+		s.row.started_us = s.row.created_us;
+		rc = store_new(q, &s, e);
+	}
+	if (rc == 0)
+		rc = append(q, &s, r, e);
+	session_free(&s);
+	return rc;
+}
+
+static int
+do_patch(struct request *q, struct err *e)
+{
+	const char *name = arg_text(q, "session_name"), *resumed = arg_text(q, "last_resumed_at");
+	struct session s = { 0 };
+	struct run *r = NULL;
+	struct session *target;
+	int rc = find(q, &s, &r, e);
+
+	if (rc < 0)
+		return rc;
+	target = r ? &r->s : &s;
+	if (name && strcmp(name, target->row.name))
+		rc = check_name(q, name, target->row.passive, e);
+	if (rc == 0 && resumed && !time_parse_iso(resumed, &target->row.last_resumed_us))
+		rc = err_set_status(e, 422, -EINVAL, "last_resumed_at '%.60s' is not an ISO 8601 time", resumed);
+	if (rc == 0) {
+		if (name)
+			session_set_text(&target->row.name, name);
+		if (arg_text(q, "project_dir"))
+			session_set_text(&target->row.project_dir, arg_text(q, "project_dir"));
+		if (arg_text(q, "agent_name"))
+			session_set_text(&target->row.agent_name, arg_text(q, "agent_name"));
+		if (name || resumed || arg_text(q, "project_dir") || arg_text(q, "agent_name"))
+			rc = session_save(q->m, target, e);
+	}
+	if (rc == 0)
+		reply_session(q, target, NULL);
+	session_free(&s);
+	return rc;
+}
+
+/* ---- plan, doctor ---------------------------------------------------------------------------------------- */
+
+static int
+do_plan(struct request *q, struct err *e)
+{
+	char **command = arg_words(q, "command");
+	struct run_args args = {
+		.prompt = arg_text(q, "prompt") ? arg_text(q, "prompt") : "(prompt)",
+		.prompt_uuid = "00000000-0000-7000-8000-000000000000",
+		.agent_session_id = "00000000-0000-7000-8000-000000000000",
+		.command = command,
+	};
+	struct session_row row = {
+		.id = "00000000-0000-7000-8000-000000000000",
+		.name = arg_text(q, "session_name") ? arg_text(q, "session_name") : "preview",
+		.project_dir = arg_text(q, "project_dir"),
+		.agent_name = arg_text(q, "agent_name"),
+	};
+	struct plan *plan = NULL;
+	struct buf b = BUF_INIT;
+	int rc = run_make_plan(q->m, &row, &args, &plan, e);
+
+	strv_free(command);
+	if (rc < 0)
+		return rc;
+	buf_puts(&b, "{\"plan\":");
+	plan_json(&b, plan);
+	buf_putc(&b, '}');
+	manager_reply(q->m, q->id, 200, b.data, b.len);
+	buf_free(&b);
+	plan_free(plan);
+	return 0;
+}
+
+static int
+do_doctor(struct request *q, struct err *e)
+{
+	struct buf b = BUF_INIT;
+
+	doctor_report(q->m, &b);
+	manager_reply(q->m, q->id, 200, b.data, b.len);
+	buf_free(&b);
+	return 0;
+}
+
+/* ---- dispatch -------------------------------------------------------------------------------------------- */
+
+static const struct {
+	const char *verb;
+	int (*run)(struct request *q, struct err *e);
+} handlers[] = {
+	{ "session.create", do_create },
+	{ "session.resume", do_resume },
+	{ "session.stop", do_stop },
+	{ "session.delete", do_delete },
+	{ "session.delete-all", do_delete_all },
+	{ "session.patch", do_patch },
+	{ "event.append", do_append },
+	{ "event.append-any", do_append_any },
+	{ "plan.preview", do_plan },
+	{ "doctor", do_doctor },
+};
+
+static int
+dispatch(struct request *q, const char *verb, struct err *e)
+{
+	const struct verb *v = verb ? verb_find(verb) : NULL;
+	struct json_object *problems;
+
+	if (!v || v->kind != VERB_ACTION)
+		return err_set_status(e, 404, -ENOENT, "no action '%.60s'", verb ? verb : "");
+	if (!q->m->loaded || q->m->broken.code)
+		return err_set_status(e, 503, -EAGAIN, "aod is reading its state again: ask once more in a second");
+	if (q->m->quitting)
+		return err_set_status(e, 503, -EAGAIN, "aod is stopping");
+	problems = verb_check(v, IN_BODY, q->args);
+	if (problems) {
+		CLEANUP_FREE char *body =
+			xasprintf("{\"detail\":%s}", json_object_to_json_string_ext(problems, JSON_C_TO_STRING_PLAIN));
+
+		manager_reply(q->m, q->id, 422, body, strlen(body));
+		json_object_put(problems);
+		return 0;
+	}
+	for (size_t i = 0; i < ARRAY_LEN(handlers); i++)
+		if (!strcmp(handlers[i].verb, verb))
+			return handlers[i].run(q, e);
+	return err_set_status(e, 501, -ENOSYS, "action '%s' has no handler", verb);
+}
+
+static struct json_object *
+parse(const char *text, size_t len)
+{
+	struct json_tokener *t = json_tokener_new_ex(64);
+	struct json_object *o = len <= INT32_MAX ? json_tokener_parse_ex(t, text, (int)len) : NULL;
+
+	json_tokener_free(t);
+	return o;
+}
+
+void
+action_request(struct manager *m, const char *text, size_t len)
+{
+	struct json_object *o = parse(text, len), *v = NULL;
+	struct request q = { .m = m };
+	struct err e = { 0 };
+	const char *verb = NULL;
+
+	if (!json_object_is_type(o, json_type_object) || !json_object_object_get_ex(o, "id", &v)) {
+		log_error("aod-http sent what is no request (%zu bytes)", len);
+		json_object_put(o);
+		return;
+	}
+	q.id = json_object_get_int64(v);
+	if (json_object_object_get_ex(o, "verb", &v))
+		verb = json_object_get_string(v);
+	if (json_object_object_get_ex(o, "args", &v) && json_object_is_type(v, json_type_object))
+		q.args = json_object_get(v);
+	else
+		q.args = json_object_new_object();
+	if (dispatch(&q, verb, &e) < 0)
+		manager_reply_error(m, q.id, &e);
+	json_object_put(q.args);
+	json_object_put(o);
+}

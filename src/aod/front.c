@@ -1,0 +1,400 @@
+/* SPDX-License-Identifier: MIT */
+/* Listening sockets, the aod-http process, and the wire to it. */
+#include "config.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "aod/action.h"
+#include "aod/front.h"
+#include "base/fd.h"
+#include "base/log.h"
+#include "base/util.h"
+#include "wire/wire.h"
+
+#define BACKLOG 1024
+#define FIRST_FD 4	    /* of the sockets in aod-http; WIRE_FD is before */
+#define RESTART_MAX_S 5.0   /* the longest pause before a further start */
+#define GOOD_RUN_US 5000000 /* a front that lived this long is started again at once */
+#define QUIT_MS 2500
+#define WIRE_BACKLOG_MAX (256u << 20) /* bytes of answers that a front may leave unread */
+
+static const struct {
+	const char *name;
+	int port; /* the standard one */
+} ports[P_COUNT] = {
+	[P_RUNTIME] = { "runtime", 8765 },
+	[P_CONTEXT] = { "context", 8766 },
+	[P_REGISTRY] = { "registry", 8767 },
+	[P_DASHBOARD] = { "dashboard", 3000 },
+};
+
+struct front {
+	struct manager *m;
+	int fds[P_COUNT + 1]; /* the last one is the unix socket */
+	int bound[P_COUNT];
+	pid_t pid;
+	int64_t started_us; /* monotonic */
+	double pause_s;
+	bool have_wire, closing, told;
+	struct wire wire;
+	ev_io read_w, write_w;
+	ev_timer restart_w;
+};
+
+/* ---- sockets ---------------------------------------------------------------------------------------------- */
+
+static int
+open_tcp(const char *address, int port, int *bound, struct err *e)
+{
+	struct sockaddr_in sa = { .sin_family = AF_INET, .sin_port = htons((uint16_t)port) };
+	socklen_t len = sizeof(sa);
+	int one = 1, rc, fd;
+
+	if (inet_pton(AF_INET, address, &sa.sin_addr) != 1)
+		return err_set(e, -EINVAL, "--listen %s: not an IPv4 address", address);
+	fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (fd < 0)
+		return err_errno(e, -errno, "socket");
+	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
+	if (bind(fd, (struct sockaddr *)&sa, sizeof(sa)) < 0 || listen(fd, BACKLOG) < 0 ||
+	    getsockname(fd, (struct sockaddr *)&sa, &len) < 0) {
+		rc = -errno;
+		close(fd);
+		if (rc == -EADDRINUSE)
+			return err_set(e, rc, "port %d on %s is in use by another program: stop that one, or give another --port-base",
+				       port, address);
+		return err_errno(e, rc, "port %d on %s", port, address);
+	}
+	*bound = ntohs(sa.sin_port);
+	return fd;
+}
+
+static int
+open_unix(const char *path, struct err *e)
+{
+	struct sockaddr_un sa = { .sun_family = AF_UNIX };
+	int fd, rc;
+
+	if (strlen(path) >= sizeof(sa.sun_path))
+		return err_set(e, -ENAMETOOLONG, "%s: longer than the %zu bytes a unix socket may have: use a shorter --root", path,
+			       sizeof(sa.sun_path) - 1);
+	memcpy(sa.sun_path, path, strlen(path));
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (fd < 0)
+		return err_errno(e, -errno, "socket");
+	/* The lock says that no other aod has it. */
+	unlink(path);
+	if (bind(fd, (struct sockaddr *)&sa, sizeof(sa)) < 0 || chmod(path, 0660) < 0 || listen(fd, BACKLOG) < 0) {
+		rc = err_errno(e, -errno, "%s", path);
+		close(fd);
+		return rc;
+	}
+	return fd;
+}
+
+static int
+write_ports(const struct front *f, struct err *e)
+{
+	CLEANUP_FREE char *path = xasprintf("%s/ports.json", f->m->cfg->run);
+	struct buf b = BUF_INIT;
+	int rc;
+
+	buf_printf(&b, "{\"pid\":%d", (int)getpid());
+	for (int i = 0; i < P_COUNT; i++)
+		buf_printf(&b, ",\"%s\":%d", ports[i].name, f->bound[i]);
+	buf_puts(&b, ",\"socket\":");
+	buf_put_json_str(&b, f->m->socket);
+	buf_puts(&b, "}\n");
+	rc = file_write_atomic(path, b.data, b.len, 0644, false, e);
+	buf_free(&b);
+	return rc;
+}
+
+int
+front_open(struct manager *m, struct err *e)
+{
+	struct front *f = xcalloc(1, sizeof(*f));
+
+	m->front = f;
+	f->m = m;
+	for (int i = 0; i <= P_COUNT; i++)
+		f->fds[i] = -1;
+	for (int i = 0; i < P_COUNT; i++) {
+		int base = m->cfg->port_base;
+		int port = base < 0 ? ports[i].port : base == 0 ? 0 : base + i;
+
+		f->fds[i] = open_tcp(m->cfg->listen, port, &f->bound[i], e);
+		if (f->fds[i] < 0)
+			return f->fds[i];
+	}
+	f->fds[P_COUNT] = open_unix(m->socket, e);
+	return f->fds[P_COUNT] < 0 ? f->fds[P_COUNT] : 0;
+}
+
+/* ---- the wire --------------------------------------------------------------------------------------------- */
+
+static void
+drop_wire(struct front *f)
+{
+	if (!f->have_wire)
+		return;
+	ev_io_stop(f->m->loop, &f->read_w);
+	ev_io_stop(f->m->loop, &f->write_w);
+	wire_done(&f->wire);
+	f->have_wire = false;
+}
+
+static void
+flush(struct front *f)
+{
+	int rc = wire_flush(&f->wire);
+
+	if (rc == 1)
+		ev_io_start(f->m->loop, &f->write_w);
+	else
+		ev_io_stop(f->m->loop, &f->write_w);
+	/* A front that is gone is noticed by its SIGCHLD; one that does not read must not take aod's memory. */
+	if (rc == 1 && f->wire.out.len - f->wire.out_done > WIRE_BACKLOG_MAX && f->pid > 0) {
+		log_error("aod-http does not read its answers: ending it");
+		kill(f->pid, SIGKILL);
+	}
+}
+
+void
+front_answer(struct front *f, int64_t id, int status, const char *body, size_t len)
+{
+	struct buf b = BUF_INIT;
+
+	if (!f || !f->have_wire)
+		return;
+	buf_printf(&b, "{\"id\":%lld,\"status\":%d,\"body\":", (long long)id, status);
+	if (body)
+		buf_put(&b, body, len);
+	else
+		buf_puts(&b, "null");
+	buf_putc(&b, '}');
+	wire_send(&f->wire, b.data, b.len);
+	buf_free(&b);
+	flush(f);
+}
+
+void
+front_bell(struct front *f, int64_t last_id)
+{
+	if (!f || !f->have_wire)
+		return;
+	wire_bell(&f->wire, last_id);
+	flush(f);
+}
+
+static void
+on_hello(struct front *f)
+{
+	struct err e = { 0 };
+
+	if (f->told)
+		return;
+	f->told = true;
+	if (write_ports(f, &e) < 0)
+		log_error("%s", e.text);
+	log_note("ready: http://%s:%d", f->m->cfg->listen, f->bound[P_RUNTIME]);
+}
+
+static void
+on_readable(struct ev_loop *loop, ev_io *w, int revents)
+{
+	struct front *f = CONTAINER_OF(w, struct front, read_w);
+	const char *text;
+	size_t len;
+	int rc = wire_read(&f->wire);
+
+	while ((text = wire_next(&f->wire, &len))) {
+		if (len >= 9 && !memcmp(text, "{\"hello\":", 9))
+			on_hello(f);
+		else
+			action_request(f->m, text, len);
+	}
+	if (rc < 0)
+		drop_wire(f);
+}
+
+static void
+on_writable(struct ev_loop *loop, ev_io *w, int revents)
+{
+	flush(CONTAINER_OF(w, struct front, write_w));
+}
+
+/* ---- the process ------------------------------------------------------------------------------------------ */
+
+static void
+child(const struct front *f, char *const *argv, int wire_fd, pid_t parent)
+{
+	int moved[P_COUNT + 2];
+	sigset_t none;
+
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (getppid() != parent)
+		_exit(112);
+	moved[0] = fcntl(wire_fd, F_DUPFD_CLOEXEC, 64);
+	for (int i = 0; i <= P_COUNT; i++)
+		moved[i + 1] = fcntl(f->fds[i], F_DUPFD_CLOEXEC, 64);
+	for (int i = 0; i < P_COUNT + 2; i++)
+		if (moved[i] < 0 || dup2(moved[i], WIRE_FD + i) < 0)
+			_exit(112);
+	execv(argv[0], argv);
+	_exit(112);
+}
+
+static char **
+make_argv(const struct front *f)
+{
+	const struct config *cfg = f->m->cfg;
+	CLEANUP_FREE char *program = xasprintf("%s/aod-http", cfg->libexec);
+	CLEANUP_FREE char *db = xasprintf("%s/aod.db", cfg->state);
+	char **v = strv_add(NULL, program);
+
+	v = strv_add(v, "--db");
+	v = strv_add(v, db);
+	v = strv_add(v, "--www");
+	v = strv_add(v, cfg->www);
+	if (geteuid() == 0 && *cfg->http_user) {
+		v = strv_add(v, "--user");
+		v = strv_add(v, cfg->http_user);
+	}
+	for (int i = 0; i <= P_COUNT; i++) {
+		CLEANUP_FREE char *arg = xasprintf("%s=%d", i < P_COUNT ? ports[i].name : "unix", FIRST_FD + i);
+
+		v = strv_add(v, "--listen");
+		v = strv_add(v, arg);
+	}
+	return v;
+}
+
+static void
+set_environment(const struct front *f)
+{
+	CLEANUP_FREE char *origin = xasprintf("http://%s:%d,http://localhost:%d", f->m->cfg->listen, f->bound[P_DASHBOARD],
+					      f->bound[P_DASHBOARD]);
+	CLEANUP_FREE char *runtime = xasprintf("%d", f->bound[P_RUNTIME]);
+
+	setenv("AOD_DASHBOARD_ORIGIN", origin, 1);
+	setenv("AOD_RUNTIME_PORT", runtime, 1);
+}
+
+int
+front_start(struct manager *m, struct err *e)
+{
+	struct front *f = m->front;
+	CLEANUP_CLOSE int theirs = -1;
+	char **argv = make_argv(f);
+	pid_t parent = getpid();
+	int pair[2];
+
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0) {
+		strv_free(argv);
+		return err_errno(e, -errno, "socketpair");
+	}
+	theirs = pair[1];
+	set_environment(f);
+	f->started_us = mono_us();
+	f->pid = fork();
+	if (f->pid == 0)
+		child(f, argv, theirs, parent);
+	strv_free(argv);
+	if (f->pid < 0) {
+		close(pair[0]);
+		return err_errno(e, -errno, "cannot start aod-http");
+	}
+	wire_init(&f->wire, pair[0]);
+	f->have_wire = true;
+	ev_io_init(&f->read_w, on_readable, pair[0], EV_READ);
+	ev_io_init(&f->write_w, on_writable, pair[0], EV_WRITE);
+	ev_io_start(m->loop, &f->read_w);
+	return 0;
+}
+
+static void
+on_restart(struct ev_loop *loop, ev_timer *w, int revents)
+{
+	struct front *f = CONTAINER_OF(w, struct front, restart_w);
+	struct err e = { 0 };
+
+	if (front_start(f->m, &e) == 0)
+		return;
+	log_error("%s: trying again", e.text);
+	ev_timer_set(&f->restart_w, 1., 0.);
+	ev_timer_start(loop, &f->restart_w);
+}
+
+bool
+front_reaped(struct manager *m, pid_t pid, int status)
+{
+	struct front *f = m->front;
+
+	if (!f || pid != f->pid)
+		return false;
+	f->pid = 0;
+	drop_wire(f);
+	if (f->closing)
+		return true;
+	if (WIFSIGNALED(status))
+		log_warn("aod-http was killed by signal %d: starting it again", WTERMSIG(status));
+	else
+		log_warn("aod-http ended with status %d: starting it again", WEXITSTATUS(status));
+	/* One death is an accident; several in a row are not cured by haste. */
+	if (mono_us() - f->started_us > GOOD_RUN_US)
+		f->pause_s = 0;
+	ev_timer_init(&f->restart_w, on_restart, f->pause_s, 0.);
+	ev_timer_start(m->loop, &f->restart_w);
+	f->pause_s = f->pause_s == 0 ? 0.1 : f->pause_s * 2 > RESTART_MAX_S ? RESTART_MAX_S : f->pause_s * 2;
+	return true;
+}
+
+void
+front_close(struct manager *m)
+{
+	CLEANUP_FREE char *path = xasprintf("%s/ports.json", m->cfg->run);
+	struct front *f = m->front;
+
+	if (!f)
+		return;
+	f->closing = true;
+	if (f->have_wire && f->pid > 0) {
+		wire_send(&f->wire, "{\"quit\":true}", 13);
+		wire_flush(&f->wire);
+		for (int ms = 0; f->pid > 0 && ms < QUIT_MS; ms += 5) {
+			if (waitpid(f->pid, NULL, WNOHANG) == f->pid)
+				f->pid = 0;
+			else
+				usleep(5000);
+		}
+	}
+	if (f->pid > 0) {
+		kill(f->pid, SIGKILL);
+		waitpid(f->pid, NULL, 0);
+	}
+	drop_wire(f);
+	ev_timer_stop(m->loop, &f->restart_w);
+	for (int i = 0; i <= P_COUNT; i++)
+		if (f->fds[i] >= 0)
+			close(f->fds[i]);
+	if (f->told)
+		unlink(path);
+	unlink(m->socket);
+	free(f);
+	m->front = NULL;
+}

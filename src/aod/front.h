@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * aod-http as seen from aod: the listening sockets, which aod opens and keeps, so that no connection is refused while the front
+ * is started again; the process; and the wire to it.
+ */
+#ifndef AOD_AOD_FRONT_H
+#define AOD_AOD_FRONT_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "aod/manager.h"
+
+/* Open the sockets. The error names the port that is taken. */
+int front_open(struct manager *m, struct err *e);
+/* Start aod-http, and again whenever it ends. */
+int front_start(struct manager *m, struct err *e);
+/* Ask it to finish, wait a little, and close everything. */
+void front_close(struct manager *m);
+/* SIGCHLD said that this process ended. True when it was the front. */
+bool front_reaped(struct manager *m, pid_t pid, int status);
+
+/* Answer a request / ring; both are dropped while there is no front. */
+void front_answer(struct front *f, int64_t id, int status, const char *body, size_t len);
+void front_bell(struct front *f, int64_t last_id);
+
+#endif

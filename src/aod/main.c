@@ -1,0 +1,337 @@
+/* SPDX-License-Identifier: MIT */
+/* aod: arguments, directories, the lock, and the phases of a start. */
+#include "config.h"
+
+#include <errno.h>
+#include <ev.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <grp.h>
+#include <pwd.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "aod/front.h"
+#include "aod/manager.h"
+#include "base/fd.h"
+#include "base/log.h"
+#include "base/util.h"
+
+#define LOCK_FD_MIN 200
+#define LOCK_TRIES 100 /* of 50 ms: an aod-http of one that was killed goes within milliseconds */
+
+static const char usage[] =
+	"Usage: aod [OPTION…]\n"
+	"Supervise AI agents: sessions over HTTP, each a supervised process tree.\n"
+	"\n"
+	"  --root DIR        private mode: everything that is written goes below DIR\n"
+	"  --port-base N     ports N (runtime), N+1 (context store), N+2 (registry), N+3 (dashboard);\n"
+	"                    0: any free ones, see run/ports.json; default 8765 8766 8767 3000\n"
+	"  --listen ADDRESS  IPv4 address to listen on (default 127.0.0.1)\n"
+	"  --on-exit WHAT    stop or leave the agents when aod is ended (default: stop with --root, else leave)\n"
+	"  --libexec DIR     where aod-http and aod-shim are\n"
+	"  --blueprints DIR  blueprints that ship with aod\n"
+	"  --www DIR         files of the dashboard\n"
+	"  --http-user NAME  user of aod-http where aod is root (default aod-http, else nobody; '' for none)\n"
+	"  --log-level N     3 errors … 6 info (default) 7 debug\n"
+	"  --help, --version\n";
+
+struct program {
+	struct config cfg;
+	struct manager m;
+	ev_signal sigs[3];
+};
+
+static struct program program;
+
+static char *
+path_in(const char *variable, const char *fallback)
+{
+	const char *dir = getenv(variable), *home = getenv("HOME");
+
+	if (dir && *dir == '/')
+		return xasprintf("%s/aod", dir);
+	return xasprintf("%s/%s/aod", home && *home == '/' ? home : "/", fallback);
+}
+
+static char *
+absolute(const char *path)
+{
+	char cwd[4096];
+
+	if (*path == '/' || !getcwd(cwd, sizeof(cwd)))
+		return xstrdup(path);
+	return xasprintf("%s/%s", cwd, path);
+}
+
+static void
+set_directories(struct config *c, const char *root)
+{
+	if (root) {
+		CLEANUP_FREE char *top = absolute(root);
+
+		c->private_mode = true;
+		c->etc = xasprintf("%s/etc", top);
+		c->run = xasprintf("%s/run", top);
+		c->state = xasprintf("%s/state", top);
+	} else if (geteuid() == 0) {
+		c->etc = xstrdup(AOD_SYSCONFDIR "/aod");
+		c->run = xstrdup("/run/aod");
+		c->state = xstrdup("/var/lib/aod");
+	} else {
+		c->etc = path_in("XDG_CONFIG_HOME", ".config");
+		c->run = path_in("XDG_RUNTIME_DIR", ".cache/run");
+		c->state = path_in("XDG_STATE_HOME", ".local/state");
+	}
+}
+
+static void
+set_text(char **field, const char *value)
+{
+	free(*field);
+	*field = absolute(value);
+}
+
+static int
+bad_usage(const char *option, const char *value, const char *want)
+{
+	fprintf(stderr, "aod: %s %s: %s\n", option, value, want);
+	return -EINVAL;
+}
+
+static int
+set_number(const char *option, const char *value, int64_t max, int *out)
+{
+	int64_t v;
+
+	if (!parse_i64(value, 0, max, &v))
+		return bad_usage(option, value, "not a number in range");
+	*out = (int)v;
+	return 0;
+}
+
+/* 0 go on, 1 done, negative: usage. */
+static int
+parse_args(int argc, char **argv, struct config *c)
+{
+	enum { ROOT = 256, PORT_BASE, LISTEN, ON_EXIT, LIBEXEC, BLUEPRINTS, WWW, HTTP_USER, LOG_LEVEL, HELP, VERSION_ };
+	static const struct option options[] = {
+		{ "root", 1, NULL, ROOT },	   { "port-base", 1, NULL, PORT_BASE }, { "listen", 1, NULL, LISTEN },
+		{ "on-exit", 1, NULL, ON_EXIT },   { "libexec", 1, NULL, LIBEXEC },	{ "blueprints", 1, NULL, BLUEPRINTS },
+		{ "www", 1, NULL, WWW },	   { "http-user", 1, NULL, HTTP_USER }, { "log-level", 1, NULL, LOG_LEVEL },
+		{ "help", 0, NULL, HELP },	   { "version", 0, NULL, VERSION_ },	{ 0 },
+	};
+	const char *root = NULL, *on_exit = NULL;
+	int o, rc = 0;
+
+	while (rc == 0 && (o = getopt_long(argc, argv, "h", options, NULL)) != -1) {
+		switch (o) {
+		case ROOT: root = optarg; break;
+		case PORT_BASE: rc = set_number("--port-base", optarg, 65535 - 3, &c->port_base); break;
+		case LISTEN: free(c->listen); c->listen = xstrdup(optarg); break;
+		case ON_EXIT: on_exit = optarg; break;
+		case LIBEXEC: set_text(&c->libexec, optarg); break;
+		case BLUEPRINTS: set_text(&c->blueprints, optarg); break;
+		case WWW: set_text(&c->www, optarg); break;
+		case HTTP_USER: free(c->http_user); c->http_user = xstrdup(optarg); break;
+		case LOG_LEVEL: rc = set_number("--log-level", optarg, 7, &c->log_level); break;
+		case 'h':
+		case HELP: fputs(usage, stdout); return 1;
+		case VERSION_: puts("aod " PACKAGE_VERSION); return 1;
+		default: rc = -EINVAL;
+		}
+	}
+	if (rc == 0 && optind < argc)
+		rc = bad_usage("argument", argv[optind], "aod takes options only");
+	if (rc == 0 && on_exit && strcmp(on_exit, "stop") && strcmp(on_exit, "leave"))
+		rc = bad_usage("--on-exit", on_exit, "stop or leave");
+	set_directories(c, root);
+	c->leave = on_exit ? !strcmp(on_exit, "leave") : !c->private_mode;
+	return rc;
+}
+
+/* ---- directories and the lock ---------------------------------------------------------------------------- */
+
+/* The group of the front's user: it reads the database. */
+static gid_t
+choose_http_user(struct config *c)
+{
+	const struct passwd *pw;
+
+	if (!c->http_user) {
+		pw = getpwnam("aod-http");
+		c->http_user = xstrdup(pw ? "aod-http" : "nobody");
+	}
+	pw = *c->http_user ? getpwnam(c->http_user) : NULL;
+	if (!pw && *c->http_user)
+		log_warn("no user '%s': aod-http runs as root", c->http_user);
+	if (!pw)
+		c->http_user[0] = '\0';
+	return pw ? pw->pw_gid : getegid();
+}
+
+static int
+make_directories(struct config *c, struct err *e)
+{
+	CLEANUP_FREE char *blueprints = xasprintf("%s/blueprints", c->etc);
+	CLEANUP_FREE char *sessions = xasprintf("%s/sessions", c->state);
+	gid_t gid = geteuid() == 0 ? choose_http_user(c) : getegid();
+	int rc = mkdir_p(c->run, 0755, e);
+
+	if (rc == 0)
+		rc = mkdir_p(c->state, 0750, e);
+	if (rc == 0)
+		rc = mkdir_p(sessions, 0700, e);
+	if (rc == 0 && c->private_mode)
+		rc = mkdir_p(blueprints, 0755, e);
+	if (rc < 0)
+		return rc;
+	/* setgid, so that -wal and -shm get the readers' group, too. */
+	if (geteuid() == 0 && (chown(c->state, (uid_t)-1, gid) < 0 || chmod(c->state, 02750) < 0))
+		return err_errno(e, -errno, "%s", c->state);
+	return 0;
+}
+
+/*
+ * One aod for each root. The descriptor is inherited by aod-http, so that the lock says: everything of the former instance is gone, and
+ * its ports with it.
+ */
+static int
+take_lock(const struct config *c, struct err *e)
+{
+	CLEANUP_FREE char *path = xasprintf("%s/lock", c->run);
+	CLEANUP_CLOSE int low = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644);
+	/* Above the numbers that aod-http gets, and on purpose not close-on-exec. Shims close it first thing. */
+	int fd = low < 0 ? -1 : fcntl(low, F_DUPFD, LOCK_FD_MIN);
+	char pid[32] = "";
+
+	if (fd < 0)
+		return err_errno(e, -errno, "%s", path);
+	for (int i = 0; flock(fd, LOCK_EX | LOCK_NB) < 0; i++) {
+		if (errno != EWOULDBLOCK || i == LOCK_TRIES) {
+			if (pread(fd, pid, sizeof(pid) - 1, 0) < 0)
+				pid[0] = '\0';
+			close(fd);
+			return err_set(e, -EBUSY, "another aod (pid %.*s) runs here: %s is locked", (int)strcspn(pid, "\n"), pid, path);
+		}
+		usleep(50000);
+	}
+	snprintf(pid, sizeof(pid), "%d\n", (int)getpid());
+	if (ftruncate(fd, 0) < 0 || pwrite(fd, pid, strlen(pid), 0) < 0)
+		log_debug("%s: %s", path, strerror(errno));
+	return fd;
+}
+
+/* ---- loop ------------------------------------------------------------------------------------------------ */
+
+static void
+on_signal(struct ev_loop *loop, ev_signal *w, int revents)
+{
+	struct manager *m = w->data;
+	int status;
+	pid_t pid;
+
+	if (w->signum != SIGCHLD) {
+		log_note("signal %d: ending", w->signum);
+		manager_quit(m);
+		return;
+	}
+	/* Shims are watched through their pidfds; what else ends here is an orphan of one that was killed. */
+	while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
+		front_reaped(m, pid, status);
+}
+
+static void
+watch_signals(struct program *p, struct ev_loop *loop)
+{
+	static const int numbers[] = { SIGCHLD, SIGTERM, SIGINT };
+
+	for (size_t i = 0; i < ARRAY_LEN(numbers); i++) {
+		ev_signal_init(&p->sigs[i], on_signal, numbers[i]);
+		p->sigs[i].data = &p->m;
+		ev_signal_start(loop, &p->sigs[i]);
+	}
+}
+
+static void
+prepare_process(void)
+{
+	struct rlimit l;
+
+	signal(SIGPIPE, SIG_IGN);
+	umask(027);
+	prctl(PR_SET_CHILD_SUBREAPER, 1);
+	if (getrlimit(RLIMIT_NOFILE, &l) == 0) {
+		l.rlim_cur = l.rlim_max;
+		setrlimit(RLIMIT_NOFILE, &l);
+	}
+}
+
+static int
+serve(struct program *p, struct store *store, struct err *e)
+{
+	struct ev_loop *loop = ev_loop_new(EVFLAG_NOENV | EVFLAG_NOSIGMASK);
+	int rc = manager_init(&p->m, loop, &p->cfg, store, e);
+
+	if (rc == 0)
+		rc = front_open(&p->m, e);
+	if (rc == 0)
+		rc = manager_load(&p->m, e);
+	if (rc == 0) {
+		watch_signals(p, loop);
+		rc = front_start(&p->m, e);
+	}
+	if (rc == 0)
+		ev_run(loop, 0);
+	front_close(&p->m);
+	manager_done(&p->m);
+	ev_loop_destroy(loop);
+	return rc;
+}
+
+int
+main(int argc, char **argv)
+{
+	struct program *p = &program;
+	struct store *store = NULL;
+	struct err e = { 0 };
+	int rc;
+
+	p->cfg = (struct config){
+		.port_base = -1,
+		.log_level = LOG_INFO,
+		.listen = xstrdup("127.0.0.1"),
+		.libexec = xstrdup(AOD_LIBEXECDIR),
+		.blueprints = xstrdup(AOD_BLUEPRINTDIR),
+		.www = xstrdup(AOD_WWWDIR),
+	};
+	rc = parse_args(argc, argv, &p->cfg);
+	if (rc)
+		return rc > 0 ? 0 : 2;
+	log_init("aod", p->cfg.log_level);
+	prepare_process();
+	rc = make_directories(&p->cfg, &e);
+	if (rc == 0)
+		rc = take_lock(&p->cfg, &e);
+	if (rc >= 0) {
+		CLEANUP_FREE char *db = xasprintf("%s/aod.db", p->cfg.state);
+
+		rc = store_open(db, &store, &e);
+	}
+	if (rc >= 0)
+		rc = serve(p, store, &e);
+	store_close(store);
+	if (rc < 0) {
+		log_error("%s", e.text);
+		return 1;
+	}
+	log_note("ended");
+	return 0;
+}

@@ -1,0 +1,534 @@
+/* SPDX-License-Identifier: MIT */
+/* The supervisor's turns: bells in, spools read, one commit, then answers, bells and shims. */
+#include "config.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pwd.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "aod/action.h"
+#include "aod/front.h"
+#include "aod/run.h"
+#include "aod/seccomp.h"
+#include "base/fd.h"
+#include "base/log.h"
+#include "base/util.h"
+#include "shim/spec.h"
+
+#define RETRY_S 0.5	 /* after a failed transaction */
+#define QUIT_EXTRA_S 2.0 /* over the longest TimeoutStopSec= at a clean end */
+
+struct reply {
+	struct reply *next;
+	int64_t id;
+	int status;
+	char *body;
+	size_t len;
+};
+
+/* ---- live runs -------------------------------------------------------------------------------------------- */
+
+static struct run **
+bucket(struct manager *m, int64_t session)
+{
+	return &m->runs[(uint64_t)session % RUN_BUCKETS];
+}
+
+struct run *
+manager_find_run(struct manager *m, int64_t session)
+{
+	struct run *r = *bucket(m, session);
+
+	while (r && r->s.row.n != session)
+		r = r->next;
+	return r;
+}
+
+void
+manager_add_run(struct manager *m, struct run *r)
+{
+	struct run **b = bucket(m, r->s.row.n);
+
+	r->next = *b;
+	*b = r;
+	m->run_count++;
+}
+
+static void
+unlink_run(struct run **p, struct run *r, size_t next_offset)
+{
+	while (*p && *p != r)
+		p = (struct run **)((char *)*p + next_offset);
+	if (*p)
+		*p = *(struct run **)((char *)r + next_offset);
+}
+
+void
+manager_remove_run(struct manager *m, struct run *r)
+{
+	unlink_run(bucket(m, r->s.row.n), r, offsetof(struct run, next));
+	unlink_run(&m->dirty, r, offsetof(struct run, next_dirty));
+	m->run_count--;
+}
+
+void
+manager_mark_dirty(struct manager *m, struct run *r)
+{
+	if (r->is_dirty)
+		return;
+	r->is_dirty = true;
+	r->next_dirty = m->dirty;
+	m->dirty = r;
+	if (!ev_is_active(&m->more_w))
+		ev_timer_start(m->loop, &m->more_w);
+}
+
+/* ---- the transaction ------------------------------------------------------------------------------------- */
+
+int
+err_http_status(const struct err *e)
+{
+	static const struct {
+		int code, status;
+	} rows[] = {
+		{ -EAGAIN, 503 }, { -ENOSPC, 507 }, { -ENOENT, 404 }, { -EEXIST, 409 },
+		{ -EINVAL, 422 }, { -EBUSY, 409 },  { -E2BIG, 413 },
+	};
+
+	if (e->status)
+		return e->status;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+		if (rows[i].code == e->code)
+			return rows[i].status;
+	return 500;
+}
+
+int
+manager_begin(struct manager *m, struct err *e)
+{
+	if (m->broken.code)
+		return err_set_status(e, m->broken.status, m->broken.code, "%s", m->broken.text);
+	return manager_check(m, store_begin(m->store, e), e);
+}
+
+int
+manager_check(struct manager *m, int rc, const struct err *e)
+{
+	if (rc >= 0 || m->broken.code)
+		return rc;
+	m->broken = *e;
+	if (!m->broken.code)
+		err_set(&m->broken, rc, "the store failed");
+	m->broken.status = err_http_status(&m->broken);
+	return rc;
+}
+
+void
+manager_reply(struct manager *m, int64_t id, int status, const char *body, size_t len)
+{
+	struct reply *r = xcalloc(1, sizeof(*r));
+
+	r->id = id;
+	r->status = status;
+	r->body = body ? xstrndup(body, len) : NULL;
+	r->len = len;
+	r->next = m->replies;
+	m->replies = r;
+}
+
+void
+manager_reply_error(struct manager *m, int64_t id, const struct err *e)
+{
+	struct buf b = BUF_INIT;
+
+	buf_puts(&b, "{\"detail\":");
+	buf_put_json_str(&b, e->text);
+	buf_putc(&b, '}');
+	manager_reply(m, id, err_http_status(e), b.data, b.len);
+	buf_free(&b);
+}
+
+static struct reply *
+take_replies(struct manager *m)
+{
+	struct reply *list = m->replies, *in_order = NULL;
+
+	m->replies = NULL;
+	while (list) {
+		struct reply *next = list->next;
+
+		list->next = in_order;
+		in_order = list;
+		list = next;
+	}
+	return in_order;
+}
+
+static void
+send_replies(struct manager *m)
+{
+	struct reply *r = take_replies(m);
+
+	while (r) {
+		struct reply *next = r->next;
+
+		front_answer(m->front, r->id, r->status, r->body, r->len);
+		free(r->body);
+		free(r);
+		r = next;
+	}
+}
+
+/* The clients whose requests were in a transaction that failed hear why, instead of what they would have heard. */
+static void
+fail_replies(struct manager *m, const struct err *e)
+{
+	struct reply *r;
+
+	for (r = m->replies; r; r = r->next) {
+		struct buf b = BUF_INIT;
+
+		if (r->status >= 400)
+			continue;
+		buf_puts(&b, "{\"detail\":");
+		buf_put_json_str(&b, e->text);
+		buf_putc(&b, '}');
+		free(r->body);
+		r->len = b.len;
+		r->body = buf_steal(&b);
+		r->status = err_http_status(e);
+	}
+	send_replies(m);
+}
+
+static void
+forget_runs(struct manager *m)
+{
+	for (size_t i = 0; i < RUN_BUCKETS; i++)
+		while (m->runs[i]) {
+			struct run *r = m->runs[i];
+
+			action_forget_waiters(m, r);
+			m->runs[i] = r->next;
+			run_free(r);
+		}
+	m->run_count = 0;
+	m->dirty = m->unspawned = m->ended = NULL;
+	m->loaded = false;
+}
+
+static void
+recover(struct manager *m)
+{
+	struct err e = m->broken;
+
+	log_error("%s: rolled back, reading the state again", e.text);
+	store_rollback(m->store);
+	memset(&m->broken, 0, sizeof(m->broken));
+	fail_replies(m, &e);
+	forget_runs(m);
+	if (!ev_is_active(&m->retry_w)) {
+		ev_timer_set(&m->retry_w, RETRY_S, 0.);
+		ev_timer_start(m->loop, &m->retry_w);
+	}
+}
+
+static void
+on_retry(struct ev_loop *loop, ev_timer *w, int revents)
+{
+	struct manager *m = CONTAINER_OF(w, struct manager, retry_w);
+	struct err e = { 0 };
+
+	if (manager_load(m, &e) == 0)
+		return;
+	log_warn("%s: trying again", e.text);
+	ev_timer_set(&m->retry_w, RETRY_S, 0.);
+	ev_timer_start(m->loop, &m->retry_w);
+}
+
+static void
+spawn_new(struct manager *m)
+{
+	while (m->unspawned) {
+		struct run *r = m->unspawned;
+		struct err e = { 0 };
+
+		m->unspawned = r->next_queued;
+		if (r->exited || run_spawn(r, &e) == 0)
+			continue;
+		log_error("session %s: %s", r->s.row.name, e.text);
+		run_fail(r, OUTCOME_RESOURCES, e.text, &e);
+	}
+}
+
+static void
+free_ended(struct manager *m)
+{
+	while (m->ended) {
+		struct run *r = m->ended;
+
+		m->ended = r->next_queued;
+		run_remove_files(r);
+		manager_remove_run(m, r);
+		action_run_ended(m, r);
+		run_free(r);
+	}
+	if (m->quitting && m->run_count == 0)
+		ev_break(m->loop, EVBREAK_ALL);
+}
+
+/* What a commit leads to may write again (a shim that cannot be started, a session deleted at its end): once more, then. */
+static void
+commit(struct manager *m)
+{
+	do {
+		bool wrote = store_in_transaction(m->store);
+		struct err e = { 0 };
+
+		if (wrote && !m->broken.code)
+			manager_check(m, store_commit(m->store, &e), &e);
+		if (m->broken.code) {
+			recover(m);
+			return;
+		}
+		if (wrote)
+			front_bell(m->front, store_last_id(m->store));
+		send_replies(m);
+		spawn_new(m);
+		free_ended(m);
+	} while (store_in_transaction(m->store) || m->broken.code || m->ended || m->replies);
+}
+
+static void
+on_prepare(struct ev_loop *loop, ev_prepare *w, int revents)
+{
+	commit(CONTAINER_OF(w, struct manager, commit_w));
+}
+
+/* ---- spools ---------------------------------------------------------------------------------------------- */
+
+static int
+read_spool(struct run *r, struct err *e)
+{
+	int rc = run_ingest(r, e);
+
+	if (rc != 0 || !r->shim_dead || r->exited)
+		return rc;
+	if (r->other_boot)
+		return run_fail(r, OUTCOME_HOST_REBOOT, "the host was restarted while it ran", e);
+	return run_on_shim_gone(r, e);
+}
+
+static void
+read_dirty(struct manager *m)
+{
+	struct run *list = m->dirty;
+
+	m->dirty = NULL;
+	while (list && !m->broken.code) {
+		struct run *r = list;
+		struct err e = { 0 };
+		int rc;
+
+		list = r->next_dirty;
+		r->is_dirty = false;
+		rc = read_spool(r, &e);
+		if (rc < 0)
+			manager_check(m, rc, &e);
+		else if (rc == 1)
+			manager_mark_dirty(m, r);
+	}
+}
+
+static void
+on_more(struct ev_loop *loop, ev_timer *w, int revents)
+{
+	struct manager *m = CONTAINER_OF(w, struct manager, more_w);
+
+	ev_timer_set(w, 0., 0.);
+	if (m->loaded)
+		read_dirty(m);
+}
+
+static void
+on_up(struct ev_loop *loop, ev_io *w, int revents)
+{
+	struct manager *m = CONTAINER_OF(w, struct manager, up_w);
+	char records[256][UP_RECORD];
+	ssize_t n = read(m->up_fd, records, sizeof(records));
+
+	for (ssize_t i = 0; n > 0 && i < n / UP_RECORD; i++) {
+		int64_t session;
+		struct run *r;
+
+		records[i][UP_RECORD - 1] = '\0';
+		if (!parse_i64(records[i], 1, INT64_MAX, &session))
+			continue;
+		r = manager_find_run(m, session);
+		if (r)
+			manager_mark_dirty(m, r);
+	}
+	if (m->loaded)
+		read_dirty(m);
+}
+
+/* ---- start and end --------------------------------------------------------------------------------------- */
+
+static int
+adopt_one(const struct session_row *s, const struct run_row *row, void *arg)
+{
+	struct err e = { 0 };
+
+	if (run_adopt(arg, s, row, &e) < 0)
+		log_error("%s", e.text);
+	return 0;
+}
+
+int
+manager_load(struct manager *m, struct err *e)
+{
+	int rc = store_each_live(m->store, adopt_one, m, e);
+
+	if (rc < 0) {
+		forget_runs(m);
+		return rc;
+	}
+	m->loaded = true;
+	if (m->run_count)
+		log_note("%d live sessions taken over", m->run_count);
+	return 0;
+}
+
+static void
+on_quit_timeout(struct ev_loop *loop, ev_timer *w, int revents)
+{
+	log_warn("leaving although sessions have not ended");
+	ev_break(loop, EVBREAK_ALL);
+}
+
+static void
+stop_for_quit(struct manager *m, struct run *r, int64_t timeout_us, int64_t *longest_us)
+{
+	struct err e = { 0 };
+	int64_t us = timeout_us >= 0 ? timeout_us : r->timeout_stop_us;
+
+	if (session_set_state(m, &r->s, SEV_STOP, &e) < 0)
+		log_error("%s", e.text);
+	run_stop(r, us);
+	if (us > *longest_us)
+		*longest_us = us;
+}
+
+void
+manager_quit(struct manager *m)
+{
+	int64_t timeout_us = m->quitting ? 0 : -1, longest_us = 0;
+
+	if (m->cfg->leave || m->run_count == 0 || !m->loaded) {
+		ev_break(m->loop, EVBREAK_ALL);
+		return;
+	}
+	log_note("stopping %d sessions%s", m->run_count, m->quitting ? " at once" : "");
+	m->quitting = true;
+	for (size_t i = 0; i < RUN_BUCKETS; i++)
+		for (struct run *r = m->runs[i]; r; r = r->next)
+			if (!r->exited)
+				stop_for_quit(m, r, timeout_us, &longest_us);
+	ev_timer_stop(m->loop, &m->quit_w);
+	ev_timer_set(&m->quit_w, (double)longest_us / 1e6 + QUIT_EXTRA_S, 0.);
+	ev_timer_start(m->loop, &m->quit_w);
+}
+
+static int
+open_up_fifo(struct manager *m, struct err *e)
+{
+	CLEANUP_FREE char *path = xasprintf("%s/up", m->cfg->run);
+
+	if (mkfifo(path, 0600) < 0 && errno != EEXIST)
+		return err_errno(e, -errno, "%s", path);
+	m->up_fd = open(path, O_RDWR | O_NONBLOCK | O_CLOEXEC | O_NOFOLLOW);
+	return m->up_fd < 0 ? err_errno(e, -errno, "%s", path) : 0;
+}
+
+static int
+open_shim(struct manager *m, struct err *e)
+{
+	CLEANUP_FREE char *path = xasprintf("%s/aod-shim", m->cfg->libexec);
+
+	/* Held open, so that an upgrade that replaces the file cannot come between two starts. */
+	m->shim_fd = open(path, O_PATH | O_CLOEXEC);
+	return m->shim_fd < 0 ? err_errno(e, -errno, "%s", path) : 0;
+}
+
+static void
+who_am_i(struct manager *m)
+{
+	const struct passwd *pw = getpwuid(geteuid());
+	const char *path = getenv("PATH");
+
+	m->home = xstrdup(pw ? pw->pw_dir : "/");
+	m->user = xstrdup(pw ? pw->pw_name : "nobody");
+	m->search_path = xasprintf("%s:%s", path && *path ? path : "/usr/local/bin:/usr/bin:/bin", m->cfg->libexec);
+	m->socket = xasprintf("%s/aod.sock", m->cfg->run);
+	proc_boot_id(m->boot_id);
+}
+
+int
+manager_init(struct manager *m, struct ev_loop *loop, const struct config *cfg, struct store *store, struct err *e)
+{
+	int rc;
+
+	memset(m, 0, sizeof(*m));
+	m->loop = loop;
+	m->cfg = cfg;
+	m->store = store;
+	m->up_fd = m->shim_fd = m->seccomp_fd = -1;
+	m->iobuf = xmalloc(SPOOL_READ_MAX);
+	who_am_i(m);
+	rc = open_up_fifo(m, e);
+	if (rc == 0)
+		rc = open_shim(m, e);
+	if (rc < 0)
+		return rc;
+	m->seccomp_fd = seccomp_basic(e);
+	if (m->seccomp_fd < 0)
+		return err_wrap(e, "cannot build the seccomp filter");
+	ev_prepare_init(&m->commit_w, on_prepare);
+	ev_set_priority(&m->commit_w, EV_MINPRI);
+	ev_prepare_start(loop, &m->commit_w);
+	ev_io_init(&m->up_w, on_up, m->up_fd, EV_READ);
+	ev_io_start(loop, &m->up_w);
+	ev_timer_init(&m->more_w, on_more, 0., 0.);
+	ev_timer_init(&m->retry_w, on_retry, 0., 0.);
+	ev_timer_init(&m->quit_w, on_quit_timeout, 0., 0.);
+	return 0;
+}
+
+void
+manager_done(struct manager *m)
+{
+	if (m->loop) {
+		ev_prepare_stop(m->loop, &m->commit_w);
+		ev_io_stop(m->loop, &m->up_w);
+		ev_timer_stop(m->loop, &m->more_w);
+		ev_timer_stop(m->loop, &m->retry_w);
+		ev_timer_stop(m->loop, &m->quit_w);
+	}
+	forget_runs(m);
+	event_free(&m->event);
+	free(m->iobuf);
+	free(m->home);
+	free(m->user);
+	free(m->search_path);
+	free(m->socket);
+	if (m->up_fd >= 0)
+		close(m->up_fd);
+	if (m->shim_fd >= 0)
+		close(m->shim_fd);
+	if (m->seccomp_fd >= 0)
+		close(m->seccomp_fd);
+}

@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The supervisor's own state, and the transaction that every turn of its loop ends with.
+ *
+ * Start-up has three phases, also after a crash: load (read live sessions, no side effects), adopt (find their shims, catch up with their
+ * spools), run. A transaction that fails is rolled back and the same phases are gone through again, in the same process: what
+ * aod holds in memory is never ahead of the database for long.
+ *
+ * Within one turn of the loop any number of requests and spool chunks write to one open transaction; before the loop blocks,
+ * manager_commit() commits it and only then are answers and bells sent and shims started.
+ */
+#ifndef AOD_AOD_MANAGER_H
+#define AOD_AOD_MANAGER_H
+
+#include <ev.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "model/event.h"
+#include "store/store.h"
+
+enum port { P_RUNTIME, P_CONTEXT, P_REGISTRY, P_DASHBOARD, P_COUNT };
+
+struct config {
+	bool private_mode;  /* --root: everything below one directory */
+	bool leave;	    /* at a clean end: leave the agents running (their shims keep them) */
+	char *etc, *run, *state; /* directories */
+	char *libexec, *blueprints, *www;
+	char *listen;
+	char *http_user;    /* "" = do not change */
+	int port_base;	    /* -1: the standard ports; 0: any */
+	int log_level;
+};
+
+struct run;
+struct front;
+struct reply;
+
+#define RUN_BUCKETS 1024
+
+struct manager {
+	struct ev_loop *loop;
+	const struct config *cfg;
+	struct store *store;
+	struct front *front;
+	bool loaded;	/* live sessions are in memory; requests are served */
+	bool quitting;
+	struct err broken; /* code != 0: the open transaction failed and can only be rolled back */
+
+	struct run *runs[RUN_BUCKETS]; /* live runs by session number */
+	int run_count;
+	struct run *dirty;   /* runs whose spool may have something new */
+	struct run *unspawned; /* runs to start once they are committed */
+	struct run *ended;   /* runs to free once their end is committed */
+	struct reply *replies; /* answers that wait for the commit, newest first */
+
+	int up_fd; /* the FIFO that shims ring */
+	int shim_fd, seccomp_fd;
+	char boot_id[37];
+	char *search_path, *home, *user, *socket;
+	char *iobuf; /* SPOOL_READ_MAX bytes, for reading spools */
+	struct event event; /* for events that aod itself makes */
+
+	ev_prepare commit_w;
+	ev_io up_w;
+	ev_timer more_w; /* started with 0: spools had more than one turn's budget */
+	ev_timer retry_w;
+	ev_timer quit_w;
+};
+
+/* Sets up everything but the front. The store is open already. */
+int manager_init(struct manager *m, struct ev_loop *loop, const struct config *cfg, struct store *store, struct err *e);
+/* Load and adopt. On failure nothing is in memory; may be called again. */
+int manager_load(struct manager *m, struct err *e);
+void manager_done(struct manager *m);
+/* Begin a clean end: stop or leave the agents, then break the loop. A second call hurries. */
+void manager_quit(struct manager *m);
+
+/* Make sure that a transaction is open. */
+int manager_begin(struct manager *m, struct err *e);
+/* Note that a write failed: the transaction will be rolled back. Returns rc. */
+int manager_check(struct manager *m, int rc, const struct err *e);
+
+/*
+ * Answer request `id` with status and body (a JSON text, copied; NULL = no body) after the commit. When the commit fails
+ * the client gets that error instead.
+ */
+void manager_reply(struct manager *m, int64_t id, int status, const char *body, size_t len);
+void manager_reply_error(struct manager *m, int64_t id, const struct err *e);
+/* The HTTP status for an error value. */
+int err_http_status(const struct err *e);
+
+struct run *manager_find_run(struct manager *m, int64_t session);
+void manager_add_run(struct manager *m, struct run *r);
+void manager_remove_run(struct manager *m, struct run *r);
+/* The spool of r may have something new: read it in this turn of the loop. */
+void manager_mark_dirty(struct manager *m, struct run *r);
+
+#endif

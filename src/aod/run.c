@@ -1,0 +1,539 @@
+/* SPDX-License-Identifier: MIT */
+/* A run from its plan to its end: what is written when, and what follows from what. The spool is ingest.c's, the shim spawn.c's. */
+#include "config.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <json.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "aod/blueprints.h"
+#include "aod/run.h"
+#include "base/fd.h"
+#include "base/frame.h"
+#include "base/log.h"
+#include "base/util.h"
+
+extern char **environ;
+
+char *
+session_dir(const struct manager *m, const char *id)
+{
+	return xasprintf("%s/sessions/%s", m->cfg->state, id);
+}
+
+char *
+run_path(const struct run *r, const char *suffix)
+{
+	return xasprintf("%s/sessions/%s/%lld.%s", r->m->cfg->state, r->s.row.id, (long long)r->n, suffix);
+}
+
+static void
+on_grace(struct ev_loop *loop, ev_timer *w, int revents)
+{
+	struct run *r = CONTAINER_OF(w, struct run, grace_w);
+
+	log_note("session %s: the agent did not end within ResultGraceSec= after its result: stopping it", r->s.row.name);
+	run_stop(r, -1);
+}
+
+static void
+on_pidfd(struct ev_loop *loop, ev_io *w, int revents)
+{
+	struct run *r = CONTAINER_OF(w, struct run, pid_w);
+	struct manager *m = r->m;
+	struct err e = { 0 };
+	int rc;
+
+	ev_io_stop(loop, w);
+	/* What it wrote last comes first. */
+	while ((rc = run_ingest(r, &e)) == 1 && !r->exited)
+		;
+	if (rc >= 0 && !r->exited)
+		rc = run_on_shim_gone(r, &e);
+	if (rc < 0)
+		manager_check(m, rc, &e);
+}
+
+static struct run *
+run_new(struct manager *m, const struct session_row *s, int64_t n, const char *adapter, struct err *e)
+{
+	const struct adapter *a = adapter ? adapter_find(adapter) : NULL;
+	struct run *r;
+
+	if (!a) {
+		err_set(e, -EINVAL, "session %s: no adapter '%s' in this build", s->name, adapter ? adapter : "");
+		return NULL;
+	}
+	r = xcalloc(1, sizeof(*r));
+	r->m = m;
+	r->n = n;
+	session_copy(&r->s, s);
+	r->adapter = a;
+	r->adapter_state = a->state_new();
+	r->spool_fd = r->input_fd = r->bell_fd = r->pidfd = -1;
+	ev_init(&r->pid_w, on_pidfd);
+	ev_init(&r->grace_w, on_grace);
+	return r;
+}
+
+void
+run_free(struct run *r)
+{
+	const int fds[] = { r->spool_fd, r->input_fd, r->bell_fd, r->pidfd };
+
+	ev_io_stop(r->m->loop, &r->pid_w);
+	ev_timer_stop(r->m->loop, &r->grace_w);
+	for (size_t i = 0; i < ARRAY_LEN(fds); i++)
+		if (fds[i] >= 0)
+			close(fds[i]);
+	r->adapter->state_free(r->adapter_state);
+	adapter_out_free(&r->out);
+	plan_free(r->plan);
+	buf_free(&r->line[0].bytes);
+	buf_free(&r->line[1].bytes);
+	session_free(&r->s);
+	free(r->agent_session_id);
+	free(r->delete_replies);
+	free(r);
+}
+
+/* ---- planning ------------------------------------------------------------------------------------------- */
+
+static int
+read_mcp_config(const struct blueprint *b, char **out, struct err *e)
+{
+	struct buf text = BUF_INIT;
+	CLEANUP_FREE char *path = NULL;
+	const char *slash = strrchr(b->path, '/');
+	int rc;
+
+	*out = NULL;
+	if (!b->mcp_config_file || !*b->mcp_config_file)
+		return 0;
+	path = b->mcp_config_file[0] == '/' ? xstrdup(b->mcp_config_file)
+					    : xasprintf("%.*s/%s", slash ? (int)(slash - b->path) : 1,
+							slash ? b->path : ".", b->mcp_config_file);
+	rc = file_read(path, 1u << 20, &text, e);
+	if (rc < 0) {
+		buf_free(&text);
+		err_wrap(e, "%s: McpConfigFile=", b->path);
+		if (e)
+			e->status = 422;
+		return rc;
+	}
+	*out = buf_steal(&text);
+	return 0;
+}
+
+static const char *
+default_agent(const char *agent_name, const struct run_args *args)
+{
+	if (agent_name && *agent_name)
+		return agent_name;
+	return args && args->command ? "command" : "claude";
+}
+
+int
+run_adapter_name(struct manager *m, const char *agent_name, char **out, struct err *e)
+{
+	struct blueprint *b;
+	int rc = blueprint_load(m, agent_name, &b, e);
+
+	if (rc < 0)
+		return rc;
+	*out = xstrdup(b->adapter);
+	blueprint_free(b);
+	return 0;
+}
+
+int
+run_make_plan(struct manager *m, const struct session_row *row, const struct run_args *args, struct plan **out, struct err *e)
+{
+	CLEANUP_FREE char *dir = session_dir(m, row->id);
+	CLEANUP_FREE char *mcp = NULL;
+	struct blueprint *b = NULL;
+	struct stat st;
+	int rc = blueprint_load(m, default_agent(row->agent_name, args), &b, e);
+
+	if (rc < 0)
+		return rc;
+	rc = read_mcp_config(b, &mcp, e);
+	if (rc == 0) {
+		struct plan_request rq = {
+			.blueprint = b,
+			.session_id = row->id,
+			.session_name = row->name,
+			.agent_session_id = args->agent_session_id,
+			.resume = args->resume,
+			.prompt = args->prompt,
+			.prompt_uuid = args->prompt_uuid,
+			.command = args->command,
+			.project_dir = row->project_dir,
+			.session_dir = dir,
+			.mcp_config = mcp,
+			.environ = environ,
+			.home = m->home,
+			.user = m->user,
+			.socket = m->socket,
+			.search_path = m->search_path,
+		};
+		rc = plan_make(&rq, out, e);
+	}
+	blueprint_free(b);
+	if (rc < 0)
+		return rc;
+	/* The session's own directory is made later. */
+	if (strcmp((*out)->cwd, dir) && (stat((*out)->cwd, &st) < 0 || !S_ISDIR(st.st_mode))) {
+		rc = err_set_status(e, 422, -ENOTDIR, "project_dir '%s' is not a directory on this host: create it, or give another one",
+				    (*out)->cwd);
+		plan_free(*out);
+		*out = NULL;
+	}
+	return rc;
+}
+
+static int
+make_files(const struct run *r, struct err *e)
+{
+	CLEANUP_FREE char *dir = session_dir(r->m, r->s.row.id);
+	CLEANUP_FREE char *tmp = xasprintf("%s/tmp", dir);
+	CLEANUP_FREE char *claude = xasprintf("%s/claude", dir);
+	int rc = mkdir_p(dir, 0700, e);
+
+	if (rc == 0)
+		rc = mkdir_p(tmp, 0700, e);
+	if (rc == 0 && !strcmp(r->adapter->name, "claude"))
+		rc = mkdir_p(claude, 0700, e);
+	for (int i = 0; rc == 0 && i < r->plan->file_count; i++) {
+		const struct plan_file *f = &r->plan->files[i];
+
+		rc = file_write_atomic(f->path, f->text, strlen(f->text), 0600, false, e);
+	}
+	return rc;
+}
+
+int
+run_prepare(struct manager *m, const struct session *s, int64_t n, const struct run_args *args, struct run **out, struct err *e)
+{
+	struct plan *plan = NULL;
+	struct run *r;
+	int rc = run_make_plan(m, &s->row, args, &plan, e);
+
+	if (rc < 0)
+		return rc;
+	r = run_new(m, &s->row, n, plan->adapter, e);
+	if (!r) {
+		plan_free(plan);
+		return -EINVAL;
+	}
+	r->plan = plan;
+	r->agent_session_id = xstrdup(args->agent_session_id);
+	r->timeout_stop_us = plan->timeout_stop_us;
+	r->result_grace_us = plan->result_grace_us;
+	r->s.row.runs = n;
+	session_set_text(&r->s.row.adapter, plan->adapter);
+	rc = make_files(r, e);
+	if (rc < 0) {
+		run_free(r);
+		return rc;
+	}
+	*out = r;
+	return 0;
+}
+
+/* ---- the row --------------------------------------------------------------------------------------------- */
+
+static char *
+args_to_json(const struct run *r, const struct run_args *args)
+{
+	struct buf b = BUF_INIT;
+
+	buf_puts(&b, "{\"prompt\":");
+	buf_put_json_str(&b, args->prompt);
+	buf_puts(&b, ",\"prompt_uuid\":");
+	buf_put_json_str(&b, args->prompt_uuid);
+	buf_puts(&b, ",\"agent_session_id\":");
+	buf_put_json_str(&b, args->agent_session_id);
+	buf_printf(&b, ",\"resume\":%s,\"timeout_stop_us\":%lld,\"result_grace_us\":%lld", args->resume ? "true" : "false",
+		   (long long)r->timeout_stop_us, (long long)r->result_grace_us);
+	if (args->command) {
+		buf_puts(&b, ",\"command\":[");
+		for (size_t i = 0; args->command[i]; i++) {
+			if (i)
+				buf_putc(&b, ',');
+			buf_put_json_str(&b, args->command[i]);
+		}
+		buf_putc(&b, ']');
+	}
+	buf_putc(&b, '}');
+	return buf_steal(&b);
+}
+
+/* The run's columns as they are now; strings are borrowed from r and *state. */
+static struct run_row
+run_row_of(const struct run *r, struct buf *state)
+{
+	buf_reset(state);
+	if (r->adapter->save)
+		r->adapter->save(r->adapter_state, state);
+	return (struct run_row){
+		.session = r->s.row.n,
+		.n = r->n,
+		.boot_id = r->m->boot_id,
+		.shim_pid = r->shim_pid,
+		.shim_start = r->shim_start,
+		.offset = { r->offset[0], r->offset[1], r->offset[2] },
+		.adapter_state = state->len ? state->data : NULL,
+		.adapter_state_len = state->len,
+		.exit_code = r->exited ? r->s.row.exit_code : -1,
+		.signal = r->exited ? r->s.row.signal : 0,
+		.outcome = r->exited ? r->s.row.outcome : OUTCOME_NONE,
+		.error = r->exited ? r->s.row.error : NULL,
+		.started_us = r->started_us,
+		.ended_us = r->exited ? r->s.row.ended_us : 0,
+		.in_seq = r->input_seq,
+	};
+}
+
+int
+run_save(struct run *r, struct err *e)
+{
+	struct buf state = BUF_INIT;
+	struct run_row row = run_row_of(r, &state);
+	int rc = manager_begin(r->m, e);
+
+	if (rc == 0)
+		rc = manager_check(r->m, store_run_update(r->m->store, &row, e), e);
+	buf_free(&state);
+	return rc;
+}
+
+static int
+add_first_events(struct run *r, const struct run_args *args, struct err *e)
+{
+	struct event *ev = &r->m->event;
+	int rc;
+
+	event_begin(ev, "session_start", r->started_us);
+	event_extra_int(ev, "run_number", r->n);
+	if (r->s.row.agent_name)
+		event_extra_text(ev, "agent_name", r->s.row.agent_name, strlen(r->s.row.agent_name));
+	rc = session_add_event(r->m, &r->s, r->n, ev, e);
+	if (rc < 0 || !args->prompt)
+		return rc;
+	event_begin(ev, "message", r->started_us);
+	event_put_text(ev, KEY_ROLE, "user", 4);
+	event_put_content_text(ev, args->prompt, strlen(args->prompt));
+	return session_add_event(r->m, &r->s, r->n, ev, e);
+}
+
+int
+run_begin(struct run *r, const struct run_args *args, struct err *e)
+{
+	struct manager *m = r->m;
+	CLEANUP_FREE char *args_json = args_to_json(r, args);
+	struct buf plan = BUF_INIT, state = BUF_INIT;
+	struct run_row row;
+	int rc;
+
+	/* From here on it is freed with the manager's runs, also when the transaction fails. */
+	manager_add_run(m, r);
+	rc = manager_begin(m, e);
+	r->started_us = now_us();
+	plan_json(&plan, r->plan);
+	row = run_row_of(r, &state);
+	row.args = args_json;
+	row.plan = plan.data;
+	if (rc == 0)
+		rc = manager_check(m, store_run_add(m->store, &row, e), e);
+	buf_free(&plan);
+	buf_free(&state);
+	if (rc == 0)
+		rc = add_first_events(r, args, e);
+	if (rc < 0)
+		return rc;
+	r->next_queued = m->unspawned;
+	m->unspawned = r;
+	return 0;
+}
+
+int
+run_adopt(struct manager *m, const struct session_row *s, const struct run_row *row, struct err *e)
+{
+	struct run *r = run_new(m, s, row->n, s->adapter, e);
+	struct err why = { 0 };
+
+	if (!r)
+		return -EINVAL;
+	manager_add_run(m, r);
+	if (run_attach(r, row, &why) < 0) {
+		log_warn("session %s: it was to be started and cannot be: %s", s->name, why.text);
+		r->shim_dead = true;
+	}
+	manager_mark_dirty(m, r);
+	return 0;
+}
+
+/* ---- the end --------------------------------------------------------------------------------------------- */
+
+static int
+store_result(struct run *r, struct run_result *res, struct err *e)
+{
+	struct manager *m = r->m;
+	struct buf tail = BUF_INIT;
+	int rc = 0;
+
+	if (res->result)
+		rc = store_session_set_result(m->store, r->s.row.n, res->result, strlen(res->result), e);
+	else if (res->result_from_output) {
+		rc = store_run_output_tail(m->store, r->s.row.n, r->n, OUTPUT_RESULT_MAX, &tail, e);
+		if (rc == 0)
+			rc = store_session_set_result(m->store, r->s.row.n, tail.data ? tail.data : "", tail.len, e);
+	}
+	buf_free(&tail);
+	return manager_check(m, rc, e);
+}
+
+static int
+add_stop_event(struct run *r, int64_t time_us, struct err *e)
+{
+	struct event *ev = &r->m->event;
+	struct session_row *s = &r->s.row;
+	const char *reason = s->outcome == OUTCOME_SUCCESS ? "completed" : outcome_name(s->outcome);
+
+	event_begin(ev, "session_stop", time_us);
+	if (s->exit_code >= 0)
+		event_put_int(ev, KEY_EXIT_CODE, s->exit_code);
+	event_put_text(ev, KEY_REASON, reason, strlen(reason));
+	if (s->error)
+		event_put_text(ev, KEY_ERROR, s->error, strlen(s->error));
+	if (s->signal)
+		event_extra_int(ev, "signal", s->signal);
+	return session_add_event(r->m, &r->s, r->n, ev, e);
+}
+
+/* Everything that is said about an end, in one transaction; the run leaves memory after the commit. */
+static int
+run_end(struct run *r, struct run_result *res, int64_t time_us, struct err *e)
+{
+	struct session_row *s = &r->s.row;
+	int rc;
+
+	r->exited = true;
+	ev_timer_stop(r->m->loop, &r->grace_w);
+	s->outcome = res->outcome;
+	s->exit_code = res->exit_code;
+	s->signal = res->signal;
+	s->ended_us = time_us;
+	s->cost_usd += res->cost_usd;
+	s->input_tokens += res->input_tokens;
+	s->output_tokens += res->output_tokens;
+	s->turns += res->turns;
+	session_set_text(&s->error, res->error);
+	rc = manager_begin(r->m, e);
+	if (rc == 0)
+		rc = store_result(r, res, e);
+	if (rc == 0)
+		rc = session_set_state(r->m, &r->s, res->outcome == OUTCOME_SUCCESS ? SEV_EXIT_OK : SEV_EXIT_BAD, e);
+	if (rc >= 0)
+		rc = add_stop_event(r, time_us, e);
+	if (rc == 0)
+		rc = run_save(r, e);
+	free(res->result);
+	free(res->error);
+	if (rc < 0)
+		return rc;
+	log_info("session %s: run %lld ended: %s", s->name, (long long)r->n, outcome_name(s->outcome));
+	r->next_queued = r->m->ended;
+	r->m->ended = r;
+	return 0;
+}
+
+int
+run_fail(struct run *r, enum outcome outcome, const char *text, struct err *e)
+{
+	struct run_result res = { .outcome = outcome, .exit_code = -1, .error = xstrdup(text) };
+
+	return run_end(r, &res, now_us(), e);
+}
+
+int
+run_take_adapter_out(struct run *r, struct err *e)
+{
+	int rc = 0;
+
+	for (int i = 0; rc == 0 && i < r->out.event_count; i++) {
+		const struct event *ev = &r->out.events[i];
+
+		/* The agent has a conversation of its own now: a resume can go on with it. */
+		if (!r->s.row.agent_session_id && r->agent_session_id && !strcmp(ev->type, "init")) {
+			session_set_text(&r->s.row.agent_session_id, r->agent_session_id);
+			rc = session_save(r->m, &r->s, e);
+		}
+		if (rc == 0)
+			rc = session_add_event(r->m, &r->s, r->n, ev, e);
+	}
+	if (rc == 0 && r->out.reply.len)
+		rc = run_input(r, FRAME_INPUT, r->out.reply.data, r->out.reply.len, e);
+	if (rc == 0 && r->out.turn_done && !r->closed) {
+		rc = run_input(r, FRAME_CLOSE, NULL, 0, e);
+		r->closed = true;
+		ev_timer_set(&r->grace_w, (double)r->result_grace_us / 1e6, 0.);
+		ev_timer_start(r->m->loop, &r->grace_w);
+	}
+	adapter_out_reset(&r->out);
+	return rc;
+}
+
+int
+run_on_exit(struct run *r, const struct run_exit *x, struct err *e)
+{
+	struct run_result res = { .exit_code = -1 };
+	int rc;
+
+	r->adapter->end(r->adapter_state, x, &r->out, &res);
+	rc = run_take_adapter_out(r, e);
+	if (rc < 0) {
+		free(res.result);
+		free(res.error);
+		return rc;
+	}
+	return run_end(r, &res, x->time_us ? x->time_us : now_us(), e);
+}
+
+int
+run_on_shim_gone(struct run *r, struct err *e)
+{
+	int killed;
+
+	/* A second shim, started after a crash, leaves at once where the first one has the spool. */
+	if (r->spool_fd >= 0 && flock(r->spool_fd, LOCK_SH | LOCK_NB) < 0 && errno == EWOULDBLOCK) {
+		log_note("session %s: another shim has its spool: following that one", r->s.row.name);
+		r->shim_pid = 0;
+		return 0;
+	}
+	killed = kill_session_processes(r->s.row.id);
+	log_warn("session %s: its shim is gone without a word; %d processes of it were killed", r->s.row.name, killed);
+	return run_fail(r, OUTCOME_SHIM_LOST, "the shim was killed; how the agent ended cannot be known", e);
+}
+
+void
+run_stop(struct run *r, int64_t timeout_us)
+{
+	int64_t us = timeout_us >= 0 ? timeout_us : r->timeout_stop_us;
+	int64_t ms = us / 1000 > INT32_MAX ? INT32_MAX : us / 1000;
+	uint8_t arg[4] = { (uint8_t)ms, (uint8_t)(ms >> 8), (uint8_t)(ms >> 16), (uint8_t)(ms >> 24) };
+	struct err e = { 0 };
+
+	if (run_input(r, FRAME_STOP, arg, sizeof(arg), &e) == 0)
+		return;
+	log_warn("session %s: %s: signalling the shim instead", r->s.row.name, e.text);
+	if (r->pidfd >= 0)
+		syscall(SYS_pidfd_send_signal, r->pidfd, SIGTERM, NULL, 0);
+}

@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A live run: one process tree that works for a session, with its shim, its spool and its adapter. It is in memory from the request that
+ * makes it until its end is committed. Across turns of the loop others keep the session's number, not a pointer.
+ *
+ * Input to the agent is appended to the run's input file before the transaction that decided it: repeating it after a crash does no harm, as
+ * closing twice, stopping twice and answering twice are the same as once, and the prompt itself is in the file from the start.
+ */
+#ifndef AOD_AOD_RUN_H
+#define AOD_AOD_RUN_H
+
+#include "adapter/adapter.h"
+#include "aod/session.h"
+#include "base/frame.h"
+
+#define SPOOL_READ (256u << 10)			   /* bytes of a spool read in one turn of the loop */
+#define SPOOL_READ_MAX (FRAME_MAX + FRAME_HEADER)  /* so that one frame always fits */
+#define SPOOL_PUNCH (4u << 20)			   /* give the disk back what was read, in steps of this */
+#define RESULT_MAX (32u << 20)			   /* bytes of a result made from output: */
+#define OUTPUT_RESULT_MAX (64u << 10)		   /* the tail of stdout that is the result of a command */
+
+/* Bytes of a line that is not complete yet. */
+struct line_buf {
+	struct buf bytes;
+	int64_t start; /* spool position of the first frame that holds a piece of it */
+	int piece;     /* pieces of this line that were given to the adapter already */
+};
+
+struct run {
+	struct run *next, *next_dirty, *next_queued;
+	struct manager *m;
+	struct session s;
+	int64_t n;
+	struct plan *plan; /* until it is spawned */
+	const struct adapter *adapter;
+	void *adapter_state;
+	struct adapter_out out;
+
+	int64_t offset[3]; /* committed with the events: next unread frame of stdout, stderr, others */
+	int64_t read_at, punched;
+	struct line_buf line[2];
+
+	char *agent_session_id;
+	int64_t timeout_stop_us, result_grace_us;
+	int64_t started_us;
+	int spool_fd, input_fd, bell_fd, pidfd;
+	int64_t shim_pid, shim_start;
+	int64_t input_seq;
+	bool is_dirty, exited, closed;
+	bool shim_dead;	     /* nobody holds the spool's lock: what is in the spool is all there will be */
+	bool other_boot;     /* it was started before the host was */
+
+	ev_io pid_w;
+	ev_timer grace_w;
+	/* When the run's end is committed: delete the session, and answer these requests. */
+	bool delete_after;
+	int64_t *delete_replies;
+	int delete_reply_count;
+	struct batch *batch;
+};
+
+/* What a run was asked to do, as kept in run.args. */
+struct run_args {
+	const char *prompt, *prompt_uuid, *agent_session_id;
+	char *const *command;
+	bool resume;
+};
+
+/*
+ * Plan the next run of s (whose row is stored or about to be) and make its directories and files. The blueprint is looked up anew. On success
+ * *out is a run that is not in the manager yet.
+ */
+int run_prepare(struct manager *m, const struct session *s, int64_t n, const struct run_args *args, struct run **out, struct err *e);
+/* Only the plan, no side effects. */
+int run_make_plan(struct manager *m, const struct session_row *row, const struct run_args *args, struct plan **out, struct err *e);
+/* The adapter's name that a blueprint leads to, and whether it is there at all. Caller frees. */
+int run_adapter_name(struct manager *m, const char *agent_name, char **out, struct err *e);
+/* Store the run's row and its first events; it is spawned after the commit. The run belongs to the manager from here on. */
+int run_begin(struct run *r, const struct run_args *args, struct err *e);
+/* Start the shim. */
+int run_spawn(struct run *r, struct err *e);
+/* Start-up: take over a live session as the database has it. */
+int run_adopt(struct manager *m, const struct session_row *s, const struct run_row *row, struct err *e);
+int run_attach(struct run *r, const struct run_row *row, struct err *e);
+void run_free(struct run *r);
+
+/* Read the spool up to one turn's budget. 1: there is more; 0: at its end; negative: the store failed. */
+int run_ingest(struct run *r, struct err *e);
+/* The shim is gone (its pidfd says so). */
+int run_on_shim_gone(struct run *r, struct err *e);
+/* The run could not be started, or is lost. */
+int run_fail(struct run *r, enum outcome outcome, const char *text, struct err *e);
+/* Carry out FRAME_STOP; the state was changed by the caller. timeout_us < 0: the blueprint's. */
+void run_stop(struct run *r, int64_t timeout_us);
+
+/* For ingest.c: store what the adapter made of a line and do what it asks for; the process has ended; write the run's row. */
+int run_take_adapter_out(struct run *r, struct err *e);
+int run_on_exit(struct run *r, const struct run_exit *x, struct err *e);
+int run_save(struct run *r, struct err *e);
+/* Watch the shim by a pidfd. -ESRCH when that process is gone. */
+int run_watch_shim(struct run *r, int64_t pid, int64_t start);
+
+/* Append a frame to the input file and ring the shim. */
+int run_input(struct run *r, uint8_t type, const void *p, size_t n, struct err *e);
+char *run_path(const struct run *r, const char *suffix); /* state/sessions/ID/N.suffix; caller frees */
+char *session_dir(const struct manager *m, const char *id);
+/* The run has ended and is committed: its spool, input and bell go. */
+void run_remove_files(const struct run *r);
+/* SIGKILL to every process that carries AOD_SESSION_ID=id in its environment: what a lost shim left behind. */
+int kill_session_processes(const char *id);
+
+#endif

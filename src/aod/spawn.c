@@ -1,0 +1,448 @@
+/* SPDX-License-Identifier: MIT */
+/* The shim of a run: the files between it and aod, its start, and taking it over again after aod was away. */
+#include "config.h"
+
+#include <ctype.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <json.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "aod/run.h"
+#include "base/fd.h"
+#include "base/frame.h"
+#include "base/log.h"
+#include "base/util.h"
+#include "shim/spec.h"
+
+#define SHIM_FD_MAX 5	   /* 0, 1, 2, spec, seccomp */
+#define EMPTY_SPOOL_TRIES 20 /* of 1 ms: a shim makes its spool and locks it within microseconds */
+
+static int
+open_input(struct run *r, struct err *e)
+{
+	CLEANUP_FREE char *path = NULL;
+
+	if (r->input_fd >= 0)
+		return 0;
+	path = run_path(r, "in");
+	r->input_fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	return r->input_fd < 0 ? err_errno(e, -errno, "%s", path) : 0;
+}
+
+static void
+ring_shim(struct run *r)
+{
+	if (r->bell_fd < 0) {
+		CLEANUP_FREE char *path = run_path(r, "bell");
+
+		/* Without a reader (the shim is not there yet, or not any more) this fails, and need not be told. */
+		r->bell_fd = open(path, O_WRONLY | O_NONBLOCK | O_CLOEXEC | O_NOFOLLOW);
+	}
+	if (r->bell_fd >= 0 && write(r->bell_fd, "", 1) < 0)
+		log_debug("session %s: bell: %s", r->s.row.name, strerror(errno));
+}
+
+/* The whole frame or nothing: a shim stops at a torn one. */
+static int
+append_frame(struct run *r, uint8_t type, const void *p, size_t n, struct err *e)
+{
+	uint8_t head[FRAME_HEADER + 8];
+	struct buf frame = BUF_INIT;
+	off_t end = lseek(r->input_fd, 0, SEEK_END);
+	int rc;
+
+	r->input_seq++;
+	for (int i = 0; i < 8; i++)
+		head[FRAME_HEADER + i] = (uint8_t)((uint64_t)r->input_seq >> (8 * i));
+	frame_header(head, type, 0, now_us(), head + FRAME_HEADER, 8, p, n);
+	buf_put(&frame, head, sizeof(head));
+	buf_put(&frame, p, n);
+	rc = fd_write_all(r->input_fd, frame.data, frame.len);
+	buf_free(&frame);
+	if (rc < 0) {
+		if (ftruncate(r->input_fd, end) < 0)
+			log_error("session %s: its input file cannot be mended: %s", r->s.row.name, strerror(errno));
+		return err_errno(e, rc, "input of session %s", r->s.row.name);
+	}
+	return 0;
+}
+
+int
+run_input(struct run *r, uint8_t type, const void *p, size_t n, struct err *e)
+{
+	const char *s = p;
+	const size_t piece_max = FRAME_MAX - 8;
+	int rc = open_input(r, e);
+
+	do {
+		size_t piece = n < piece_max ? n : piece_max;
+
+		if (rc == 0)
+			rc = append_frame(r, type, s, piece, e);
+		s = s ? s + piece : s;
+		n -= piece;
+	} while (rc == 0 && n > 0);
+	if (rc == 0)
+		ring_shim(r);
+	return rc;
+}
+
+/* ---- start ------------------------------------------------------------------------------------------------ */
+
+static void
+spec_put(struct buf *b, const char *key, const char *value)
+{
+	buf_puts(b, key);
+	buf_putc(b, '=');
+	buf_puts(b, value);
+	buf_putc(b, '\0');
+}
+
+static void
+spec_put_all(struct buf *b, const char *key, char *const *values)
+{
+	for (size_t i = 0; values && values[i]; i++)
+		spec_put(b, key, values[i]);
+}
+
+static int
+make_spec(const struct run *r, struct err *e)
+{
+	const struct plan *p = r->plan;
+	CLEANUP_FREE char *spool = run_path(r, "spool");
+	CLEANUP_FREE char *input = run_path(r, "in");
+	CLEANUP_FREE char *bell = run_path(r, "bell");
+	CLEANUP_FREE char *up = xasprintf("%s/up", r->m->cfg->run);
+	CLEANUP_FREE char *key = xasprintf("%lld", (long long)r->s.row.n);
+	struct buf b = BUF_INIT;
+	int fd;
+
+	spec_put(&b, "spool", spool);
+	spec_put(&b, "input", input);
+	spec_put(&b, "bell", bell);
+	spec_put(&b, "up", up);
+	spec_put(&b, "key", key);
+	spec_put(&b, "argv", p->program);
+	spec_put_all(&b, "argv", p->argv + 1);
+	spec_put_all(&b, "env", p->env);
+	spec_put(&b, "cwd", p->cwd);
+	if (p->private_tmp)
+		spec_put(&b, "private_tmp", p->private_tmp);
+	spec_put_all(&b, "bind", p->bind);
+	if (p->seccomp && r->m->seccomp_fd >= 0)
+		spec_put(&b, "seccomp", "1");
+	if (b.len > SHIM_SPEC_MAX) {
+		buf_free(&b);
+		return err_set(e, -E2BIG, "arguments and environment take more than %u bytes", SHIM_SPEC_MAX);
+	}
+	fd = memfd_with("aod-shim-spec", b.data, b.len);
+	buf_free(&b);
+	return fd < 0 ? err_errno(e, fd, "memfd") : fd;
+}
+
+static int
+make_input(struct run *r, struct err *e)
+{
+	CLEANUP_FREE char *in = run_path(r, "in");
+	CLEANUP_FREE char *bell = run_path(r, "bell");
+	struct stat st;
+	int rc = 0;
+
+	if (mkfifo(bell, 0600) < 0 && errno != EEXIST)
+		return err_errno(e, -errno, "%s", bell);
+	/* Left by an aod that died right here, perhaps in the middle of it: the same once more. A stop that came before the start stays. */
+	if (stat(in, &st) == 0 && st.st_size > 0) {
+		if (r->s.row.state == SESSION_STOPPING)
+			return 0;
+		rc = open_input(r, e);
+		if (rc == 0 && ftruncate(r->input_fd, 0) < 0)
+			rc = err_errno(e, -errno, "%s", in);
+		if (rc < 0)
+			return rc;
+	}
+	if (r->plan->input.len)
+		rc = run_input(r, FRAME_INPUT, r->plan->input.data, r->plan->input.len, e);
+	if (rc == 0 && r->plan->close_stdin)
+		rc = run_input(r, FRAME_CLOSE, NULL, 0, e);
+	if (rc == 0)
+		rc = open_input(r, e); /* the shim wants it to be there */
+	r->closed = r->plan->close_stdin;
+	return rc;
+}
+
+/* Between vfork and exec: only system calls, no memory is written but locals. */
+static void
+shim_child(const struct manager *m, int spec_fd, int null_fd)
+{
+	/* First out of the way of the numbers that they are to have. */
+	int spec = fcntl(spec_fd, F_DUPFD_CLOEXEC, SHIM_FD_MAX);
+	int seccomp = m->seccomp_fd >= 0 ? fcntl(m->seccomp_fd, F_DUPFD_CLOEXEC, SHIM_FD_MAX) : -1;
+	int shim = fcntl(m->shim_fd, F_DUPFD_CLOEXEC, SHIM_FD_MAX);
+	static char *const argv[] = { (char *)"aod-shim", NULL };
+	static char *const envp[] = { NULL };
+	sigset_t none;
+
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+	if (spec < 0 || shim < 0 || dup2(null_fd, 0) < 0 || dup2(null_fd, 1) < 0 || dup2(spec, SHIM_SPEC_FD) < 0)
+		_exit(112);
+	if (seccomp >= 0 && dup2(seccomp, SHIM_SECCOMP_FD) < 0)
+		_exit(112);
+	syscall(SYS_execveat, shim, "", argv, envp, AT_EMPTY_PATH);
+	_exit(112);
+}
+
+int
+run_spawn(struct run *r, struct err *e)
+{
+	CLEANUP_CLOSE int null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+	CLEANUP_CLOSE int spec_fd = -1;
+	uint64_t start = 0;
+	pid_t pid;
+	int rc = make_input(r, e);
+
+	if (rc < 0)
+		return rc;
+	spec_fd = make_spec(r, e);
+	if (spec_fd < 0)
+		return spec_fd;
+	pid = vfork();
+	if (pid == 0)
+		shim_child(r->m, spec_fd, null_fd);
+	if (pid < 0)
+		return err_errno(e, -errno, "cannot start a shim");
+	plan_free(r->plan);
+	r->plan = NULL;
+	proc_start_time(pid, &start);
+	run_watch_shim(r, pid, (int64_t)start);
+	return 0;
+}
+
+int
+run_watch_shim(struct run *r, int64_t pid, int64_t start)
+{
+	uint64_t now = 0;
+	int fd;
+
+	if (r->pidfd >= 0 && pid == r->shim_pid)
+		return 0;
+	r->shim_pid = pid;
+	r->shim_start = start;
+	fd = (int)syscall(SYS_pidfd_open, (pid_t)pid, 0);
+	if (fd < 0)
+		return -ESRCH;
+	/* A pid alone names nobody: compare the start time after the pidfd holds it fast. A zombie has ended, too. */
+	if (start && proc_start_time((pid_t)pid, &now) == 0 && (int64_t)now != start) {
+		close(fd);
+		return -ESRCH;
+	}
+	if (r->pidfd >= 0) {
+		ev_io_stop(r->m->loop, &r->pid_w);
+		close(r->pidfd);
+	}
+	r->pidfd = fd;
+	ev_io_set(&r->pid_w, fd, EV_READ);
+	ev_io_start(r->m->loop, &r->pid_w);
+	return 0;
+}
+
+void
+run_remove_files(const struct run *r)
+{
+	static const char *const suffixes[] = { "spool", "in", "bell" };
+
+	for (size_t i = 0; i < ARRAY_LEN(suffixes); i++) {
+		CLEANUP_FREE char *path = run_path(r, suffixes[i]);
+
+		unlink(path);
+	}
+}
+
+/* ---- taking over ------------------------------------------------------------------------------------------ */
+
+static const char *
+json_text(struct json_object *o, const char *key)
+{
+	struct json_object *v = NULL;
+
+	if (!json_object_object_get_ex(o, key, &v) || !json_object_is_type(v, json_type_string))
+		return NULL;
+	return json_object_get_string(v);
+}
+
+static int64_t
+json_number(struct json_object *o, const char *key, int64_t otherwise)
+{
+	struct json_object *v = NULL;
+
+	return json_object_object_get_ex(o, key, &v) ? json_object_get_int64(v) : otherwise;
+}
+
+static char **
+json_words(struct json_object *o, const char *key)
+{
+	struct json_object *v = NULL;
+	char **words = NULL;
+
+	if (!json_object_object_get_ex(o, key, &v) || !json_object_is_type(v, json_type_array))
+		return NULL;
+	for (size_t i = 0; i < json_object_array_length(v); i++)
+		words = strv_add(words, json_object_get_string(json_object_array_get_idx(v, i)));
+	return words;
+}
+
+/* Whether a shim holds the spool. */
+static bool
+spool_locked(int fd)
+{
+	if (flock(fd, LOCK_SH | LOCK_NB) < 0)
+		return true;
+	flock(fd, LOCK_UN);
+	return false;
+}
+
+/* The state of the spool: 1 a shim has it, 0 nobody has it, -ENOENT there is none (no shim ever ran). */
+static int
+look_at_spool(struct run *r)
+{
+	CLEANUP_FREE char *path = run_path(r, "spool");
+	struct stat st;
+
+	r->spool_fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+	if (r->spool_fd < 0)
+		return -ENOENT;
+	for (int i = 0; i < EMPTY_SPOOL_TRIES; i++) {
+		if (spool_locked(r->spool_fd))
+			return 1;
+		if (fstat(r->spool_fd, &st) == 0 && st.st_size > 0)
+			break;
+		usleep(1000);
+	}
+	return 0;
+}
+
+/* The last number in the input file, and whether stdin was closed. */
+static void
+look_at_input(struct run *r)
+{
+	CLEANUP_FREE char *path = run_path(r, "in");
+	struct buf b = BUF_INIT;
+	struct frame f;
+	size_t pos = 0;
+	int64_t used;
+
+	if (file_read(path, 256u << 20, &b, NULL) == 0)
+		while ((used = frame_parse(b.data + pos, b.len - pos, &f)) > 0) {
+			pos += (size_t)used;
+			r->input_seq++;
+			if (f.type == FRAME_CLOSE)
+				r->closed = true;
+		}
+	buf_free(&b);
+}
+
+static int
+spawn_again(struct run *r, struct json_object *args, struct err *e)
+{
+	char **command = json_words(args, "command");
+	struct run_args a = {
+		.prompt = json_text(args, "prompt"),
+		.prompt_uuid = json_text(args, "prompt_uuid"),
+		.agent_session_id = json_text(args, "agent_session_id"),
+		.command = command,
+		.resume = json_number(args, "resume", 0) != 0,
+	};
+	int rc = run_make_plan(r->m, &r->s.row, &a, &r->plan, e);
+
+	strv_free(command);
+	if (rc < 0)
+		return rc;
+	r->next_queued = r->m->unspawned;
+	r->m->unspawned = r;
+	return 0;
+}
+
+int
+run_attach(struct run *r, const struct run_row *row, struct err *e)
+{
+	struct json_object *args = json_tokener_parse(row->args ? row->args : "{}");
+	int rc = 0, spool;
+
+	for (int i = 0; i < 3; i++) {
+		r->offset[i] = row->offset[i];
+		if (i == 0 || r->offset[i] < r->read_at)
+			r->read_at = r->offset[i];
+	}
+	r->punched = r->read_at;
+	r->started_us = row->started_us;
+	if (row->adapter_state && r->adapter->restore)
+		r->adapter->restore(r->adapter_state, row->adapter_state, row->adapter_state_len);
+	r->agent_session_id = xstrdup(json_text(args, "agent_session_id"));
+	r->timeout_stop_us = json_number(args, "timeout_stop_us", 10000000);
+	r->result_grace_us = json_number(args, "result_grace_us", 10000000);
+	look_at_input(r);
+	r->other_boot = row->boot_id && *row->boot_id && strcmp(row->boot_id, r->m->boot_id);
+	spool = look_at_spool(r);
+	if (spool == -ENOENT && !r->other_boot && r->s.row.state != SESSION_RUNNING) {
+		rc = spawn_again(r, args, e);
+	} else if (spool != 1) {
+		r->shim_dead = true;
+	} else if (row->shim_pid) {
+		run_watch_shim(r, row->shim_pid, row->shim_start);
+	}
+	if (r->closed && spool == 1 && strcmp(r->adapter->name, "command")) {
+		ev_timer_set(&r->grace_w, (double)r->result_grace_us / 1e6, 0.);
+		ev_timer_start(r->m->loop, &r->grace_w);
+	}
+	json_object_put(args);
+	return rc;
+}
+
+/* ---- what a lost shim left -------------------------------------------------------------------------------- */
+
+static bool
+has_variable(pid_t pid, const char *line)
+{
+	CLEANUP_FREE char *path = xasprintf("/proc/%d/environ", (int)pid);
+	struct buf b = BUF_INIT;
+	size_t len = strlen(line) + 1;
+	bool found = false;
+
+	if (file_read(path, 4u << 20, &b, NULL) == 0)
+		for (size_t i = 0; !found && i + len <= b.len; i += strlen(b.data + i) + 1)
+			found = !memcmp(b.data + i, line, len);
+	buf_free(&b);
+	return found;
+}
+
+int
+kill_session_processes(const char *id)
+{
+	CLEANUP_FREE char *line = xasprintf("AOD_SESSION_ID=%s", id);
+	DIR *d = opendir("/proc");
+	struct dirent *de;
+	int killed = 0;
+
+	while (d && (de = readdir(d))) {
+		pid_t pid = isdigit((unsigned char)de->d_name[0]) ? (pid_t)atoi(de->d_name) : 0;
+		int fd = pid > 1 && pid != getpid() ? (int)syscall(SYS_pidfd_open, pid, 0) : -1;
+
+		if (fd < 0)
+			continue;
+		if (has_variable(pid, line) && syscall(SYS_pidfd_send_signal, fd, SIGKILL, NULL, 0) == 0)
+			killed++;
+		close(fd);
+	}
+	if (d)
+		closedir(d);
+	return killed;
+}
