@@ -1,6 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* The rows of the verb table. See verb.h for what a row gives. */
+#ifdef HAVE_CONFIG_H
+#include "config.h"
+#endif
+
 #include "model/verb.h"
+
+#include <stddef.h>
 
 #define ID_ARG { "id", ARG_STRING, IN_PATH, true, false, 1, 200, NULL, "session id or name" }
 #define PROMPT_MAX (8 << 20)

@@ -1,0 +1,405 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The list of adapters, what they share, and plan_make(): the one place where a blueprint and a request become what is run.
+ * access(2) on the program is all it sees of the file system.
+ */
+#ifdef HAVE_CONFIG_H
+#include "config.h"
+#endif
+
+#include "adapter/adapter.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/wait.h>
+
+#include "adapter/common.h"
+#include "base/util.h"
+
+#define EXIT_STATUS_EXEC 203 /* as systemd.exec(5): EXIT_EXEC */
+
+const struct adapter *const adapters[] = { &adapter_claude, &adapter_command, NULL };
+
+const struct adapter *
+adapter_find(const char *name)
+{
+	for (size_t i = 0; adapters[i]; i++)
+		if (strcmp(adapters[i]->name, name) == 0)
+			return adapters[i];
+	return NULL;
+}
+
+/* ---- what a line led to ---------------------------------------------------------------------------------- */
+
+struct event *
+adapter_event(struct adapter_out *out, const char *type, int64_t time_us)
+{
+	struct event *ev;
+
+	if (out->event_count == out->event_cap) {
+		int cap = out->event_cap > 0 ? out->event_cap * 2 : 4;
+
+		out->events = xrealloc(out->events, (size_t)cap * sizeof(*out->events));
+		memset(out->events + out->event_cap, 0, (size_t)(cap - out->event_cap) * sizeof(*out->events));
+		out->event_cap = cap;
+	}
+	ev = &out->events[out->event_count++];
+	event_begin(ev, type, time_us);
+	return ev;
+}
+
+void
+adapter_out_reset(struct adapter_out *out)
+{
+	out->event_count = 0;
+	buf_reset(&out->reply);
+	out->turn_done = false;
+	out->dirty = false;
+}
+
+void
+adapter_out_free(struct adapter_out *out)
+{
+	for (int i = 0; i < out->event_cap; i++)
+		event_free(&out->events[i]);
+	free(out->events);
+	buf_free(&out->reply);
+	memset(out, 0, sizeof(*out));
+}
+
+struct event *
+adapter_output_event(struct adapter_out *out, int stream, int64_t time_us, const char *s, size_t n, bool partial)
+{
+	struct event *ev = adapter_event(out, "output", time_us);
+
+	buf_puts(&ev->data, stream == ADAPTER_STDERR ? "\"stream\":\"stderr\",\"text\":" : "\"stream\":\"stdout\",\"text\":");
+	if (!buf_put_json(&ev->data, s, n)) {
+		buf_puts(&ev->data, ",\"base64\":\"");
+		buf_put_base64(&ev->data, s, n);
+		buf_putc(&ev->data, '"');
+	}
+	if (partial)
+		buf_puts(&ev->data, ",\"partial\":true");
+	return ev;
+}
+
+/* ---- how it ended ---------------------------------------------------------------------------------------- */
+
+char *
+first_line(const char *s, size_t n, size_t max)
+{
+	const char *end;
+
+	while (n > 0 && (*s == '\n' || *s == '\r' || *s == ' ')) {
+		s++;
+		n--;
+	}
+	end = memchr(s, '\n', n);
+	if (end)
+		n = (size_t)(end - s);
+	if (n > max) {
+		n = max;
+		while (n > 0 && ((unsigned char)s[n] & 0xc0) == 0x80)
+			n--;
+	}
+	while (n > 0 && (s[n - 1] == '\r' || s[n - 1] == ' '))
+		n--;
+	return xstrndup(s, n);
+}
+
+static void
+set_result(struct run_result *r, enum outcome outcome, char *error)
+{
+	r->outcome = outcome;
+	free(r->error);
+	r->error = error;
+}
+
+void
+run_result_from_exit(const struct run_exit *x, struct run_result *r)
+{
+	if (!x->known) {
+		set_result(r, OUTCOME_UNKNOWN, xstrdup("nobody saw how the process ended"));
+	} else if (x->exec_errno) {
+		r->exit_code = EXIT_STATUS_EXEC;
+		set_result(r, OUTCOME_RESOURCES,
+			   xasprintf("cannot run the program: %s (%s)", strerror(x->exec_errno),
+				     x->exec_step ? x->exec_step : "exec"));
+	} else if (WIFSIGNALED(x->wait_status)) {
+		const char *name = sigabbrev_np(WTERMSIG(x->wait_status));
+
+		r->signal = WTERMSIG(x->wait_status);
+		set_result(r, WCOREDUMP(x->wait_status) ? OUTCOME_CORE_DUMP : OUTCOME_SIGNAL,
+			   xasprintf("killed by signal %d%s%s%s", r->signal, name ? " (SIG" : "", name ? name : "",
+				     name ? ")" : ""));
+	} else {
+		r->exit_code = WEXITSTATUS(x->wait_status);
+		if (r->exit_code == 0)
+			set_result(r, OUTCOME_SUCCESS, NULL);
+		else
+			set_result(r, OUTCOME_EXIT_CODE, xasprintf("exit status %d", r->exit_code));
+	}
+}
+
+void
+run_result_cancel(struct run_result *r)
+{
+	set_result(r, OUTCOME_CANCELLED, NULL);
+}
+
+/* ---- the plan -------------------------------------------------------------------------------------------- */
+
+/* Where NAME=… is in env, or NULL. n: bytes of NAME. */
+static char **
+env_slot(char **env, const char *name, size_t n)
+{
+	for (size_t i = 0; env && env[i]; i++)
+		if (strncmp(env[i], name, n) == 0 && env[i][n] == '=')
+			return &env[i];
+	return NULL;
+}
+
+static void
+env_add(struct plan *p, const char *assignment)
+{
+	const char *eq = strchr(assignment, '=');
+	char **slot = env_slot(p->env, assignment, (size_t)(eq - assignment));
+
+	if (!slot) {
+		p->env = strv_add(p->env, assignment);
+		return;
+	}
+	free(*slot);
+	*slot = xstrdup(assignment);
+}
+
+void
+plan_set_env(struct plan *p, const char *name, const char *value)
+{
+	CLEANUP_FREE char *assignment = NULL;
+
+	if (!value)
+		return;
+	assignment = xasprintf("%s=%s", name, value);
+	env_add(p, assignment);
+}
+
+/* What every agent gets. All else of aod's environment stays with aod: it may hold keys that are not the agent's. */
+static void
+env_base(struct plan *p, const struct plan_request *rq)
+{
+	plan_set_env(p, "PATH", rq->search_path);
+	plan_set_env(p, "HOME", rq->home);
+	plan_set_env(p, "USER", rq->user);
+	plan_set_env(p, "LOGNAME", rq->user);
+	plan_set_env(p, "SHELL", "/bin/sh");
+	plan_set_env(p, "TERM", "dumb");
+	for (size_t i = 0; rq->environ && rq->environ[i]; i++) {
+		const char *s = rq->environ[i];
+
+		if (strchr(s, '=') && (str_starts(s, "LANG=") || str_starts(s, "LC_") || str_starts(s, "TZ=")))
+			env_add(p, s);
+	}
+	if (!p->private_tmp) {
+		CLEANUP_FREE char *tmp = xasprintf("%s/tmp", rq->session_dir);
+
+		plan_set_env(p, "TMPDIR", tmp);
+	}
+	plan_set_env(p, "AGENT_SESSION_ID", rq->session_id);
+	plan_set_env(p, "AOD_SESSION_ID", rq->session_id);
+	plan_set_env(p, "AOD_SESSION_NAME", rq->session_name);
+	plan_set_env(p, "AOD_SOCKET", rq->socket);
+}
+
+static void
+env_blueprint(struct plan *p, const struct plan_request *rq)
+{
+	const struct blueprint *b = rq->blueprint;
+
+	for (size_t i = 0; b->pass_environment && b->pass_environment[i]; i++) {
+		const char *name = b->pass_environment[i];
+		char **slot = env_slot((char **)rq->environ, name, strlen(name));
+
+		if (!slot)
+			continue;
+		env_add(p, *slot);
+		p->secret_env = strv_add(p->secret_env, name);
+	}
+	for (size_t i = 0; b->environment && b->environment[i]; i++)
+		if (strchr(b->environment[i], '='))
+			env_add(p, b->environment[i]);
+}
+
+static int
+plan_check(const struct plan_request *rq, const struct adapter *a, struct err *e)
+{
+	const struct blueprint *b = rq->blueprint;
+
+	if (a->needs_prompt && (!rq->prompt || !*rq->prompt))
+		return err_set_status(e, 422, -EINVAL, "blueprint '%s' needs a prompt", b->name);
+	if (rq->command && a != &adapter_command)
+		return err_set_status(e, 422, -EINVAL,
+				      "blueprint '%s' has Adapter=%s and takes a prompt, not a command: "
+				      "use one with Adapter=command for it",
+				      b->name, a->name);
+	return 0;
+}
+
+static int
+plan_cwd(struct plan *p, const struct plan_request *rq, struct err *e)
+{
+	const char *dir = rq->session_dir;
+
+	if (rq->project_dir && *rq->project_dir)
+		dir = rq->project_dir;
+	else if (rq->blueprint->working_directory)
+		dir = rq->blueprint->working_directory;
+	if (*dir != '/')
+		return err_set_status(e, 422, -EINVAL, "project_dir '%.200s' is not an absolute path", dir);
+	p->cwd = xstrdup(dir);
+	return 0;
+}
+
+static int
+program_missing(const struct plan *p, const struct plan_request *rq, int why, struct err *e)
+{
+	const char *where = rq->command ? "" : " in ExecStart=", *word = p->argv[0];
+
+	if (!strchr(word, '/'))
+		return err_set_status(e, 422, -ENOENT,
+				      "program '%.100s' not found in PATH (%.200s): install it or give its full path%s",
+				      word, rq->search_path ? rq->search_path : "", where);
+	if (why == EACCES)
+		return err_set_status(e, 422, -EACCES, "program '%.200s' is not executable: chmod +x it", word);
+	return err_set_status(e, 422, -ENOENT, "program '%.200s' not found: install it or give another path%s", word,
+			      where);
+}
+
+/* argv[0] to program, as execvp(3) would find it. A relative path with a slash is meant from the working directory. */
+static int
+plan_program(struct plan *p, const struct plan_request *rq, struct err *e)
+{
+	const char *word = p->argv[0];
+
+	if (!*word)
+		return err_set_status(e, 422, -EINVAL, "the program's name is empty");
+	if (strchr(word, '/')) {
+		p->program = *word == '/' ? xstrdup(word) : xasprintf("%s/%s", p->cwd, word);
+		return access(p->program, X_OK) == 0 ? 0 : program_missing(p, rq, errno, e);
+	}
+	for (const char *s = rq->search_path; s && *s;) {
+		size_t n = strcspn(s, ":");
+
+		if (n > 0) {
+			char *path = xasprintf("%.*s/%s", (int)n, s, word);
+
+			if (access(path, X_OK) == 0) {
+				p->program = path;
+				return 0;
+			}
+			free(path);
+		}
+		s += n;
+		s += *s == ':';
+	}
+	return program_missing(p, rq, ENOENT, e);
+}
+
+/* Whether path is dir or below it. */
+static bool
+path_within(const char *path, const char *dir)
+{
+	size_t n = strlen(dir);
+
+	return str_starts(path, dir) && (path[n] == 0 || path[n] == '/');
+}
+
+/* Whether the private /tmp would hide path; /tmp itself is meant to be hidden. */
+static bool
+below_tmp(const char *path)
+{
+	static const char *const dirs[] = { "/tmp", "/var/tmp" };
+
+	for (size_t i = 0; i < ARRAY_LEN(dirs); i++) {
+		size_t n = strlen(dirs[i]);
+
+		if (path_within(path, dirs[i]) && path[n + strspn(path + n, "/")] != 0)
+			return true;
+	}
+	return false;
+}
+
+/* Keep path visible, when it would be hidden and nothing that is kept already holds it. */
+static void
+bind_add(struct plan *p, const char *path)
+{
+	size_t kept = 0;
+
+	if (!path || !below_tmp(path))
+		return;
+	for (size_t i = 0; p->bind && p->bind[i]; i++)
+		if (path_within(path, p->bind[i]))
+			return;
+	for (size_t i = 0; p->bind && p->bind[i]; i++) {
+		if (path_within(p->bind[i], path))
+			free(p->bind[i]);
+		else
+			p->bind[kept++] = p->bind[i];
+	}
+	if (p->bind)
+		p->bind[kept] = NULL;
+	p->bind = strv_add(p->bind, path);
+}
+
+static void
+bind_add_parent(struct plan *p, const char *file)
+{
+	const char *slash = file ? strrchr(file, '/') : NULL;
+	CLEANUP_FREE char *dir = slash && slash > file ? xstrndup(file, (size_t)(slash - file)) : NULL;
+
+	bind_add(p, dir);
+}
+
+int
+plan_make(const struct plan_request *rq, struct plan **out, struct err *e)
+{
+	const struct blueprint *b = rq->blueprint;
+	const struct adapter *a = adapter_find(b->adapter);
+	struct plan *p;
+	int r;
+
+	*out = NULL;
+	if (!a)
+		return err_set_status(e, 422, -EINVAL, "blueprint '%s' names an unknown adapter '%s'", b->name, b->adapter);
+	r = plan_check(rq, a, e);
+	if (r < 0)
+		return r;
+	p = plan_new();
+	p->adapter = xstrdup(a->name);
+	p->timeout_stop_us = b->timeout_stop_us;
+	p->result_grace_us = b->result_grace_us;
+	p->seccomp = b->system_call_filter != TRI_NO;
+	if (b->private_tmp == TRI_YES || (b->private_tmp == TRI_UNSET && a->private_tmp))
+		p->private_tmp = xasprintf("%s/tmp", rq->session_dir);
+	r = plan_cwd(p, rq, e);
+	if (r == 0) {
+		env_base(p, rq);
+		r = a->plan(rq, p, e);
+	}
+	if (r == 0)
+		r = plan_program(p, rq, e);
+	if (r < 0) {
+		plan_free(p);
+		return r;
+	}
+	env_blueprint(p, rq);
+	if (p->private_tmp) {
+		bind_add(p, p->cwd);
+		bind_add(p, rq->session_dir);
+		bind_add_parent(p, p->program);
+		bind_add_parent(p, rq->socket);
+	}
+	*out = p;
+	return 0;
+}

@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: MIT */
+/* How Claude Code is started: its arguments, its environment, and the prompt as its first message. */
+#ifdef HAVE_CONFIG_H
+#include "config.h"
+#endif
+
+#include <errno.h>
+#include <json-c/json.h>
+#include <string.h>
+
+#include "adapter/common.h"
+#include "adapter/jv.h"
+#include "base/util.h"
+
+static void
+arg(struct plan *p, const char *flag, const char *value)
+{
+	if (!value)
+		return;
+	p->argv = strv_add(p->argv, flag);
+	p->argv = strv_add(p->argv, value);
+}
+
+static void
+arg_list(struct plan *p, const char *flag, char *const *words)
+{
+	struct buf list = BUF_INIT;
+
+	for (size_t i = 0; words && words[i]; i++) {
+		if (i > 0)
+			buf_putc(&list, ',');
+		buf_puts(&list, words[i]);
+	}
+	if (list.len > 0)
+		arg(p, flag, list.data);
+	buf_free(&list);
+}
+
+static int
+plan_mcp(const struct plan_request *rq, struct plan *p, struct err *e)
+{
+	CLEANUP_FREE char *path = xasprintf("%s/mcp.json", rq->session_dir);
+	struct json_object *o;
+	bool too_deep;
+
+	if (!rq->mcp_config)
+		return 0;
+	o = jv_parse(rq->mcp_config, strlen(rq->mcp_config), &too_deep);
+	if (!o)
+		return err_set_status(e, 422, -EINVAL, "McpConfigFile=%s of blueprint '%s' is not a JSON object",
+				      rq->blueprint->mcp_config_file ? rq->blueprint->mcp_config_file : "",
+				      rq->blueprint->name);
+	json_object_put(o);
+	plan_add_file(p, path, rq->mcp_config);
+	arg(p, "--mcp-config", path);
+	return 0;
+}
+
+/* The prompt as a user message. Its uuid makes the program run it once, however often it is delivered. */
+static void
+plan_input(const struct plan_request *rq, struct plan *p)
+{
+	buf_puts(&p->input, "{\"type\":\"user\",\"message\":{\"role\":\"user\",\"content\":");
+	buf_put_json(&p->input, rq->prompt, strlen(rq->prompt));
+	buf_putc(&p->input, '}');
+	if (rq->prompt_uuid) {
+		buf_puts(&p->input, ",\"uuid\":");
+		buf_put_json_str(&p->input, rq->prompt_uuid);
+	}
+	buf_puts(&p->input, ",\"parent_tool_use_id\":null,\"session_id\":\"\"}\n");
+}
+
+int
+claude_plan(const struct plan_request *rq, struct plan *p, struct err *e)
+{
+	static const char *const fixed[] = {
+		"--output-format", "stream-json",	"--verbose", "--input-format",	     "stream-json",
+		/* Nothing that lies in the project starts programs or changes permissions. */
+		"--setting-sources", "", "--strict-mcp-config",
+	};
+	const struct blueprint *b = rq->blueprint;
+	CLEANUP_FREE char *config_dir = xasprintf("%s/claude", rq->session_dir);
+	CLEANUP_FREE char *turns = b->max_turns > 0 ? xasprintf("%lld", (long long)b->max_turns) : NULL;
+	int r;
+
+	p->argv = b->exec_start && b->exec_start[0] ? strv_dup(b->exec_start) : strv_add(NULL, "claude");
+	for (size_t i = 0; i < ARRAY_LEN(fixed); i++)
+		p->argv = strv_add(p->argv, fixed[i]);
+	r = plan_mcp(rq, p, e);
+	if (r < 0)
+		return r;
+	arg(p, rq->resume ? "--resume" : "--session-id", rq->agent_session_id);
+	arg(p, "--model", b->model);
+	arg(p, "--append-system-prompt", b->system_prompt);
+	arg_list(p, "--allowedTools", b->allowed_tools);
+	arg_list(p, "--disallowedTools", b->disallowed_tools);
+	arg(p, "--permission-mode", b->permission_mode);
+	arg(p, "--max-turns", turns);
+	plan_set_env(p, "CLAUDE_CONFIG_DIR", config_dir);
+	plan_set_env(p, "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC", "1");
+	plan_set_env(p, "DISABLE_AUTOUPDATER", "1");
+	plan_input(rq, p);
+	return 0;
+}

@@ -1,0 +1,180 @@
+/* SPDX-License-Identifier: MIT */
+/* Reading JSON that nobody vouches for. See jv.h. */
+#ifdef HAVE_CONFIG_H
+#include "config.h"
+#endif
+
+#include "adapter/jv.h"
+
+#include <json-c/json.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define BLANK " \t\r\n"
+#define TOKENER_KEEP (1u << 20) /* after a longer text the tokener is dropped with its memory */
+
+/* Reused, and shared by all sessions: the supervisor has one thread. */
+static struct json_tokener *tokener;
+
+struct json_object *
+jv_parse(const char *s, size_t n, bool *too_deep)
+{
+	struct json_object *o;
+
+	*too_deep = false;
+	while (n > 0 && s[n - 1] && strchr(BLANK, s[n - 1]))
+		n--;
+	if (n == 0 || n > INT32_MAX || s[strspn(s, BLANK)] != '{')
+		return NULL;
+	if (!tokener) {
+		tokener = json_tokener_new_ex(JV_DEPTH_MAX);
+		if (!tokener)
+			abort();
+		json_tokener_set_flags(tokener, JSON_TOKENER_STRICT);
+	}
+	json_tokener_reset(tokener);
+	o = json_tokener_parse_ex(tokener, s, (int)n);
+	*too_deep = json_tokener_get_error(tokener) == json_tokener_error_depth;
+	if (n > TOKENER_KEEP) {
+		json_tokener_free(tokener);
+		tokener = NULL;
+	}
+	if (o && !json_object_is_type(o, json_type_object)) {
+		json_object_put(o);
+		return NULL;
+	}
+	return o;
+}
+
+void
+jv_write_double(struct buf *b, double d)
+{
+	char tmp[40];
+
+	/* What is beyond a double's range has no number in JSON. */
+	if (!isfinite(d)) {
+		buf_puts(b, "null");
+		return;
+	}
+	snprintf(tmp, sizeof(tmp), "%.15g", d);
+	if (strtod(tmp, NULL) != d)
+		snprintf(tmp, sizeof(tmp), "%.17g", d);
+	buf_puts(b, tmp);
+}
+
+/* json-c's own writer passes on NaN and broken UTF-8, which no client could read. At most JV_DEPTH_MAX deep. */
+void
+jv_write(struct buf *b, struct json_object *v)
+{
+	bool first = true;
+	size_t n;
+
+	switch (json_object_get_type(v)) {
+	case json_type_null:
+		buf_put(b, "null", 4);
+		break;
+	case json_type_boolean:
+		buf_puts(b, json_object_get_boolean(v) ? "true" : "false");
+		break;
+	case json_type_int:
+		if (json_object_get_int64(v) == INT64_MAX)
+			buf_printf(b, "%llu", (unsigned long long)json_object_get_uint64(v));
+		else
+			buf_put_int(b, json_object_get_int64(v));
+		break;
+	case json_type_double:
+		jv_write_double(b, json_object_get_double(v));
+		break;
+	case json_type_string:
+		buf_put_json(b, json_object_get_string(v), (size_t)json_object_get_string_len(v));
+		break;
+	case json_type_array:
+		n = json_object_array_length(v);
+		buf_putc(b, '[');
+		for (size_t i = 0; i < n; i++) {
+			if (i > 0)
+				buf_putc(b, ',');
+			jv_write(b, json_object_array_get_idx(v, i));
+		}
+		buf_putc(b, ']');
+		break;
+	case json_type_object:
+		buf_putc(b, '{');
+		json_object_object_foreach(v, key, value)
+		{
+			if (!first)
+				buf_putc(b, ',');
+			first = false;
+			buf_put_json_str(b, key);
+			buf_putc(b, ':');
+			jv_write(b, value);
+		}
+		buf_putc(b, '}');
+		break;
+	}
+}
+
+struct json_object *
+jv_get(struct json_object *o, const char *key)
+{
+	struct json_object *v = NULL;
+
+	if (json_object_is_type(o, json_type_object))
+		json_object_object_get_ex(o, key, &v);
+	return v;
+}
+
+const char *
+jv_text(struct json_object *v, size_t *n)
+{
+	*n = 0;
+	if (!json_object_is_type(v, json_type_string))
+		return NULL;
+	*n = (size_t)json_object_get_string_len(v);
+	return json_object_get_string(v);
+}
+
+const char *
+jv_word(struct json_object *o, const char *key)
+{
+	size_t n;
+	const char *s = jv_text(jv_get(o, key), &n);
+
+	return s ? s : "";
+}
+
+bool
+jv_true(struct json_object *o, const char *key)
+{
+	struct json_object *v = jv_get(o, key);
+
+	return json_object_is_type(v, json_type_boolean) && json_object_get_boolean(v);
+}
+
+int64_t
+jv_count(struct json_object *o, const char *key)
+{
+	struct json_object *v = jv_get(o, key);
+	int64_t n = json_object_is_type(v, json_type_int) ? json_object_get_int64(v) : 0;
+
+	return n > 0 ? n : 0;
+}
+
+double
+jv_amount(struct json_object *o, const char *key)
+{
+	struct json_object *v = jv_get(o, key);
+	double d = 0;
+
+	if (json_object_is_type(v, json_type_double) || json_object_is_type(v, json_type_int))
+		d = json_object_get_double(v);
+	return isfinite(d) && d > 0 ? d : 0;
+}
+
+size_t
+jv_len(struct json_object *v)
+{
+	return json_object_is_type(v, json_type_array) ? json_object_array_length(v) : 0;
+}

@@ -1,0 +1,311 @@
+/* SPDX-License-Identifier: MIT */
+/* Sessions: the table of moves, the words for states and outcomes, and the JSON object. See session.h. */
+#ifdef HAVE_CONFIG_H
+#include "config.h"
+#endif
+
+#include "model/session.h"
+
+#include <assert.h>
+#include <string.h>
+
+#include "base/util.h"
+#include "model/put.h"
+
+static const char *const state_names[SESSION_STATE_COUNT] = {
+	[SESSION_PENDING] = "pending",	 [SESSION_RUNNING] = "running",
+	[SESSION_STOPPING] = "stopping", [SESSION_FINISHED] = "finished",
+	[SESSION_FAILED] = "failed",	 [SESSION_STOPPED] = "stopped",
+};
+
+static const char *const session_event_names[SESSION_EVENT_COUNT] = {
+	[SEV_STARTED] = "started",   [SEV_STOP] = "stop",     [SEV_EXIT_OK] = "exit-ok",
+	[SEV_EXIT_BAD] = "exit-bad", [SEV_RESUME] = "resume", [SEV_CLOSE] = "close",
+	[SEV_REOPEN] = "reopen",
+};
+
+static const char *const action_names[] = {
+	[ACT_NONE] = "none", [ACT_STOP] = "stop",     [ACT_RUN] = "run",
+	[ACT_END] = "end",   [ACT_REFUSE] = "refuse", [ACT_IGNORE] = "ignore",
+};
+
+#define IGNORE(state) { SESSION_##state, ACT_IGNORE, NULL }
+#define LIVE(state) { SESSION_##state, ACT_REFUSE, "the session is still running: wait for it or stop it first" }
+#define GO(state, action) { SESSION_##state, ACT_##action, NULL }
+
+static const struct session_move session_moves[SESSION_STATE_COUNT][SESSION_EVENT_COUNT] = {
+	[SESSION_PENDING] = {
+		[SEV_STARTED] = GO(RUNNING, NONE),
+		[SEV_STOP] = GO(STOPPING, STOP),
+		[SEV_EXIT_OK] = GO(FINISHED, END),
+		[SEV_EXIT_BAD] = GO(FAILED, END),
+		[SEV_RESUME] = LIVE(PENDING),
+		[SEV_CLOSE] = GO(FINISHED, NONE),
+		[SEV_REOPEN] = IGNORE(PENDING),
+	},
+	[SESSION_RUNNING] = {
+		[SEV_STARTED] = IGNORE(RUNNING),
+		[SEV_STOP] = GO(STOPPING, STOP),
+		[SEV_EXIT_OK] = GO(FINISHED, END),
+		[SEV_EXIT_BAD] = GO(FAILED, END),
+		[SEV_RESUME] = LIVE(RUNNING),
+		[SEV_CLOSE] = GO(FINISHED, NONE),
+		[SEV_REOPEN] = IGNORE(RUNNING),
+	},
+	[SESSION_STOPPING] = {
+		[SEV_STARTED] = IGNORE(STOPPING),
+		/* A second stop may shorten the time until SIGKILL. */
+		[SEV_STOP] = GO(STOPPING, STOP),
+		[SEV_EXIT_OK] = GO(STOPPED, END),
+		[SEV_EXIT_BAD] = GO(STOPPED, END),
+		[SEV_RESUME] = LIVE(STOPPING),
+		[SEV_CLOSE] = GO(FINISHED, NONE),
+		[SEV_REOPEN] = IGNORE(STOPPING),
+	},
+	[SESSION_FINISHED] = {
+		[SEV_STARTED] = IGNORE(FINISHED),
+		[SEV_STOP] = IGNORE(FINISHED),
+		[SEV_EXIT_OK] = IGNORE(FINISHED),
+		[SEV_EXIT_BAD] = IGNORE(FINISHED),
+		[SEV_RESUME] = GO(PENDING, RUN),
+		[SEV_CLOSE] = IGNORE(FINISHED),
+		[SEV_REOPEN] = GO(RUNNING, NONE),
+	},
+	[SESSION_FAILED] = {
+		[SEV_STARTED] = IGNORE(FAILED),
+		[SEV_STOP] = IGNORE(FAILED),
+		[SEV_EXIT_OK] = IGNORE(FAILED),
+		[SEV_EXIT_BAD] = IGNORE(FAILED),
+		[SEV_RESUME] = GO(PENDING, RUN),
+		[SEV_CLOSE] = IGNORE(FAILED),
+		[SEV_REOPEN] = GO(RUNNING, NONE),
+	},
+	[SESSION_STOPPED] = {
+		[SEV_STARTED] = IGNORE(STOPPED),
+		[SEV_STOP] = IGNORE(STOPPED),
+		[SEV_EXIT_OK] = IGNORE(STOPPED),
+		[SEV_EXIT_BAD] = IGNORE(STOPPED),
+		[SEV_RESUME] = GO(PENDING, RUN),
+		[SEV_CLOSE] = IGNORE(STOPPED),
+		[SEV_REOPEN] = GO(RUNNING, NONE),
+	},
+};
+
+static const struct {
+	const char *name, *doc;
+} outcomes[OUTCOME_COUNT] = {
+	[OUTCOME_NONE] = { NULL, "It has not ended." },
+	[OUTCOME_SUCCESS] = { "success", "The agent did what it was asked, or the command exited with status 0." },
+	[OUTCOME_EXIT_CODE] = { "exit-code", "The program exited with a status other than 0." },
+	[OUTCOME_SIGNAL] = { "signal", "The program was ended by a signal that nobody here sent." },
+	[OUTCOME_CORE_DUMP] = { "core-dump", "The program was ended by a signal and dumped core." },
+	[OUTCOME_OOM_KILL] = { "oom-kill", "The kernel killed it because memory ran out." },
+	[OUTCOME_TIMEOUT] = { "timeout", "It took longer than it was allowed to." },
+	[OUTCOME_WATCHDOG] = { "watchdog", "It missed its watchdog." },
+	[OUTCOME_STALLED] = { "stalled", "Nothing was heard of it for too long." },
+	[OUTCOME_MAX_TURNS] = { "max-turns", "The agent used up the turns it was given." },
+	[OUTCOME_BUDGET] = { "budget", "The agent used up the money it was given." },
+	[OUTCOME_RATE_LIMITED] = { "rate-limited", "The model's API refused further requests for now (429)." },
+	[OUTCOME_OVERLOADED] = { "overloaded", "The model's API was overloaded (529, 503)." },
+	[OUTCOME_AUTH] = { "auth", "The model's API did not accept the key, or there was none (401, 403)." },
+	[OUTCOME_BILLING] = { "billing", "The account behind the key has no credit (402)." },
+	[OUTCOME_REFUSED] = { "refused", "The model declined to answer." },
+	[OUTCOME_AGENT_ERROR] = { "agent-error", "The agent said that it failed, for another reason." },
+	[OUTCOME_CANCELLED] = { "cancelled", "It was stopped by request." },
+	[OUTCOME_START_LIMIT_HIT] = { "start-limit-hit", "It was started too often in too short a time." },
+	[OUTCOME_RESOURCES] = { "resources", "It could not be started." },
+	[OUTCOME_SHIM_LOST] = { "shim-lost", "Its shim was killed, so nobody knows how it ended." },
+	[OUTCOME_HOST_REBOOT] = { "host-reboot", "The machine was restarted while it ran." },
+	[OUTCOME_UNKNOWN] = { "unknown", "It ended without saying how." },
+};
+
+const char *
+session_state_name(enum session_state s)
+{
+	assert(s < SESSION_STATE_COUNT);
+	return state_names[s];
+}
+
+int
+session_state_parse(const char *name)
+{
+	for (int i = 0; i < SESSION_STATE_COUNT; i++)
+		if (strcmp(name, state_names[i]) == 0)
+			return i;
+	return -1;
+}
+
+bool
+session_state_live(enum session_state s)
+{
+	return s == SESSION_PENDING || s == SESSION_RUNNING || s == SESSION_STOPPING;
+}
+
+const char *
+session_state_status(enum session_state s)
+{
+	return session_state_live(s) ? "running" : "finished";
+}
+
+const char *
+session_event_name(enum session_event ev)
+{
+	assert(ev < SESSION_EVENT_COUNT);
+	return session_event_names[ev];
+}
+
+const struct session_move *
+session_move(enum session_state s, enum session_event ev)
+{
+	assert(s < SESSION_STATE_COUNT && ev < SESSION_EVENT_COUNT);
+	return &session_moves[s][ev];
+}
+
+void
+session_moves_print(struct buf *out)
+{
+	buf_puts(out, "state     event     next      action\n");
+	for (int s = 0; s < SESSION_STATE_COUNT; s++)
+		for (int ev = 0; ev < SESSION_EVENT_COUNT; ev++) {
+			const struct session_move *m = &session_moves[s][ev];
+
+			buf_printf(out, "%-9s %-9s %-9s %s", state_names[s], session_event_names[ev],
+				   state_names[m->next], action_names[m->action]);
+			if (m->why)
+				buf_printf(out, ": %s", m->why);
+			buf_putc(out, '\n');
+		}
+}
+
+const char *
+outcome_name(enum outcome o)
+{
+	assert(o < OUTCOME_COUNT);
+	return outcomes[o].name;
+}
+
+const char *
+outcome_doc(enum outcome o)
+{
+	assert(o < OUTCOME_COUNT);
+	return outcomes[o].doc;
+}
+
+int
+outcome_parse(const char *name)
+{
+	for (int i = 0; i < OUTCOME_COUNT; i++)
+		if (outcomes[i].name && strcmp(name, outcomes[i].name) == 0)
+			return i;
+	return -1;
+}
+
+static void
+put_time_or_null(struct buf *out, int64_t us)
+{
+	if (us)
+		put_time(out, us);
+	else
+		PUT(out, "null");
+}
+
+/* US dollars, to a hundred-millionth, without the cost of a printf. */
+static void
+put_cost(struct buf *out, double usd)
+{
+	int64_t parts;
+	char frac[9];
+	int n = 8;
+
+	if (!(usd > 0) || usd > 1e10) {
+		PUT(out, "0");
+		return;
+	}
+	parts = (int64_t)(usd * 1e8 + 0.5);
+	put_int(out, parts / 100000000);
+	parts %= 100000000;
+	if (parts == 0)
+		return;
+	frac[0] = '.';
+	for (int i = 8; i > 0; i--, parts /= 10)
+		frac[i] = (char)('0' + parts % 10);
+	while (frac[n] == '0')
+		n--;
+	put_bytes(out, frac, (size_t)n + 1);
+}
+
+static void
+render_old(struct buf *out, const struct session_row *s)
+{
+	PUT(out, "{\"session_id\":");
+	put_string(out, s->id);
+	PUT(out, ",\"session_name\":");
+	put_string(out, s->name);
+	if (session_state_live(s->state))
+		PUT(out, ",\"status\":\"running\",\"created_at\":");
+	else
+		PUT(out, ",\"status\":\"finished\",\"created_at\":");
+	put_time_or_null(out, s->created_us);
+	PUT(out, ",\"project_dir\":");
+	put_string(out, s->project_dir);
+	PUT(out, ",\"agent_name\":");
+	put_string(out, s->agent_name);
+	PUT(out, ",\"last_resumed_at\":");
+	put_time_or_null(out, s->last_resumed_us);
+}
+
+static void
+render_run(struct buf *out, const struct session_row *s)
+{
+	PUT(out, ",\"runs\":");
+	put_int(out, s->runs);
+	PUT(out, ",\"seq\":");
+	put_int(out, s->last_seq);
+	PUT(out, ",\"started_at\":");
+	put_time_or_null(out, s->started_us);
+	PUT(out, ",\"ended_at\":");
+	put_time_or_null(out, s->ended_us);
+	PUT(out, ",\"exit_code\":");
+	if (s->exit_code >= 0)
+		put_int(out, s->exit_code);
+	else
+		PUT(out, "null");
+	PUT(out, ",\"signal\":");
+	if (s->signal > 0)
+		put_int(out, s->signal);
+	else
+		PUT(out, "null");
+	PUT(out, ",\"error\":");
+	put_string(out, s->error);
+}
+
+void
+session_render(struct buf *out, const struct session_row *s)
+{
+	render_old(out, s);
+	PUT(out, ",\"state\":");
+	put_string(out, session_state_name(s->state));
+	PUT(out, ",\"result\":");
+	put_string(out, outcome_name(s->outcome));
+	if (s->passive)
+		PUT(out, ",\"passive\":true");
+	else
+		PUT(out, ",\"passive\":false");
+	render_run(out, s);
+	PUT(out, ",\"adapter\":");
+	put_string(out, s->adapter);
+	PUT(out, ",\"parent_session_id\":");
+	put_string(out, s->parent_id);
+	PUT(out, ",\"agent_session_id\":");
+	put_string(out, s->agent_session_id);
+	PUT(out, ",\"usage\":{\"input_tokens\":");
+	put_int(out, s->input_tokens);
+	PUT(out, ",\"output_tokens\":");
+	put_int(out, s->output_tokens);
+	PUT(out, ",\"cost_usd\":");
+	put_cost(out, s->cost_usd);
+	PUT(out, ",\"turns\":");
+	put_int(out, s->turns);
+	PUT(out, "}}");
+	put_end(out);
+}
