@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * HTTP to aod: over its unix socket, or TCP. Blocking. A GET whose connection breaks (the front was restarted) is tried again
+ * for some seconds; what changes something never is.
+ */
+#ifndef AOD_CTL_CLIENT_H
+#define AOD_CTL_CLIENT_H
+
+#include <signal.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/buf.h"
+#include "base/err.h"
+
+#define CLIENT_REPLY_MAX (256u << 20) /* bytes of an answer: a result of 32 MiB with every byte escaped fits */
+
+struct client;
+
+/* Set by the SIGINT handler that client_catch_interrupt() installs; ends what is going on with -EINTR. */
+extern volatile sig_atomic_t client_interrupted;
+void client_catch_interrupt(void);
+
+/*
+ * From what was given on the command line (all may be NULL), else AOD_URL, else AOD_SOCKET, else the first of /run/aod/aod.sock and
+ * $XDG_RUNTIME_DIR/aod/aod.sock that is there.
+ */
+struct client *client_new(const char *url, const char *socket, const char *root, struct err *e);
+void client_free(struct client *c);
+
+/*
+ * One request; path has its query; body is JSON or NULL. wait_s: how many seconds the server may take more than usual. 0 and the
+ * answer in *reply (emptied before), whatever else: -EHOSTDOWN cannot connect, or 503; -ECONNRESET the connection broke; -EINTR;
+ * -ETIMEDOUT; -EFBIG more than max bytes; else the server refused: e->status is the HTTP status and e->text what it said, in one line.
+ */
+int client_call(struct client *c, const char *method, const char *path, const char *body, int wait_s, size_t max,
+		struct buf *reply, struct err *e);
+
+/*
+ * A GET whose body is handed over in pieces as they come, without a limit of time. on_data returns 0 to go on, or a negative errno
+ * that ends it and is returned. 0: the server ended the answer properly. Errors as client_call().
+ */
+typedef int (*client_data_cb)(const char *p, size_t n, void *arg, struct err *e);
+int client_stream(struct client *c, const char *path, client_data_cb on_data, void *arg, struct err *e);
+
+/* What a server said in an error's body, in one line: detail as a string, or `field: msg; …` of a list. Pure. */
+void client_error_text(struct buf *out, int status, const char *body, size_t n);
+
+#endif

@@ -1,0 +1,603 @@
+/* SPDX-License-Identifier: MIT */
+/* What the commands share, and those that look at a session or the server and say what they see. See command.h. */
+#ifdef HAVE_CONFIG_H
+#include "config.h"
+#endif
+
+#include "ctl/command.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <json-c/json.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/util.h"
+#include "ctl/event-line.h"
+#include "ctl/output.h"
+#include "ctl/stream.h"
+
+#define STATUS_EVENTS 10
+
+bool
+ctl_json(const struct ctl *c)
+{
+	return ctl_has(&c->args, OPT_JSON);
+}
+
+int
+ctl_fail(const char *what, const struct err *e)
+{
+	/* What the server says of a session does not name it. */
+	if (what && e->status)
+		print_error("%s: %s%s", what, e->text,
+			    e->status == 404 && !strcmp(e->text, "Session not found") ? " (aoctl list shows the sessions)" : "");
+	else
+		print_error("%s", e->text);
+	switch (e->code) {
+	case -EHOSTDOWN:
+		return EXIT_NO_AOD;
+	case -EINTR:
+		return EXIT_INTERRUPTED;
+	default:
+		return 1;
+	}
+}
+
+int
+ctl_usage(const struct err *e)
+{
+	print_error("%s", e->text);
+	return EXIT_USAGE;
+}
+
+int
+ctl_session_call(struct ctl *c, const char *method, const char *id, const char *tail, const char *body, struct err *e)
+{
+	CLEANUP_FREE char *path = session_path(id, tail);
+
+	return client_call(c->client, method, path, body, 0, CLIENT_REPLY_MAX, &c->reply, e);
+}
+
+int
+session_exit_status(struct json_object *session)
+{
+	const char *result = js_str(session, "result"), *adapter = js_str(session, "adapter"), *state;
+	int64_t code = js_int(session, "exit_code", -1), sig = js_int(session, "signal", 0);
+
+	if (!result) {
+		/* Live, or a session that its client runs: only the state tells. */
+		state = js_str(session, "state");
+		return state && (!strcmp(state, "failed") || !strcmp(state, "stopped"));
+	}
+	if (!strcmp(result, "success"))
+		return 0;
+	if (!strcmp(result, "exit-code") && adapter && !strcmp(adapter, "command") && code > 0 && code < 256)
+		return (int)code;
+	if ((!strcmp(result, "signal") || !strcmp(result, "core-dump")) && sig > 0 && sig < 128)
+		return 128 + (int)sig;
+	return 1;
+}
+
+void
+session_put_state(struct buf *out, struct json_object *session)
+{
+	const char *state = js_str(session, "state"), *result = js_str(session, "result");
+	int64_t code = js_int(session, "exit_code", -1), sig = js_int(session, "signal", 0);
+
+	if (!state)
+		state = js_str(session, "status");
+	buf_puts(out, state ? state : "unknown");
+	if (!result)
+		return;
+	buf_printf(out, " (%s", result);
+	if (code > 0)
+		buf_printf(out, ", exit status %" PRId64, code);
+	if (sig > 0)
+		buf_printf(out, ", signal %" PRId64 " %s", sig, sigabbrev_np((int)sig) ? sigabbrev_np((int)sig) : "");
+	buf_putc(out, ')');
+}
+
+/* ---- list ---------------------------------------------------------------------------------------------- */
+
+static void
+put_session_row(struct table *t, struct json_object *s)
+{
+	struct json_object *usage = js_get(s, "usage");
+	struct buf age = BUF_INIT, cost = BUF_INIT, runs = BUF_INIT;
+	const char *created = js_str(s, "created_at"), *state = js_str(s, "state"), *result = js_str(s, "result");
+	int64_t us;
+
+	if (created && time_parse_iso(created, &us))
+		put_age(&age, now_us() - us);
+	else
+		buf_putc(&age, '-');
+	buf_put_int(&runs, js_int(s, "runs", 0));
+	put_cost(&cost, js_double(usage, "cost_usd"));
+	table_row(t,
+		  (const char *[]){ js_str(s, "session_name"), state ? state : js_str(s, "status"), result,
+				    js_str(s, "agent_name"), age.data, runs.data, cost.data },
+		  1, colour_state(state, result));
+	buf_free(&age);
+	buf_free(&cost);
+	buf_free(&runs);
+}
+
+int
+cmd_list(struct ctl *c)
+{
+	static const char *const heads[] = { "NAME", "STATE", "RESULT", "AGENT", "AGE", "RUNS", "COST" };
+	struct buf query = BUF_INIT;
+	struct json_object *o, *list;
+	struct table *t;
+	struct err e = { 0 };
+	int64_t limit;
+	size_t i;
+	int r;
+
+	if (ctl_has(&c->args, OPT_LIVE) + ctl_has(&c->args, OPT_ENDED) + ctl_has(&c->args, OPT_STATE) > 1) {
+		err_set(&e, -EINVAL, "--live, --ended and --state exclude each other");
+		return ctl_usage(&e);
+	}
+	if (ctl_int(&c->args, OPT_LINES, 1, 100000, 0, &limit, &e) < 0)
+		return ctl_usage(&e);
+	ctl_put_query(&query, &c->args, ctl_verb(CMD_LIST));
+	if (ctl_has(&c->args, OPT_LIVE) || ctl_has(&c->args, OPT_ENDED))
+		ctl_put_param(&query, "state", ctl_has(&c->args, OPT_LIVE) ? "live" : "ended");
+	CLEANUP_FREE char *path = xasprintf("/sessions%s%s", query.len ? "?" : "", query.len ? query.data : "");
+
+	buf_free(&query);
+	r = client_call(c->client, "GET", path, NULL, 0, CLIENT_REPLY_MAX, &c->reply, &e);
+	if (r < 0)
+		return ctl_fail(NULL, &e);
+	if (ctl_json(c)) {
+		print_json(c->reply.data, c->reply.len);
+		return 0;
+	}
+	o = js_parse(c->reply.data, c->reply.len);
+	list = js_get(o, "sessions");
+	if (!json_object_is_type(list, json_type_array)) {
+		json_object_put(o);
+		err_set(&e, -EPROTO, "the server's answer has no sessions in it");
+		return ctl_fail(NULL, &e);
+	}
+	if (!json_object_array_length(list)) {
+		print_note("no sessions");
+		json_object_put(o);
+		return 0;
+	}
+	t = table_new(heads, ARRAY_LEN(heads));
+	for (i = 0; i < json_object_array_length(list); i++)
+		put_session_row(t, json_object_array_get_idx(list, i));
+	table_print_free(t);
+	json_object_put(o);
+	return 0;
+}
+
+/* ---- status -------------------------------------------------------------------------------------------- */
+
+static void
+put_field(struct buf *out, const char *name, const char *value)
+{
+	if (!value || !*value)
+		return;
+	buf_printf(out, "%9s: ", name);
+	put_indented(out, &look_out, value, strlen(value), 11);
+	buf_putc(out, '\n');
+}
+
+/* "since Sun 2026-11-22 10:22:25 UTC; 3min ago" */
+static void
+put_since(struct buf *out, const char *iso)
+{
+	int64_t us;
+	char text[64];
+	struct tm tm;
+	time_t t;
+
+	if (!iso || !time_parse_iso(iso, &us))
+		return;
+	t = (time_t)(us / 1000000);
+	localtime_r(&t, &tm);
+	strftime(text, sizeof(text), "%a %Y-%m-%d %H:%M:%S %Z", &tm);
+	buf_printf(out, " since %s; ", text);
+	put_age(out, now_us() - us);
+	buf_puts(out, " ago");
+}
+
+static void
+put_run(struct buf *out, struct json_object *s)
+{
+	const char *started = js_str(s, "started_at"), *ended = js_str(s, "ended_at");
+	int64_t from, to;
+
+	buf_put_int(out, js_int(s, "runs", 0));
+	if (!started || !time_parse_iso(started, &from))
+		return;
+	to = now_us();
+	if (ended)
+		time_parse_iso(ended, &to);
+	buf_puts(out, ended ? ", took " : ", for ");
+	put_span(out, to - from);
+}
+
+static void
+put_usage(struct buf *out, struct json_object *s)
+{
+	struct json_object *u = js_get(s, "usage");
+	int64_t in = js_int(u, "input_tokens", 0), tokens_out = js_int(u, "output_tokens", 0);
+
+	if (!in && !tokens_out && !js_int(u, "turns", 0))
+		return;
+	buf_printf(out, "%" PRId64 " tokens in, %" PRId64 " out, %" PRId64 " turns, ", in, tokens_out,
+		   js_int(u, "turns", 0));
+	put_cost(out, js_double(u, "cost_usd"));
+}
+
+static void
+put_status(struct buf *out, struct json_object *s)
+{
+	const char *state = js_str(s, "state"), *result = js_str(s, "result"), *name = js_str(s, "session_name");
+	const char *agent = js_str(s, "agent_name"), *adapter = js_str(s, "adapter"), *ended = js_str(s, "ended_at");
+	const char *since = ended ? ended : js_str(s, "started_at");
+	enum colour col = colour_state(state, result);
+	struct buf b = BUF_INIT;
+
+	buf_puts(out, colour_on(&look_out, col));
+	buf_puts(out, look_out.utf8 ? "\xe2\x97\x8f" : "*");
+	buf_puts(out, colour_on(&look_out, COL_NONE));
+	buf_putc(out, ' ');
+	put_cut(out, &look_out, name ? name : "?", strlen(name ? name : "?"), 0);
+	buf_printf(out, " - %s\n", js_bool(s, "passive") ? "run by its client" : agent ? agent : adapter ? adapter : "agent");
+
+	buf_printf(out, "%9s: %s", "State", colour_on(&look_out, col));
+	session_put_state(out, s);
+	buf_puts(out, colour_on(&look_out, COL_NONE));
+	put_since(out, since ? since : js_str(s, "created_at"));
+	buf_putc(out, '\n');
+	put_field(out, "Error", js_str(s, "error"));
+	if (agent && adapter && strcmp(agent, adapter) != 0)
+		buf_printf(&b, "%s (adapter %s)", agent, adapter);
+	else
+		buf_puts(&b, agent ? agent : "");
+	put_field(out, "Agent", b.data);
+	put_field(out, "Directory", js_str(s, "project_dir"));
+	buf_reset(&b);
+	put_run(&b, s);
+	put_field(out, "Run", b.data);
+	buf_reset(&b);
+	put_usage(&b, s);
+	put_field(out, "Usage", b.len ? b.data : NULL);
+	put_field(out, "Parent", js_str(s, "parent_session_id"));
+	put_field(out, "Id", js_str(s, "session_id"));
+	buf_free(&b);
+}
+
+struct show_events {
+	struct buf *out;
+	bool json, full, any;
+};
+
+static int
+show_event(const char *text, size_t n, struct json_object *ev, void *arg, struct err *e)
+{
+	struct show_events *s = arg;
+
+	if (s->json) {
+		if (s->any)
+			buf_putc(s->out, ',');
+		buf_put(s->out, text, n);
+	} else {
+		if (!s->any)
+			buf_putc(s->out, '\n');
+		event_short(s->out, &look_out, ev, s->full);
+	}
+	s->any = true;
+	return 0;
+}
+
+int
+cmd_status(struct ctl *c)
+{
+	struct json_object *s = NULL;
+	struct buf out = BUF_INIT;
+	struct show_events show = { .out = &out, .json = ctl_json(c), .full = ctl_has(&c->args, OPT_FULL) };
+	struct events_query q = { .id = c->args.words[0] };
+	struct err e = { 0 };
+	int64_t last;
+	int r, code;
+
+	if (ctl_int(&c->args, OPT_LINES, 0, INT64_MAX, STATUS_EVENTS, &last, &e) < 0)
+		return ctl_usage(&e);
+	r = session_fetch(c->client, q.id, &c->reply, &s, &e);
+	if (r < 0) {
+		code = ctl_fail(q.id, &e);
+		return r == -ENOENT ? EXIT_NO_SESSION : code;
+	}
+	/* By id from here on: a name may be given to another session. */
+	if (js_str(s, "session_id"))
+		q.id = js_str(s, "session_id");
+	if (show.json)
+		buf_printf(&out, "{\"session\":%s,\"events\":[", json_object_to_json_string_ext(s, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE));
+	else
+		put_status(&out, s);
+	q.until = js_int(s, "seq", 0);
+	q.after = q.until > last ? q.until - last : 0;
+	r = events_read(c->client, &q, show_event, &show, &e);
+	if (show.json)
+		buf_puts(&out, "]}");
+	if (show.json)
+		print_json(out.data, out.len);
+	else
+		fwrite(out.data, 1, out.len, stdout);
+	code = r < 0 ? ctl_fail(c->args.words[0], &e) : session_exit_status(s) ? EXIT_NOT_RUNNING : 0;
+	json_object_put(s);
+	buf_free(&out);
+	return code;
+}
+
+/* ---- show ---------------------------------------------------------------------------------------------- */
+
+static bool
+in_list(const char *list, const char *word)
+{
+	size_t n = strlen(word);
+	const char *p;
+
+	for (p = list; p; p = strchr(p, ',') ? strchr(p, ',') + 1 : NULL)
+		if (!strncmp(p, word, n) && (p[n] == ',' || !p[n]))
+			return true;
+	return false;
+}
+
+static void
+put_property(struct buf *out, const char *key, struct json_object *v, const char *only)
+{
+	const char *s = !v ? "" : json_object_is_type(v, json_type_string) ? json_object_get_string(v)
+		: json_object_to_json_string_ext(v, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE);
+	struct buf line = BUF_INIT;
+
+	if (only && !in_list(only, key))
+		return;
+	for (; *s; s++) {
+		if (*s == '\n')
+			buf_puts(&line, "\\n");
+		else
+			buf_putc(&line, *s);
+	}
+	buf_printf(out, "%s=", key);
+	put_safe(out, &look_out, line.data ? line.data : "", line.len);
+	buf_putc(out, '\n');
+	buf_free(&line);
+}
+
+static void
+put_properties(struct buf *out, const char *prefix, struct json_object *o, const char *only)
+{
+	json_object_object_foreach(o, key, v)
+	{
+		CLEANUP_FREE char *name = xasprintf("%s%s", prefix, key);
+
+		if (json_object_is_type(v, json_type_object)) {
+			CLEANUP_FREE char *inner = xasprintf("%s.", name);
+
+			put_properties(out, inner, v, only);
+		} else {
+			put_property(out, name, v, only);
+		}
+	}
+}
+
+int
+cmd_show(struct ctl *c)
+{
+	struct json_object *s = NULL;
+	struct buf out = BUF_INIT;
+	struct err e = { 0 };
+
+	if (session_fetch(c->client, c->args.words[0], &c->reply, &s, &e) < 0)
+		return ctl_fail(c->args.words[0], &e);
+	if (ctl_json(c)) {
+		print_json(c->reply.data, c->reply.len);
+	} else {
+		put_properties(&out, "", s, c->args.value[OPT_PROPERTY]);
+		fwrite(out.data ? out.data : "", 1, out.len, stdout);
+	}
+	json_object_put(s);
+	buf_free(&out);
+	return 0;
+}
+
+/* ---- result -------------------------------------------------------------------------------------------- */
+
+int
+cmd_result(struct ctl *c)
+{
+	const char *name = c->args.words[0];
+	struct json_object *o, *text;
+	struct err e = { 0 };
+	const char *s;
+	size_t n;
+
+	if (ctl_session_call(c, "GET", name, "/result", NULL, &e) < 0) {
+		if (e.status == 400) {
+			print_error("%s: %s (aoctl wait %s waits for it)", name, e.text, name);
+			return 1;
+		}
+		return ctl_fail(name, &e);
+	}
+	if (ctl_json(c)) {
+		print_json(c->reply.data, c->reply.len);
+		return 0;
+	}
+	o = js_parse(c->reply.data, c->reply.len);
+	text = js_get(o, "result");
+	s = text ? json_object_get_string(text) : "";
+	n = text ? (size_t)json_object_get_string_len(text) : 0;
+	print_text(stdout, s, n);
+	if (n && s[n - 1] != '\n')
+		putchar('\n');
+	json_object_put(o);
+	return 0;
+}
+
+/* ---- plan ---------------------------------------------------------------------------------------------- */
+
+/* Any JSON as indented lines: a member each, an item each. */
+static void
+put_tree(struct buf *out, struct json_object *v, int indent)
+{
+	size_t i;
+
+	if (json_object_is_type(v, json_type_object)) {
+		json_object_object_foreach(v, key, member)
+		{
+			bool inner = (json_object_is_type(member, json_type_object) && json_object_object_length(member)) ||
+				     (json_object_is_type(member, json_type_array) && json_object_array_length(member));
+
+			buf_printf(out, "%*s", indent, "");
+			put_cut(out, &look_out, key, strlen(key), 0);
+			buf_puts(out, inner ? ":\n" : ": ");
+			put_tree(out, member, indent + 2);
+		}
+	} else if (json_object_is_type(v, json_type_array)) {
+		for (i = 0; i < json_object_array_length(v); i++) {
+			struct json_object *item = json_object_array_get_idx(v, i);
+			bool inner = json_object_is_type(item, json_type_object);
+
+			buf_printf(out, inner ? "%*s-\n" : "%*s- ", indent, "");
+			put_tree(out, item, indent + 2);
+		}
+	}
+	if ((json_object_is_type(v, json_type_object) && json_object_object_length(v)) ||
+	    (json_object_is_type(v, json_type_array) && json_object_array_length(v)))
+		return;
+	if (v && !json_object_is_type(v, json_type_object) && !json_object_is_type(v, json_type_array)) {
+		const char *s = json_object_get_string(v);
+
+		put_indented(out, &look_out, s, strlen(s), indent);
+	} else {
+		buf_putc(out, '-');
+	}
+	buf_putc(out, '\n');
+}
+
+int
+cmd_plan(struct ctl *c)
+{
+	struct buf query = BUF_INIT, body = BUF_INIT, out = BUF_INIT;
+	const char *name = c->args.word_count ? c->args.words[0] : NULL;
+	bool preview = ctl_has(&c->args, OPT_AGENT) || ctl_has(&c->args, OPT_PROMPT) || c->args.rest;
+	struct json_object *o;
+	struct err e = { 0 };
+	int64_t run;
+	int r;
+
+	if (!name == !preview) {
+		err_set(&e, -EINVAL, "plan: give either the name of a session, or what to run: -a BLUEPRINT, -p TEXT, -- COMMAND");
+		return ctl_usage(&e);
+	}
+	if (ctl_int(&c->args, OPT_RUN, 1, INT64_MAX, 0, &run, &e) < 0)
+		return ctl_usage(&e);
+	if (name) {
+		if (run)
+			ctl_put_query(&query, &c->args, ctl_verb(CMD_PLAN));
+		CLEANUP_FREE char *tail = xasprintf("/plan%s%s", query.len ? "?" : "", query.len ? query.data : "");
+
+		r = ctl_session_call(c, "GET", name, tail, NULL, &e);
+	} else {
+		const struct verb *v = verb_find("plan.preview");
+
+		if (ctl_request_body(c, v, 0, &body, &e) < 0)
+			return ctl_usage(&e);
+		r = client_call(c->client, v->method, v->path, body.data, 0, CLIENT_REPLY_MAX, &c->reply, &e);
+	}
+	buf_free(&query);
+	buf_free(&body);
+	if (r < 0)
+		return ctl_fail(name, &e);
+	if (ctl_json(c)) {
+		print_json(c->reply.data, c->reply.len);
+		return 0;
+	}
+	o = js_parse(c->reply.data, c->reply.len);
+	put_tree(&out, js_get(o, "plan") ? js_get(o, "plan") : o, 0);
+	fwrite(out.data, 1, out.len, stdout);
+	json_object_put(o);
+	buf_free(&out);
+	return 0;
+}
+
+/* ---- doctor -------------------------------------------------------------------------------------------- */
+
+static const struct mark {
+	const char *status, *utf8, *plain;
+	enum colour colour;
+} marks[] = {
+	{ "ok", "\xe2\x9c\x94", "ok  ", COL_GREEN },
+	{ "warn", "\xe2\x9a\xa0", "warn", COL_YELLOW },
+	{ "fail", "\xe2\x9c\x98", "FAIL", COL_RED },
+	{ NULL, "?", "?   ", COL_NONE },
+};
+
+static void
+put_check(struct buf *out, struct json_object *check, int width)
+{
+	const char *status = js_str(check, "status"), *name = js_str(check, "name"), *detail = js_str(check, "detail");
+	const char *mend = js_str(check, "mend");
+	const struct mark *m = marks;
+	int indent = (look_out.utf8 ? 2 : 5) + width + 2;
+
+	while (m->status && (!status || strcmp(m->status, status) != 0))
+		m++;
+	buf_printf(out, "%s%s%s ", colour_on(&look_out, m->colour), look_out.utf8 ? m->utf8 : m->plain,
+		   colour_on(&look_out, COL_NONE));
+	buf_printf(out, "%-*s  ", width, name ? name : "?");
+	put_indented(out, &look_out, detail ? detail : "", detail ? strlen(detail) : 0, indent);
+	buf_putc(out, '\n');
+	if (mend && *mend && (!status || strcmp(status, "ok") != 0)) {
+		buf_printf(out, "%*s%s ", indent, "", look_out.utf8 ? "\xe2\x86\x92" : "->");
+		put_indented(out, &look_out, mend, strlen(mend), indent + 2);
+		buf_putc(out, '\n');
+	}
+}
+
+int
+cmd_doctor(struct ctl *c)
+{
+	const struct verb *v = ctl_verb(CMD_DOCTOR);
+	struct json_object *o, *checks;
+	struct buf out = BUF_INIT;
+	struct err e = { 0 };
+	int width = 0, code = 0;
+	size_t i, n;
+
+	if (client_call(c->client, v->method, v->path, NULL, 0, CLIENT_REPLY_MAX, &c->reply, &e) < 0)
+		return ctl_fail(NULL, &e);
+	o = js_parse(c->reply.data, c->reply.len);
+	checks = js_get(o, "checks");
+	n = json_object_is_type(checks, json_type_array) ? json_object_array_length(checks) : 0;
+	for (i = 0; i < n; i++) {
+		const char *name = js_str(json_object_array_get_idx(checks, i), "name");
+		const char *status = js_str(json_object_array_get_idx(checks, i), "status");
+
+		if (name && (int)strlen(name) > width)
+			width = (int)strlen(name);
+		if (status && !strcmp(status, "fail"))
+			code = 1;
+	}
+	if (ctl_json(c)) {
+		print_json(c->reply.data, c->reply.len);
+	} else if (!n) {
+		err_set(&e, -EPROTO, "the server's answer has no checks in it");
+		code = ctl_fail(NULL, &e);
+	} else {
+		for (i = 0; i < n; i++)
+			put_check(&out, json_object_array_get_idx(checks, i), width);
+		fwrite(out.data, 1, out.len, stdout);
+	}
+	json_object_put(o);
+	buf_free(&out);
+	return code;
+}

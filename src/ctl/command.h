@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: MIT */
+/* The commands: one handler each, which returns the exit status and has said on stderr what went wrong. */
+#ifndef AOD_CTL_COMMAND_H
+#define AOD_CTL_COMMAND_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "ctl/args.h"
+#include "ctl/client.h"
+
+struct json_object;
+
+struct ctl {
+	struct ctl_args args;
+	struct client *client; /* NULL for the commands that need no server */
+	struct buf reply;      /* of the last request */
+};
+
+int cmd_run(struct ctl *c);
+int cmd_resume(struct ctl *c);
+int cmd_stop(struct ctl *c);
+int cmd_list(struct ctl *c);
+int cmd_status(struct ctl *c);
+int cmd_logs(struct ctl *c);
+int cmd_result(struct ctl *c);
+int cmd_wait(struct ctl *c);
+int cmd_delete(struct ctl *c);
+int cmd_show(struct ctl *c);
+int cmd_plan(struct ctl *c);
+int cmd_doctor(struct ctl *c);
+int cmd_help(struct ctl *c);
+int cmd_version(struct ctl *c);
+int cmd_complete(struct ctl *c);
+
+/* Shared by them. */
+
+/* Says what failed, about `what` (a session's name, or NULL), and returns the exit status for it. */
+int ctl_fail(const char *what, const struct err *e);
+/* For a command line that is wrong: 2. */
+int ctl_usage(const struct err *e);
+/* One request on a session: "/sessions/ID" + tail. body may be NULL. */
+int ctl_session_call(struct ctl *c, const char *method, const char *id, const char *tail, const char *body, struct err *e);
+bool ctl_json(const struct ctl *c);
+/* Exit status for how a session ended, and for a live one 0. Pure. */
+int session_exit_status(struct json_object *session);
+/* "finished (success)", "failed (exit-code, exit status 3)". Pure. */
+void session_put_state(struct buf *out, struct json_object *session);
+/* The prompt or command, project directory and blueprint that were asked for, as a JSON object of verb v. */
+int ctl_request_body(struct ctl *c, const struct verb *v, int first_word, struct buf *body, struct err *e);
+
+#endif

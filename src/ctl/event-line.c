@@ -1,0 +1,384 @@
+/* SPDX-License-Identifier: MIT */
+/* Events as lines for people. See event-line.h. */
+#ifdef HAVE_CONFIG_H
+#include "config.h"
+#endif
+
+#include "ctl/event-line.h"
+
+#include <inttypes.h>
+#include <json-c/json.h>
+#include <string.h>
+
+#include "base/util.h"
+
+#define TYPE_COLUMNS 13 /* of session_start, the longest of the usual ones */
+
+static const char *
+compact(struct json_object *o)
+{
+	return json_object_to_json_string_ext(o, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE);
+}
+
+/* Text of content blocks; blocks of other types are named. */
+static void
+put_content(struct buf *out, struct json_object *content)
+{
+	size_t i, n;
+
+	if (json_object_is_type(content, json_type_string)) {
+		buf_puts(out, json_object_get_string(content));
+		return;
+	}
+	if (!json_object_is_type(content, json_type_array))
+		return;
+	n = json_object_array_length(content);
+	for (i = 0; i < n; i++) {
+		struct json_object *block = json_object_array_get_idx(content, i);
+		const char *text = js_str(block, "text"), *type = js_str(block, "type");
+
+		if (i)
+			buf_putc(out, '\n');
+		if (text)
+			buf_puts(out, text);
+		else
+			buf_printf(out, "[%s]", type ? type : "content");
+	}
+}
+
+/* A tool's input in a few words: its main argument, else all of it as JSON. */
+static void
+put_tool_input(struct buf *out, struct json_object *input)
+{
+	static const char *const main_keys[] = { "command", "file_path", "path", "pattern", "url", "query", "prompt" };
+	size_t i;
+
+	for (i = 0; i < ARRAY_LEN(main_keys); i++) {
+		const char *s = js_str(input, main_keys[i]);
+
+		if (s) {
+			buf_puts(out, s);
+			return;
+		}
+	}
+	if (input)
+		buf_puts(out, compact(input));
+}
+
+static void
+put_tool_output(struct buf *out, struct json_object *output)
+{
+	const char *text = js_str(output, "stdout");
+
+	if (!text)
+		text = js_str(output, "text");
+	if (text)
+		buf_puts(out, text);
+	else if (json_object_is_type(output, json_type_string))
+		buf_puts(out, json_object_get_string(output));
+	else if (json_object_is_type(output, json_type_array))
+		put_content(out, output);
+	else if (output)
+		buf_puts(out, compact(output));
+}
+
+static void
+say_start(struct buf *out, struct json_object *ev)
+{
+	int64_t run = js_int(ev, "run", 0);
+
+	if (run)
+		buf_printf(out, "run %" PRId64, run);
+	else
+		buf_puts(out, "started");
+}
+
+static void
+say_stop(struct buf *out, struct json_object *ev)
+{
+	const char *reason = js_str(ev, "reason");
+	int64_t code = js_int(ev, "exit_code", -1);
+
+	buf_puts(out, reason ? reason : "ended");
+	if (code > 0)
+		buf_printf(out, ", exit status %" PRId64, code);
+	if (js_str(ev, "error"))
+		buf_printf(out, ": %s", js_str(ev, "error"));
+}
+
+static void
+say_message(struct buf *out, struct json_object *ev)
+{
+	const char *role = js_str(ev, "role");
+
+	buf_printf(out, "%s: ", role ? role : "message");
+	put_content(out, js_get(ev, "content"));
+}
+
+static void
+say_pre_tool(struct buf *out, struct json_object *ev)
+{
+	const char *name = js_str(ev, "tool_name");
+
+	buf_printf(out, "%s: ", name ? name : "tool");
+	put_tool_input(out, js_get(ev, "tool_input"));
+}
+
+static void
+say_post_tool(struct buf *out, struct json_object *ev)
+{
+	const char *name = js_str(ev, "tool_name"), *error = js_str(ev, "error");
+
+	buf_printf(out, "%s%s: ", name ? name : "tool", error ? " failed" : "");
+	if (error)
+		buf_puts(out, error);
+	else
+		put_tool_output(out, js_get(ev, "tool_output"));
+}
+
+static void
+say_output(struct buf *out, struct json_object *ev)
+{
+	const char *stream = js_str(ev, "stream"), *text = js_str(ev, "text");
+
+	if (stream && !strcmp(stream, "stderr"))
+		buf_puts(out, "stderr: ");
+	buf_puts(out, text ? text : "");
+}
+
+static void
+say_init(struct buf *out, struct json_object *ev)
+{
+	const char *model = js_str(ev, "model"), *cwd = js_str(ev, "cwd");
+	struct json_object *tools = js_get(ev, "tools");
+
+	buf_puts(out, model ? model : "started");
+	if (json_object_is_type(tools, json_type_array))
+		buf_printf(out, ", %zu tools", json_object_array_length(tools));
+	if (js_str(ev, "claude_code_version"))
+		buf_printf(out, ", version %s", js_str(ev, "claude_code_version"));
+	if (cwd)
+		buf_printf(out, ", in %s", cwd);
+}
+
+static void
+say_result(struct buf *out, struct json_object *ev)
+{
+	const char *subtype = js_str(ev, "subtype"), *result = js_str(ev, "result");
+	int64_t turns = js_int(ev, "num_turns", 0), ms = js_int(ev, "duration_ms", -1);
+
+	buf_puts(out, js_bool(ev, "is_error") ? "error" : subtype ? subtype : "done");
+	if (turns)
+		buf_printf(out, ", %" PRId64 " turn%s", turns, turns == 1 ? "" : "s");
+	if (ms >= 0) {
+		buf_puts(out, ", ");
+		put_span(out, ms * 1000);
+	}
+	if (js_double(ev, "total_cost_usd") > 0) {
+		buf_puts(out, ", ");
+		put_cost(out, js_double(ev, "total_cost_usd"));
+	}
+	if (result && *result)
+		buf_printf(out, ": %s", result);
+}
+
+static void
+say_retry(struct buf *out, struct json_object *ev)
+{
+	int64_t status = js_int(ev, "error_status", 0);
+
+	buf_printf(out, "attempt %" PRId64 " of %" PRId64 ", again in ", js_int(ev, "attempt", 0),
+		   js_int(ev, "max_retries", 0));
+	/* Servers and agents give fractions of milliseconds. */
+	put_span(out, (int64_t)(js_double(ev, "retry_delay_ms") * 1000));
+	if (status)
+		buf_printf(out, ", HTTP %" PRId64, status);
+	if (js_str(ev, "error"))
+		buf_printf(out, ": %s", js_str(ev, "error"));
+}
+
+static void
+say_denied(struct buf *out, struct json_object *ev)
+{
+	const char *name = js_str(ev, "tool_name"), *message = js_str(ev, "message");
+
+	buf_puts(out, name ? name : "tool");
+	if (message || js_get(ev, "tool_input")) {
+		buf_puts(out, ": ");
+		if (message)
+			buf_puts(out, message);
+		else
+			put_tool_input(out, js_get(ev, "tool_input"));
+	}
+}
+
+static void
+say_task(struct buf *out, struct json_object *ev)
+{
+	const char *subtype = js_str(ev, "subtype"), *status = js_str(ev, "status"), *what = js_str(ev, "description");
+
+	if (!what)
+		what = js_str(ev, "summary");
+	buf_puts(out, subtype ? subtype : "task");
+	if (status)
+		buf_printf(out, ", %s", status);
+	if (what)
+		buf_printf(out, ": %s", what);
+}
+
+static bool
+is_row_key(const char *key)
+{
+	static const char *const row_keys[] = { "id",	      "seq",	   "run",	"event_type", "session_id",
+						"session_name", "timestamp", "raw", "type",	      "uuid" };
+	size_t i;
+
+	for (i = 0; i < ARRAY_LEN(row_keys); i++)
+		if (!strcmp(key, row_keys[i]))
+			return true;
+	return false;
+}
+
+/* Any other event: its text where it has one, else its members as JSON, else the raw line. */
+static void
+say_any(struct buf *out, struct json_object *ev)
+{
+	static const char *const text_keys[] = { "text", "message", "error", "content", "status", "reason" };
+	const char *s;
+	bool any = false;
+	size_t i;
+
+	for (i = 0; i < ARRAY_LEN(text_keys); i++)
+		if ((s = js_str(ev, text_keys[i])) && *s) {
+			buf_puts(out, s);
+			return;
+		}
+	json_object_object_foreach(ev, key, value)
+	{
+		if (!value || is_row_key(key))
+			continue;
+		buf_printf(out, "%s%s=%s", any ? " " : "", key,
+			   json_object_is_type(value, json_type_string) ? json_object_get_string(value) : compact(value));
+		any = true;
+	}
+	if (!any && js_str(ev, "raw"))
+		buf_puts(out, js_str(ev, "raw"));
+}
+
+/* One row for each type that has a form of its own. */
+static const struct form {
+	const char *type;
+	void (*say)(struct buf *out, struct json_object *ev);
+	enum colour colour;
+} forms[] = {
+	{ "session_start", say_start, COL_BOLD },
+	{ "session_stop", say_stop, COL_BOLD },
+	{ "message", say_message, COL_NONE },
+	{ "pre_tool", say_pre_tool, COL_BLUE },
+	{ "post_tool", say_post_tool, COL_BLUE },
+	{ "output", say_output, COL_NONE },
+	{ "init", say_init, COL_DIM },
+	{ "result", say_result, COL_GREEN },
+	{ "api_retry", say_retry, COL_YELLOW },
+	{ "permission_request", say_denied, COL_YELLOW },
+	{ "permission_denied", say_denied, COL_YELLOW },
+	{ "task", say_task, COL_BLUE },
+	{ "error", say_any, COL_RED },
+	{ NULL, say_any, COL_DIM },
+};
+
+static const struct form *
+form_of(const char *type)
+{
+	const struct form *f;
+
+	for (f = forms; f->type; f++)
+		if (!strcmp(f->type, type))
+			break;
+	return f;
+}
+
+void
+event_text(struct buf *out, struct json_object *ev)
+{
+	const char *type = js_str(ev, "event_type");
+
+	form_of(type ? type : "")->say(out, ev);
+}
+
+static enum colour
+colour_of(const struct form *f, struct json_object *ev)
+{
+	const char *stream = js_str(ev, "stream");
+
+	if (js_bool(ev, "is_error") || js_str(ev, "error") || js_int(ev, "exit_code", 0) > 0)
+		return COL_RED;
+	if (stream && !strcmp(stream, "stderr"))
+		return COL_YELLOW;
+	return f->colour;
+}
+
+void
+event_short(struct buf *out, const struct look *l, struct json_object *ev, bool full)
+{
+	const char *type = js_str(ev, "event_type");
+	const struct form *f = form_of(type ? type : "");
+	enum colour c = colour_of(f, ev);
+	struct buf text = BUF_INIT;
+	int indent, pad, columns;
+
+	type = type ? type : "?";
+	pad = TYPE_COLUMNS - (int)strlen(type);
+	indent = 12 + 2 + (pad > 0 ? TYPE_COLUMNS : (int)strlen(type)) + 2;
+	f->say(&text, ev);
+	buf_puts(out, colour_on(l, COL_DIM));
+	put_clock(out, js_str(ev, "timestamp"));
+	buf_puts(out, colour_on(l, COL_NONE));
+	buf_puts(out, "  ");
+	buf_puts(out, colour_on(l, c));
+	put_cut(out, l, type, strlen(type), 0);
+	if (c != COL_NONE)
+		buf_puts(out, colour_on(l, COL_NONE));
+	buf_printf(out, "%*s  ", pad > 0 ? pad : 0, "");
+	columns = l->width - indent > 10 ? l->width - indent : 10;
+	if (l->width && !full)
+		put_cut(out, l, text.data ? text.data : "", text.len, columns);
+	else
+		put_indented(out, l, text.data ? text.data : "", text.len, indent);
+	buf_putc(out, '\n');
+	buf_free(&text);
+}
+
+void
+event_cat(struct buf *out, const struct look *l, struct json_object *ev)
+{
+	const char *type = js_str(ev, "event_type"), *text;
+	struct buf content = BUF_INIT;
+
+	if (type && !strcmp(type, "output") && (text = js_str(ev, "text"))) {
+		put_safe(out, l, text, strlen(text));
+		/* The line goes on in the next event. */
+		if (!js_bool(ev, "partial"))
+			buf_putc(out, '\n');
+	} else if (type && !strcmp(type, "message")) {
+		put_content(&content, js_get(ev, "content"));
+		put_safe(out, l, content.data ? content.data : "", content.len);
+		buf_putc(out, '\n');
+		buf_free(&content);
+	}
+}
+
+void
+event_raw(struct buf *out, const struct look *l, struct json_object *ev)
+{
+	const char *raw = js_str(ev, "raw"), *type = js_str(ev, "event_type");
+
+	if (!raw) {
+		/* A line of output says all of itself: no raw line is kept. */
+		if (type && !strcmp(type, "output"))
+			event_cat(out, l, ev);
+		return;
+	}
+	put_safe(out, l, raw, strlen(raw));
+	buf_putc(out, '\n');
+}

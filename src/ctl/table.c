@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: MIT */
+/* The rows of aoctl's commands, options and exit statuses. See table.h. */
+#ifdef HAVE_CONFIG_H
+#include "config.h"
+#endif
+
+#include "ctl/table.h"
+
+#include <limits.h>
+#include <string.h>
+
+#include "base/util.h"
+
+#define B(c) (1u << CMD_##c)
+
+const struct ctl_command ctl_commands[CMD_COUNT] = {
+	[CMD_RUN] = { "run", "new", "[NAME] [-] [-- COMMAND [ARG...]]", 0, 2, true, false,
+		      "Start a session with a prompt or a command, follow it, print its result.",
+		      "The events of the session are shown on standard error as they come, and its result is "
+		      "printed on standard output at the end. The prompt is TEXT of -p, or standard input when "
+		      "there is no -p and no COMMAND and standard input is not a terminal, or in any case with a "
+		      "single -. Ctrl-C leaves the session running." },
+	[CMD_RESUME] = { "resume", NULL, "NAME [-]", 1, 2, false, false, NULL,
+			 "The prompt is given and the run is followed as with run." },
+	[CMD_STOP] = { "stop", NULL, "NAME...", 1, -1, false, false, NULL,
+		       "Returns when the session has ended, unless --no-wait is given." },
+	[CMD_LIST] = { "list", NULL, "", 0, 0, false, false, NULL, NULL },
+	[CMD_STATUS] = { "status", NULL, "NAME", 1, 1, false, false,
+			 "Show how a session is doing, with its last events.",
+			 "Exit status 0 means that it is live or finished well, 3 that it failed or was stopped, 4 "
+			 "that there is no such session." },
+	[CMD_LOGS] = { "logs", NULL, "NAME", 1, 1, false, false, "Show the events of a session, one line each.",
+		       "With -f the events are followed as they come, until the session ends, across restarts of "
+		       "aod. On a terminal long lines are cut; -l shows all of them." },
+	[CMD_RESULT] = { "result", NULL, "NAME", 1, 1, false, false, NULL, NULL },
+	[CMD_WAIT] = { "wait", NULL, "NAME...", 1, -1, false, false, "Wait until sessions have ended.",
+		       "Exit status 0 means that all of them succeeded, 1 that one did not, 124 that the time ran "
+		       "out." },
+	[CMD_DELETE] = { "delete", NULL, "NAME... | --all", 0, -1, false, false, NULL, NULL },
+	[CMD_SHOW] = { "show", NULL, "NAME", 1, 1, false, false, NULL,
+		       "Prints one Key=value line for each property, for scripts. A line break in a value is "
+		       "written \\n." },
+	[CMD_PLAN] = { "plan", NULL, "NAME | -a BLUEPRINT [-- COMMAND [ARG...]]", 0, 1, true, false,
+		       "Show how a session's run was started, or what a blueprint would run.",
+		       "Without NAME nothing is run: aod says what run with the same options would start." },
+	[CMD_DOCTOR] = { "doctor", NULL, "", 0, 0, false, false, NULL,
+			 "Exit status 1 means that a check failed." },
+	[CMD_HELP] = { "help", NULL, "[COMMAND]", 0, 1, false, false, "Show this help, or that of a command.", NULL },
+	[CMD_VERSION] = { "version", NULL, "", 0, 0, false, false, "Print the version.", NULL },
+	[CMD_COMPLETE] = { "__complete", NULL, "[COMMAND]", 0, 1, false, true, "Words for completion.", NULL },
+};
+
+const struct ctl_option ctl_options[] = {
+	{ OPT_PROMPT, 'p', "prompt", "TEXT", "prompt", B(RUN) | B(RESUME) | B(PLAN),
+	  "What the agent is to do; - reads it from standard input." },
+	{ OPT_AGENT, 'a', "agent", "BLUEPRINT", "agent_name", B(RUN) | B(PLAN),
+	  "Blueprint to run; default claude, or command when a COMMAND is given." },
+	{ OPT_PROJECT_DIR, 'C', "project-dir", "DIR", "project_dir", B(RUN) | B(PLAN),
+	  "Working directory of the agent; default the current directory." },
+	{ OPT_DETACH, 'd', "detach", NULL, NULL, B(RUN) | B(RESUME),
+	  "Print the name of the session and return at once." },
+	{ OPT_TIMEOUT, 't', "timeout", "SECONDS", NULL, B(STOP),
+	  "Time between SIGTERM and SIGKILL, instead of the blueprint's TimeoutStopSec=; 0 kills at once." },
+	{ OPT_NO_WAIT, 0, "no-wait", NULL, NULL, B(STOP), "Return at once." },
+	{ OPT_TIMEOUT, 't', "timeout", "SECONDS", NULL, B(WAIT), "Wait at most this long, then exit with status 124." },
+	{ OPT_LIVE, 0, "live", NULL, NULL, B(LIST), "Only sessions that are pending, running or stopping." },
+	{ OPT_ENDED, 0, "ended", NULL, NULL, B(LIST), "Only sessions that have ended." },
+	{ OPT_STATE, 0, "state", "STATE", "state", B(LIST), "Only sessions in this state." },
+	{ OPT_LINES, 'n', "limit", "N", "limit", B(LIST), "At most so many, the newest." },
+	{ OPT_LINES, 'n', "lines", "N", NULL, B(STATUS), "Show so many events; default 10." },
+	{ OPT_LINES, 'n', "lines", "N", NULL, B(LOGS), "Begin with the last so many events; default all." },
+	{ OPT_FOLLOW, 'f', "follow", NULL, NULL, B(LOGS), "Go on as events come, until the session ends." },
+	{ OPT_AFTER, 0, "after", "SEQ", NULL, B(LOGS), "Only events with a greater seq." },
+	{ OPT_OUTPUT, 'o', "output", "FORM", NULL, B(LOGS),
+	  "short: time, type and text (default); cat: the text alone; json: one JSON object a line; raw: the lines that "
+	  "the agent printed." },
+	{ OPT_FULL, 'l', "full", NULL, NULL, B(LOGS) | B(STATUS) | B(RUN) | B(RESUME),
+	  "Do not cut long lines on a terminal." },
+	{ OPT_ALL, 0, "all", NULL, NULL, B(DELETE), "Every session; asks before it does so." },
+	{ OPT_FORCE, 'f', "force", NULL, NULL, B(DELETE), "Do not ask." },
+	{ OPT_PROPERTY, 'p', "property", "KEY,...", NULL, B(SHOW), "Only these properties." },
+	{ OPT_RUN, 'r', "run", "N", "run", B(PLAN), "An earlier run of the session." },
+
+	{ OPT_URL, 0, "url", "URL", NULL, CTL_EVERY, "Talk to aod over TCP, such as http://127.0.0.1:8765." },
+	{ OPT_SOCKET, 0, "socket", "PATH", NULL, CTL_EVERY, "Talk to aod over this unix socket." },
+	{ OPT_ROOT, 0, "root", "DIR", NULL, CTL_EVERY, "The same as --socket DIR/run/aod.sock." },
+	{ OPT_JSON, 0, "json", NULL, NULL, CTL_EVERY, "Print what the server says, as JSON." },
+	{ OPT_NO_COLOR, 0, "no-color", NULL, NULL, CTL_EVERY, "No colours." },
+	{ OPT_QUIET, 'q', "quiet", NULL, NULL, CTL_EVERY, "Print only what was asked for, and errors." },
+	{ OPT_HELP, 'h', "help", NULL, NULL, CTL_EVERY, "Show help." },
+	{ OPT_VERSION, 0, "version", NULL, NULL, CTL_EVERY, "Print the version." },
+	{ 0 },
+};
+
+const struct ctl_exit ctl_exits[] = {
+	{ 0, "Success." },
+	{ 1, "Failure: aod refused the request, or the session did not succeed." },
+	{ EXIT_USAGE, "The command line is wrong." },
+	{ EXIT_NOT_RUNNING, "status: the session failed or was stopped." },
+	{ EXIT_NO_SESSION, "status: there is no such session." },
+	{ EXIT_NO_AOD, "aod cannot be reached, or says that it cannot serve now." },
+	{ EXIT_TIMED_OUT, "wait: the time ran out." },
+	{ EXIT_INTERRUPTED, "Interrupted by Ctrl-C; the session goes on." },
+	{ 0 },
+};
+
+const struct verb *
+ctl_verb(enum ctl_cmd cmd)
+{
+	const struct verb *v;
+
+	for (v = verbs; v->name; v++)
+		if (v->cli && !strcmp(v->cli, ctl_commands[cmd].name))
+			return v;
+	return NULL;
+}
+
+const char *
+ctl_summary(enum ctl_cmd cmd)
+{
+	const struct verb *v = ctl_verb(cmd);
+
+	if (ctl_commands[cmd].summary || !v)
+		return ctl_commands[cmd].summary;
+	return v->summary;
+}
+
+int
+ctl_command_find(const char *name)
+{
+	int i;
+
+	for (i = 0; i < CMD_COUNT; i++) {
+		const struct ctl_command *c = &ctl_commands[i];
+
+		if (!strcmp(c->name, name) || (c->alias && !strcmp(c->alias, name)))
+			return i;
+	}
+	return -1;
+}
+
+/* Keeps the nearer of the two; more than a third of the letters wrong is no likeness. */
+static void
+nearer(const char *typed, const char *candidate, int *best, const char **near)
+{
+	int max = (int)strlen(typed) / 3 + 1, d;
+
+	if (max >= *best)
+		max = *best - 1;
+	d = str_distance(typed, candidate, max);
+	if (d > max)
+		return;
+	*best = d;
+	*near = candidate;
+}
+
+const char *
+ctl_command_near(const char *name)
+{
+	const char *near = NULL;
+	int best = INT_MAX, i;
+
+	for (i = 0; i < CMD_COUNT; i++) {
+		if (ctl_commands[i].hidden)
+			continue;
+		nearer(name, ctl_commands[i].name, &best, &near);
+		if (ctl_commands[i].alias)
+			nearer(name, ctl_commands[i].alias, &best, &near);
+	}
+	return near;
+}
+
+const char *
+ctl_option_near(enum ctl_cmd cmd, const char *name)
+{
+	const struct ctl_option *o;
+	const char *near = NULL;
+	int best = INT_MAX;
+
+	for (o = ctl_options; o->name; o++)
+		if (o->commands == CTL_EVERY || (cmd < CMD_COUNT && o->commands & (1u << cmd)))
+			nearer(name, o->name, &best, &near);
+	return near;
+}
