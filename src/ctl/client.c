@@ -53,12 +53,12 @@ client_catch_interrupt(void)
 static char *
 default_socket(void)
 {
-	const char *dir = getenv("XDG_RUNTIME_DIR");
+	const char *dir = getenv("XDG_RUNTIME_DIR"), *home = getenv("HOME");
 	char *path;
 
-	if (!access(SYSTEM_SOCKET, F_OK) || !dir || !*dir)
+	if (!access(SYSTEM_SOCKET, F_OK) || ((!dir || *dir != '/') && !home))
 		return xstrdup(SYSTEM_SOCKET);
-	path = xasprintf("%s/aod/aod.sock", dir);
+	path = dir && *dir == '/' ? xasprintf("%s/aod/aod.sock", dir) : xasprintf("%s/.cache/run/aod/aod.sock", home);
 	if (!access(path, F_OK))
 		return path;
 	free(path);

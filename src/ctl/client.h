@@ -23,7 +23,7 @@ void client_catch_interrupt(void);
 
 /*
  * From what was given on the command line (all may be NULL), else AOD_URL, else AOD_SOCKET, else the first of /run/aod/aod.sock and
- * $XDG_RUNTIME_DIR/aod/aod.sock that is there.
+ * $XDG_RUNTIME_DIR/aod/aod.sock (without the variable: ~/.cache/run) that is there.
  */
 struct client *client_new(const char *url, const char *socket, const char *root, struct err *e);
 void client_free(struct client *c);

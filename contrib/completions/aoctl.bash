@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: MIT
+# Completion of aoctl for bash. Install as /usr/share/bash-completion/completions/aoctl.
+# Commands and options come from aoctl itself, names of sessions from the aod that the command line means.
+
+_aoctl_sessions()
+{
+	local i prev=
+	local -a server=()
+	for ((i = 1; i < COMP_CWORD; i++)); do
+		prev=${COMP_WORDS[i - 1]}
+		case $prev in
+		--root | --socket | --url) server=("$prev" "${COMP_WORDS[i]}") ;;
+		=) ((i > 1)) && case ${COMP_WORDS[i - 2]} in
+			--root | --socket | --url) server=("${COMP_WORDS[i - 2]}" "${COMP_WORDS[i]}") ;;
+			esac ;;
+		esac
+	done
+	# As typed: a ~ or a variable in it was not expanded yet.
+	((${#server[@]})) && server[1]=${server[1]/#\~/$HOME}
+	aoctl "${server[@]}" list -n 200 --json 2>/dev/null | grep -o '"session_name":"[A-Za-z0-9_-]*"' | cut -d'"' -f4
+}
+
+_aoctl()
+{
+	local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]} command= words i
+	COMPREPLY=()
+	# The first word that is neither an option nor the argument of one that stands before the command.
+	for ((i = 1; i < COMP_CWORD; i++)); do
+		case ${COMP_WORDS[i]} in
+		--) return ;;
+		--root | --socket | --url) [ "${COMP_WORDS[i + 1]}" = = ] && ((i++)); ((i++)) ;;
+		-*) ;;
+		*) [ -n "$command" ] || command=${COMP_WORDS[i]} ;;
+		esac
+	done
+	if [ "$prev" = = ]; then
+		prev=${COMP_WORDS[COMP_CWORD - 2]}
+	elif [ "$cur" = = ]; then
+		prev=${COMP_WORDS[COMP_CWORD - 1]} cur=
+	fi
+	case $prev in
+	--root | --project-dir | -C)
+		mapfile -t COMPREPLY < <(compgen -d -- "$cur")
+		compopt -o filenames 2>/dev/null
+		return ;;
+	--socket)
+		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
+		compopt -o filenames 2>/dev/null
+		return ;;
+	--state) words='pending running stopping finished failed stopped' ;;
+	--output | -o) words='short cat json raw' ;;
+	--prompt | --agent | --timeout | --lines | --limit | --after | --run | --property | --url | -a | -t | -n | -r | -p) return ;;
+	*)
+		case $cur in
+		-*) words=$(aoctl __complete $command 2>/dev/null) ;;
+		*) case $command in
+			'') words=$(aoctl __complete 2>/dev/null) ;;
+			help) words=$(aoctl __complete 2>/dev/null | grep -v '^-') ;;
+			resume | stop | status | logs | result | wait | delete | show | plan) words=$(_aoctl_sessions) ;;
+			*) return ;;
+			esac ;;
+		esac ;;
+	esac
+	mapfile -t COMPREPLY < <(compgen -W "$words" -- "$cur")
+	[[ ${#COMPREPLY[@]} -eq 1 && ${COMPREPLY[0]} == *= ]] && compopt -o nospace 2>/dev/null
+}
+
+complete -F _aoctl aoctl
