@@ -5,14 +5,16 @@
  *
  * The transaction rule: events, the state they lead to and the spool offsets they came from are committed together. A writer opens a
  * transaction with store_begin() (repeating it is fine), does any number of writes, and ends it with store_commit() or
- * store_rollback(). No write outside of a transaction. After a failed write the transaction can only be rolled back.
+ * store_rollback(). No write outside of a transaction. After a failed write the transaction can only be rolled back; but -EEXIST and
+ * -ENOENT are said before anything is written, and the transaction may go on. A store_commit() that fails has rolled back.
  *
  * Two numbers name an event: seq counts from 1 within its session without gaps; id grows over the whole store in commit order.
  * ids are also given to changes (a session was created, updated, deleted), so that one cursor orders both. ids are never used
  * twice, also when what they named was deleted.
  *
  * Errors: -EAGAIN locked by another process (status 503), -ENOSPC disk full (507), -EUCLEAN damaged (500; the text says the mend),
- * -ENOENT no such row (404), -EEXIST (409), -EIO the rest. Every read has a LIMIT. Not thread-safe.
+ * -ENOENT no such row (404), -EEXIST (409), -EPROTO a schema of another program or version (500), what open(2) says of a file that
+ * cannot be opened or made, -EROFS, -EIO the rest. Every read has a LIMIT. Not thread-safe. A callback must not call the read that calls it.
  *
  * SQL is kept to what SQLite and PostgreSQL both understand, see src/README.
  */
@@ -33,8 +35,8 @@ struct store;
 
 /*
  * Open, create and migrate. The file gets mode 0640, -wal and -shm are kept on a clean close (SQLITE_FCNTL_PERSIST_WAL), so that readers
- * under another uid go on. A damaged file (quick_check of the schema and the last pages is not enough: `PRAGMA quick_check(1)` is run when
- * the last close was not clean) is refused with -EUCLEAN; nothing is deleted.
+ * under another uid go on. A damaged file is refused with -EUCLEAN; nothing is deleted. `PRAGMA quick_check(1)` is run when the last close was
+ * not clean and the file is smaller than 64 MiB, so that a start after a crash stays quick; further damage is found when it is read.
  */
 int store_open(const char *path, struct store **out, struct err *e);
 /* Read-only; the file must exist with a schema this build knows. Does a first read, so that -wal and -shm are open when it returns
@@ -58,7 +60,7 @@ const char *store_node(struct store *s);
 /* Inserts; row->n is set. -EEXIST when the id is taken. Adds a "session_created" change. Uses id, name, state, passive, project_dir,
  * agent_name, adapter, parent_id, created_us, agent_session_id. */
 int store_session_add(struct store *s, struct session_row *row, struct err *e);
-/* Writes all columns of the row but n, id, created_us and last_seq, and adds a "session_updated" change. */
+/* Writes all columns of the row but n, id, created_us and last_seq, and adds a "session_updated" change (with the true last_seq). -ENOENT */
 int store_session_update(struct store *s, const struct session_row *row, struct err *e);
 /* Deletes the session with its events and runs, adds a "session_deleted" change; *events = how many events went. */
 int store_session_delete(struct store *s, int64_t n, int64_t *events, struct err *e);
@@ -84,7 +86,10 @@ struct run_row {
 int store_run_add(struct store *s, const struct run_row *r, struct err *e);
 int store_run_update(struct store *s, const struct run_row *r, struct err *e); /* all but session, n, args, plan */
 
-/* Sessions whose latest run has not ended, with that run (run.n = 0 for passive ones, which are not reported): start-up. */
+/*
+ * Sessions in a live state that are not passive, with their latest run (run.n = 0: there is none), oldest first: start-up. The callback
+ * may write.
+ */
 int store_each_live(struct store *s, int (*cb)(const struct session_row *, const struct run_row *, void *), void *arg,
 		    struct err *e);
 /* The latest run of a session. The rows are valid during the call of cb. -ENOENT */
@@ -116,7 +121,10 @@ int store_session_count(struct store *s, int live, int64_t *out, struct err *e);
  * message event with the greatest timestamp. *out is empty and -ENODATA is returned when there is none.
  */
 int store_session_result(struct store *s, int64_t n, struct buf *out, struct err *e);
-/* The tail of a run's stdout: the texts of its last `output` events of stream stdout joined with newlines, at most max bytes, whole lines. */
+/*
+ * The tail of a run's stdout: the texts of its last `output` events of stream stdout joined with newlines (pieces with partial:true go
+ * together), at most max bytes, whole lines; of a last line that is longer than max, its last max bytes. Empty when there is none.
+ */
 int store_run_output_tail(struct store *s, int64_t session, int64_t run, size_t max, struct buf *out, struct err *e);
 /* Plan JSON of the latest run, or of run `run` when > 0. -ENOENT */
 int store_run_plan(struct store *s, int64_t session, int64_t run, struct buf *out, struct err *e);
@@ -141,7 +149,7 @@ typedef int (*store_feed_cb)(const struct event_row *ev, const struct change_row
 int store_feed(struct store *s, int64_t after, int64_t session, int64_t limit, store_feed_cb cb, void *arg, struct err *e);
 /* The id before which changes were dropped: a cursor below it may have missed some. */
 int64_t store_feed_floor(struct store *s);
-/* Hold one read transaction over several reads (a snapshot); keep it short. */
+/* Hold one read transaction over several reads (a snapshot); keep it short: a checkpoint cannot finish meanwhile. */
 int store_read_begin(struct store *s, struct err *e);
 void store_read_end(struct store *s);
 

@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * All the SQL: the schema as a list of steps, and the statements by number.
+ *
+ * A step that was released is never changed; a new one is appended. States and outcomes are stored by name
+ * (session_state_name(), outcome_name()), so that the numbers in the C enums are nobody's business. Times are
+ * microseconds, 0 where unset. Texts that may be large are in tables of their own (result, run_text) or at the end of
+ * the row (event.data, event.raw), so that scans and updates of the rest stay cheap: SQLite rewrites the whole row on
+ * an update, and run is updated with each batch of events.
+ *
+ * ids of events and changes come from one counter that is not stored: it is the greatest id in the two tables. Only
+ * old changes are ever dropped, and a session that is deleted leaves a change with a greater id than all its events.
+ * Whoever adds another way to delete rows has to leave the newest one, or to store the counter.
+ *
+ * The statements are SQL that PostgreSQL takes too, but for json_extract(), json_valid(), strftime() and PRAGMA.
+ */
+#ifdef HAVE_CONFIG_H
+#include "config.h"
+#endif
+
+#include "store/store-internal.h"
+
+#define LIVE "('pending', 'running', 'stopping')"
+
+const char *const store_schema[] = {
+	/* 0 → 1 */
+	"CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);"
+	/* AUTOINCREMENT: n is not used again after the newest session was deleted. */
+	"CREATE TABLE session ("
+	" n INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, name TEXT,"
+	" state TEXT NOT NULL, outcome TEXT, passive INTEGER NOT NULL DEFAULT 0,"
+	" project_dir TEXT, agent_name TEXT, adapter TEXT, parent_id TEXT,"
+	" created_us BIGINT NOT NULL DEFAULT 0, last_resumed_us BIGINT NOT NULL DEFAULT 0,"
+	" started_us BIGINT NOT NULL DEFAULT 0, ended_us BIGINT NOT NULL DEFAULT 0,"
+	" runs BIGINT NOT NULL DEFAULT 0, last_seq BIGINT NOT NULL DEFAULT 0,"
+	" exit_code INTEGER NOT NULL DEFAULT -1, signal INTEGER NOT NULL DEFAULT 0, error TEXT,"
+	" cost_usd DOUBLE PRECISION NOT NULL DEFAULT 0, input_tokens BIGINT NOT NULL DEFAULT 0,"
+	" output_tokens BIGINT NOT NULL DEFAULT 0, turns BIGINT NOT NULL DEFAULT 0, agent_session_id TEXT,"
+	/* Who runs it, until when, and the number of that claim: one node for now. */
+	" node TEXT, lease_until_us BIGINT NOT NULL DEFAULT 0, fence BIGINT NOT NULL DEFAULT 0);"
+	"CREATE INDEX session_name ON session (name);"
+	"CREATE INDEX session_live ON session (n) WHERE state IN " LIVE ";"
+	"CREATE TABLE result (session BIGINT PRIMARY KEY REFERENCES session (n), text TEXT NOT NULL);"
+	"CREATE TABLE run ("
+	" session BIGINT NOT NULL REFERENCES session (n), n BIGINT NOT NULL, boot_id TEXT,"
+	" shim_pid BIGINT NOT NULL, shim_start BIGINT NOT NULL,"
+	" offset0 BIGINT NOT NULL, offset1 BIGINT NOT NULL, offset2 BIGINT NOT NULL, in_seq BIGINT NOT NULL,"
+	" outcome TEXT, exit_code INTEGER NOT NULL, signal INTEGER NOT NULL,"
+	" started_us BIGINT NOT NULL, ended_us BIGINT NOT NULL, error TEXT, adapter_state TEXT,"
+	" PRIMARY KEY (session, n));"
+	"CREATE TABLE run_text ("
+	" session BIGINT NOT NULL REFERENCES session (n), n BIGINT NOT NULL, args TEXT, plan TEXT,"
+	" PRIMARY KEY (session, n));"
+	"CREATE TABLE event ("
+	" id INTEGER PRIMARY KEY, session BIGINT NOT NULL REFERENCES session (n), seq BIGINT NOT NULL,"
+	" run BIGINT NOT NULL, time_us BIGINT NOT NULL, timestamp TEXT, type TEXT NOT NULL,"
+	" keys INTEGER NOT NULL, data TEXT NOT NULL, raw BLOB);"
+	"CREATE UNIQUE INDEX event_seq ON event (session, seq);"
+	/* No reference: the change that says that a session was deleted outlives it. */
+	"CREATE TABLE change ("
+	" id INTEGER PRIMARY KEY, session BIGINT NOT NULL, kind TEXT NOT NULL, json TEXT NOT NULL);"
+	"CREATE INDEX change_session ON change (session);",
+};
+const int store_schema_version = ARRAY_LEN(store_schema);
+
+/* In the order in which session_row() in read.c takes them. */
+#define SESSION                                                                                              \
+	"SELECT n, id, name, state, outcome, passive, project_dir, agent_name, adapter, parent_id, created_us," \
+	" last_resumed_us, started_us, ended_us, runs, last_seq, exit_code, signal, error, cost_usd,"           \
+	" input_tokens, output_tokens, turns, agent_session_id FROM session "
+
+/* In the order in which store_event_row() takes them; raw is last, so that it is not read where it is not wanted. */
+#define EVENT "SELECT id, session, seq, run, time_us, timestamp, type, keys, data"
+
+/* An event's data as JSON, or null where it is none. */
+#define DATA "CASE WHEN json_valid('{' || data || '}') THEN '{' || data || '}' END"
+
+/* As time_iso() writes it. */
+#define TIME_ISO \
+	"strftime('%Y-%m-%dT%H:%M:%S', time_us / 1000000, 'unixepoch') || printf('.%06d+00:00', time_us % 1000000)"
+
+const char *const store_sql[Q_COUNT] = {
+	[Q_BEGIN] = "BEGIN IMMEDIATE",
+	[Q_COMMIT] = "COMMIT",
+	[Q_ROLLBACK] = "ROLLBACK",
+	[Q_READ_BEGIN] = "BEGIN",
+	[Q_DATA_VERSION] = "PRAGMA data_version",
+	[Q_META_GET] = "SELECT value FROM meta WHERE key = ?1 LIMIT 1",
+	[Q_META_SET] = "INSERT INTO meta (key, value) VALUES (?1, ?2)"
+		       " ON CONFLICT (key) DO UPDATE SET value = excluded.value",
+	[Q_LAST_ID] = "SELECT (SELECT max(id) FROM event), (SELECT max(id) FROM change) LIMIT 1",
+	[Q_CHANGE_COUNT] = "SELECT count(*) FROM change LIMIT 1",
+
+	[Q_SESSION_ADD] = "INSERT INTO session (id, name, state, passive, project_dir, agent_name, adapter, parent_id,"
+			  " created_us, agent_session_id, node) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)"
+			  " ON CONFLICT (id) DO NOTHING",
+	[Q_SESSION_UPDATE] = "UPDATE session SET name = ?2, state = ?3, outcome = ?4, passive = ?5, project_dir = ?6,"
+			     " agent_name = ?7, adapter = ?8, parent_id = ?9, last_resumed_us = ?10, started_us = ?11,"
+			     " ended_us = ?12, runs = ?13, exit_code = ?14, signal = ?15, error = ?16, cost_usd = ?17,"
+			     " input_tokens = ?18, output_tokens = ?19, turns = ?20, agent_session_id = ?21 WHERE n = ?1",
+	[Q_SESSION_DELETE] = "DELETE FROM session WHERE n = ?1",
+	[Q_SESSION_SEQ] = "SELECT last_seq FROM session WHERE n = ?1 LIMIT 1",
+	[Q_SESSION_SET_SEQ] = "UPDATE session SET last_seq = ?2 WHERE n = ?1",
+	[Q_SESSION_NAMES] = "SELECT id, name, last_seq, passive FROM session WHERE n = ?1 LIMIT 1",
+	[Q_SESSION_BY_N] = SESSION "WHERE n = ?1 LIMIT 1",
+	/* One statement for both: beginning and ending a read costs more than finding a row. */
+	[Q_SESSION_FIND] = SESSION "WHERE id = ?1 UNION ALL SELECT * FROM (" SESSION
+				   "WHERE name = ?1 ORDER BY n DESC LIMIT 1) AS by_name LIMIT 1",
+	[Q_SESSION_LIST] = SESSION "ORDER BY n DESC LIMIT ?1 OFFSET ?2",
+	[Q_SESSION_LIST_LIVE] = SESSION "WHERE state IN " LIVE " ORDER BY n DESC LIMIT ?1 OFFSET ?2",
+	[Q_SESSION_LIST_ENDED] = SESSION "WHERE state NOT IN " LIVE " ORDER BY n DESC LIMIT ?1 OFFSET ?2",
+	[Q_SESSION_COUNT] = "SELECT (SELECT count(*) FROM session),"
+			    " (SELECT count(*) FROM session WHERE state IN " LIVE ") LIMIT 1",
+	[Q_LIVE] = "SELECT n FROM session WHERE state IN " LIVE " AND passive = 0 ORDER BY n LIMIT ?1",
+
+	[Q_RESULT_SET] = "INSERT INTO result (session, text) VALUES (?1, ?2)"
+			 " ON CONFLICT (session) DO UPDATE SET text = excluded.text",
+	[Q_RESULT_DELETE] = "DELETE FROM result WHERE session = ?1",
+	[Q_RESULT_GET] = "SELECT text FROM result WHERE session = ?1 LIMIT 1",
+	/* instr() first: parsing JSON is the dear part. */
+	[Q_RESULT_PASSIVE] = "SELECT id FROM event WHERE session = ?1 AND type = 'message'"
+			     " AND instr(data, 'assistant') > 0 AND json_extract(" DATA ", '$.role') = 'assistant'"
+			     " ORDER BY coalesce(timestamp, " TIME_ISO ") DESC, seq DESC LIMIT 1",
+	[Q_CONTENT_TEXT] = "SELECT json_extract(" DATA ", '$.content[0].text') FROM event"
+			   " WHERE id = ?1 AND json_type(" DATA ", '$.content[0].text') = 'text' LIMIT 1",
+
+	[Q_RUN_ADD] = "INSERT INTO run (session, n, boot_id, shim_pid, shim_start, offset0, offset1, offset2, in_seq, outcome,"
+		      " exit_code, signal, started_us, ended_us, error, adapter_state)"
+		      " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)"
+		      " ON CONFLICT (session, n) DO NOTHING",
+	[Q_RUN_TEXT_ADD] = "INSERT INTO run_text (session, n, args, plan) VALUES (?1, ?2, ?3, ?4)",
+	[Q_RUN_UPDATE] = "UPDATE run SET boot_id = ?3, shim_pid = ?4, shim_start = ?5, offset0 = ?6, offset1 = ?7,"
+			 " offset2 = ?8, in_seq = ?9, outcome = ?10, exit_code = ?11, signal = ?12, started_us = ?13,"
+			 " ended_us = ?14, error = ?15, adapter_state = ?16 WHERE session = ?1 AND n = ?2",
+	[Q_RUN_LATEST] = "SELECT r.session, r.n, r.boot_id, r.shim_pid, r.shim_start, r.offset0, r.offset1, r.offset2,"
+			 " r.in_seq, r.outcome, r.exit_code, r.signal, r.started_us, r.ended_us, r.error,"
+			 " r.adapter_state, t.args, t.plan FROM run r LEFT JOIN run_text t"
+			 " ON t.session = r.session AND t.n = r.n WHERE r.session = ?1 ORDER BY r.n DESC LIMIT 1",
+	[Q_RUN_PLAN] = "SELECT plan FROM run_text WHERE session = ?1 AND n = ?2 AND plan IS NOT NULL LIMIT 1",
+	[Q_RUN_PLAN_LATEST] = "SELECT plan FROM run_text WHERE session = ?1 AND plan IS NOT NULL"
+			      " ORDER BY n DESC LIMIT 1",
+	[Q_RUN_DELETE] = "DELETE FROM run WHERE session = ?1",
+	[Q_RUN_TEXT_DELETE] = "DELETE FROM run_text WHERE session = ?1",
+	[Q_OUTPUT_TAIL] = "SELECT json_extract(j, '$.stream'), json_extract(j, '$.text'), json_extract(j, '$.partial')"
+			  " FROM (SELECT " DATA " AS j FROM event WHERE session = ?1 AND run = ?2 AND type = 'output'"
+			  " ORDER BY seq DESC LIMIT ?3) AS o",
+
+	[Q_EVENT_ADD] = "INSERT INTO event (id, session, seq, run, time_us, timestamp, type, keys, data, raw)"
+			" VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+	[Q_EVENT_DELETE] = "DELETE FROM event WHERE session = ?1 AND seq <= ?2",
+	[Q_EVENT_ID] = "SELECT id FROM event WHERE session = ?1 AND seq = ?2 LIMIT 1",
+	[Q_EVENTS] = EVENT " FROM event WHERE session = ?1 AND seq > ?2 ORDER BY seq LIMIT ?3",
+	[Q_EVENTS_RAW] = EVENT ", raw FROM event WHERE session = ?1 AND seq > ?2 ORDER BY seq LIMIT ?3",
+	[Q_FEED_EVENTS] = EVENT " FROM event WHERE id > ?1 ORDER BY id LIMIT ?2",
+
+	[Q_CHANGE_ADD] = "INSERT INTO change (id, session, kind, json) VALUES (?1, ?2, ?3, ?4)",
+	[Q_CHANGE_NTH] = "SELECT id FROM change ORDER BY id LIMIT 1 OFFSET ?1",
+	[Q_CHANGE_PRUNE] = "DELETE FROM change WHERE id <= ?1",
+	[Q_FEED_CHANGES] = "SELECT id, session, kind, json FROM change WHERE id > ?1 ORDER BY id LIMIT ?2",
+	[Q_FEED_CHANGES_SESSION] = "SELECT id, session, kind, json FROM change WHERE session = ?3 AND id > ?1"
+				   " ORDER BY id LIMIT ?2",
+};
