@@ -25,20 +25,24 @@
 struct wire {
 	int fd;
 	struct buf in, out;
-	size_t in_seen;	 /* bytes of in that were searched for a newline */
+	size_t in_done;	 /* bytes of in that wire_next() gave out */
+	size_t in_seen;	 /* bytes of in that are whole messages; the rest is the start of one */
 	size_t out_done; /* bytes of out that were written */
 	int64_t bell;	 /* a bell that waits for out to drain, 0 = none */
 };
 
 void wire_init(struct wire *w, int fd); /* fd is taken, and made non-blocking */
 void wire_done(struct wire *w);		/* closes */
-/* Read what is there. 0, -EPIPE at the end, -EMSGSIZE, or another -errno: close it then. */
+/*
+ * Read what is there, up to the last byte (fit for edge-triggered loops). 0, -EPIPE at the end, -EMSGSIZE, or another -errno: close it
+ * then, after wire_next() gave what came before.
+ */
 int wire_read(struct wire *w);
 /* The next whole message in the buffer, without its newline; NULL when there is none. Valid until the next wire_read(). */
 const char *wire_next(struct wire *w, size_t *len);
 /* Queue a message (text is one JSON object without a newline). Never blocks; call wire_flush() after. */
 void wire_send(struct wire *w, const char *text, size_t n);
-/* Queue {"bell":id}; merged with one that still waits. */
+/* Queue {"bell":id}; merged with one that still waits. It goes out before any message that is queued after it. */
 void wire_bell(struct wire *w, int64_t id);
 /* Write what can be written. 0 = all gone, 1 = wait for writability, or -errno. */
 int wire_flush(struct wire *w);
