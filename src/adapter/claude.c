@@ -65,27 +65,6 @@ add(int64_t a, int64_t b)
 	return __builtin_add_overflow(a, b, &sum) ? INT64_MAX : sum;
 }
 
-/* The text of a tool's or a message's content: a string, or the text blocks of an array. Into scratch. */
-static void
-content_text(struct json_object *content)
-{
-	size_t n, blocks;
-	const char *s = jv_text(content, &n);
-
-	buf_reset(&scratch);
-	if (s)
-		buf_put(&scratch, s, n);
-	blocks = jv_len(content);
-	for (size_t i = 0; i < blocks; i++) {
-		s = jv_text(jv_get(json_object_array_get_idx(content, i), "text"), &n);
-		if (!s)
-			continue;
-		if (scratch.len > 0)
-			buf_putc(&scratch, '\n');
-		buf_put(&scratch, s, n);
-	}
-}
-
 /* ---- events ---------------------------------------------------------------------------------------------- */
 
 static struct event *
@@ -266,7 +245,8 @@ on_tool_result(struct line *l, struct json_object *block)
 	if (content)
 		put_key(ev, KEY_TOOL_OUTPUT, content);
 	if (jv_true(block, "is_error")) {
-		content_text(content);
+		buf_reset(&scratch);
+		jv_content(&scratch, content, "\n");
 		if (scratch.len > 0)
 			event_put_text(ev, KEY_ERROR, scratch.data, scratch.len);
 		else
@@ -429,30 +409,6 @@ error_outcome(struct json_object *o, const char *text)
 	return OUTCOME_AGENT_ERROR;
 }
 
-/* The text of result, else the errors joined. Into scratch, ended with a NUL. */
-static void
-error_text(struct json_object *o)
-{
-	struct json_object *errors = jv_get(o, "errors");
-	size_t n, count = jv_len(errors);
-	const char *s = jv_text(jv_get(o, "result"), &n);
-
-	buf_reset(&scratch);
-	if (s)
-		buf_put(&scratch, s, n);
-	for (size_t i = 0; !s && i < count; i++) {
-		size_t len;
-		const char *one = jv_text(json_object_array_get_idx(errors, i), &len);
-
-		if (!one)
-			continue;
-		if (scratch.len > 0)
-			buf_puts(&scratch, "; ");
-		buf_put(&scratch, one, len);
-	}
-	buf_puts(&scratch, "");
-}
-
 static void
 set_answer(struct claude *st, struct json_object *o)
 {
@@ -470,7 +426,9 @@ set_answer(struct claude *st, struct json_object *o)
 		st->result = s ? xstrndup(s, n) : NULL;
 		return;
 	}
-	error_text(o);
+	buf_reset(&scratch);
+	buf_puts(&scratch, "");
+	jv_content(&scratch, jv_get(o, s ? "result" : "errors"), "; ");
 	st->outcome = error_outcome(o, scratch.data);
 	if (scratch.len > 0)
 		st->error = first_line(scratch.data, scratch.len, ERROR_TEXT_MAX);
@@ -782,15 +740,6 @@ claude_save(void *state, struct buf *out)
 	buf_puts(out, "]}");
 }
 
-static char *
-copy_of(struct json_object *o, const char *key)
-{
-	size_t n;
-	const char *s = jv_text(jv_get(o, key), &n);
-
-	return s ? xstrndup(s, n) : NULL;
-}
-
 static void
 claude_restore(void *state, const char *json, size_t n)
 {
@@ -803,9 +752,9 @@ claude_restore(void *state, const char *json, size_t n)
 	state_clear(st);
 	st->answered = outcome >= 0;
 	st->outcome = st->answered ? (enum outcome)outcome : OUTCOME_NONE;
-	st->result = copy_of(o, "result");
-	st->error = copy_of(o, "error");
-	st->last_stderr = copy_of(o, "stderr");
+	st->result = jv_copy(o, "result");
+	st->error = jv_copy(o, "error");
+	st->last_stderr = jv_copy(o, "stderr");
 	st->cost = jv_amount(o, "cost");
 	st->input_tokens = jv_count(o, "input");
 	st->output_tokens = jv_count(o, "output");

@@ -12,6 +12,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/util.h"
+
 #define BLANK " \t\r\n"
 #define TOKENER_KEEP (1u << 20) /* after a longer text the tokener is dropped with its memory */
 
@@ -177,4 +179,33 @@ size_t
 jv_len(struct json_object *v)
 {
 	return json_object_is_type(v, json_type_array) ? json_object_array_length(v) : 0;
+}
+
+char *
+jv_copy(struct json_object *o, const char *key)
+{
+	size_t n;
+	const char *s = jv_text(jv_get(o, key), &n);
+
+	return s ? xstrndup(s, n) : NULL;
+}
+
+void
+jv_content(struct buf *b, struct json_object *v, const char *separator)
+{
+	size_t n, start = b->len;
+	const char *s = jv_text(v, &n);
+
+	if (s)
+		buf_put(b, s, n);
+	for (size_t i = 0; i < jv_len(v); i++) {
+		struct json_object *item = json_object_array_get_idx(v, i);
+
+		s = jv_text(json_object_is_type(item, json_type_string) ? item : jv_get(item, "text"), &n);
+		if (!s)
+			continue;
+		if (b->len > start)
+			buf_puts(b, separator);
+		buf_put(b, s, n);
+	}
 }

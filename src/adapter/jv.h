@@ -35,5 +35,9 @@ int64_t jv_count(struct json_object *o, const char *key);
 double jv_amount(struct json_object *o, const char *key);
 /* The length of an array, 0 when it is none. */
 size_t jv_len(struct json_object *v);
+/* A copy of a member that is a string, for the caller to free; NULL when it is none. */
+char *jv_copy(struct json_object *o, const char *key);
+/* Append the text of a content: a string, or the strings and text blocks of an array with the separator between them. */
+void jv_content(struct buf *b, struct json_object *v, const char *separator);
 
 #endif
