@@ -43,10 +43,10 @@ say(struct report *r, const char *name, const char *status, const char *detail, 
 	buf_putc(r->out, '}');
 }
 
-/* Whether a child of ours may do this; an errno when not. */
-static int
-try_unshare(int flags)
+int
+doctor_try_private_tmp(void)
 {
+	int flags = geteuid() == 0 ? CLONE_NEWNS : CLONE_NEWUSER | CLONE_NEWNS;
 	int status = 0;
 	pid_t pid = fork();
 
@@ -72,7 +72,7 @@ check_kernel(struct report *r)
 static void
 check_private_tmp(struct report *r)
 {
-	int rc = try_unshare(geteuid() == 0 ? CLONE_NEWNS : CLONE_NEWUSER | CLONE_NEWNS);
+	int rc = r->m->private_tmp_errno;
 	CLEANUP_FREE char *text = rc ? xasprintf("no mount namespace: %s", strerror(rc)) : xstrdup("mount namespaces can be made");
 
 	say(r, "private-tmp", rc ? "fail" : "ok", text,

@@ -2,6 +2,7 @@
 /* The supervisor's turns: bells in, spools read, one commit, then answers, bells and shims. */
 #include "config.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <pwd.h>
@@ -20,6 +21,9 @@
 #include "shim/spec.h"
 
 #define RETRY_S 0.5	 /* after a failed transaction */
+#define SWEEP_S 2.0	 /* after the start: it need not hold up anybody */
+#define SWEEP_BATCH 200
+#define SWEEP_PAUSE_S 0.02
 #define QUIT_EXTRA_S 2.0 /* over the longest TimeoutStopSec= at a clean end */
 
 struct reply {
@@ -388,6 +392,49 @@ adopt_one(const struct session_row *s, const struct run_row *row, void *arg)
 	return 0;
 }
 
+static int
+is_known(const struct session_row *row, void *arg)
+{
+	return 1;
+}
+
+static void
+sweep_one(struct manager *m, const char *id)
+{
+	CLEANUP_FREE char *dir = xasprintf("%s/sessions/%s", m->cfg->state, id);
+	struct err e = { 0 };
+
+	if (id[0] == '.' || store_session_find(m->store, id, strlen(id), is_known, NULL, &e) != -ENOENT)
+		return;
+	log_note("%s: its session is not known any more: removing it", dir);
+	rm_rf(dir, NULL);
+}
+
+/* Directories whose session is not in the database: a delete, or a start that failed, was cut short by a crash. */
+static void
+on_sweep(struct ev_loop *loop, ev_timer *w, int revents)
+{
+	struct manager *m = CONTAINER_OF(w, struct manager, sweep_w);
+	struct dirent *de = NULL;
+
+	if (!m->sweep) {
+		CLEANUP_FREE char *path = xasprintf("%s/sessions", m->cfg->state);
+
+		m->sweep = opendir(path);
+	}
+	/* Not beside a transaction that is still to be seen: the rows of new directories may be in it. */
+	if (m->loaded && m->sweep && !store_in_transaction(m->store))
+		for (int i = 0; i < SWEEP_BATCH && (de = readdir(m->sweep)); i++)
+			sweep_one(m, de->d_name);
+	if (de) {
+		ev_timer_set(w, SWEEP_PAUSE_S, 0.);
+		ev_timer_start(loop, w);
+	} else if (m->sweep) {
+		closedir(m->sweep);
+		m->sweep = NULL;
+	}
+}
+
 int
 manager_load(struct manager *m, struct err *e)
 {
@@ -489,6 +536,7 @@ manager_init(struct manager *m, struct ev_loop *loop, const struct config *cfg, 
 	m->up_fd = m->shim_fd = m->seccomp_fd = -1;
 	m->iobuf = xmalloc(SPOOL_READ_MAX);
 	who_am_i(m);
+	m->private_tmp_errno = doctor_try_private_tmp();
 	rc = open_up_fifo(m, e);
 	if (rc == 0)
 		rc = open_shim(m, e);
@@ -505,6 +553,8 @@ manager_init(struct manager *m, struct ev_loop *loop, const struct config *cfg, 
 	ev_timer_init(&m->more_w, on_more, 0., 0.);
 	ev_timer_init(&m->retry_w, on_retry, 0., 0.);
 	ev_timer_init(&m->quit_w, on_quit_timeout, 0., 0.);
+	ev_timer_init(&m->sweep_w, on_sweep, SWEEP_S, 0.);
+	ev_timer_start(loop, &m->sweep_w);
 	return 0;
 }
 
@@ -517,8 +567,11 @@ manager_done(struct manager *m)
 		ev_timer_stop(m->loop, &m->more_w);
 		ev_timer_stop(m->loop, &m->retry_w);
 		ev_timer_stop(m->loop, &m->quit_w);
+		ev_timer_stop(m->loop, &m->sweep_w);
 	}
 	forget_runs(m);
+	if (m->sweep)
+		closedir(m->sweep);
 	event_free(&m->event);
 	free(m->iobuf);
 	free(m->home);

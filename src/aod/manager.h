@@ -12,6 +12,7 @@
 #ifndef AOD_AOD_MANAGER_H
 #define AOD_AOD_MANAGER_H
 
+#include <dirent.h>
 #include <ev.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -58,6 +59,7 @@ struct manager {
 
 	int up_fd; /* the FIFO that shims ring */
 	int shim_fd, seccomp_fd;
+	int private_tmp_errno; /* 0: mount namespaces can be made here */
 	char boot_id[37];
 	char *search_path, *home, *user, *socket;
 	char *iobuf; /* SPOOL_READ_MAX bytes, for reading spools */
@@ -68,6 +70,8 @@ struct manager {
 	ev_timer more_w; /* started with 0: spools had more than one turn's budget */
 	ev_timer retry_w;
 	ev_timer quit_w;
+	ev_timer sweep_w;
+	DIR *sweep; /* while directories are being looked through */
 };
 
 /* Sets up everything but the front. The store is open already. */
