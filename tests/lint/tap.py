@@ -42,7 +42,7 @@ def walk(*tops, suffix=()):
     out = []
     for top in tops:
         for folder, dirs, names in os.walk(path(top)):
-            dirs[:] = [d for d in dirs if d not in ("node_modules", "__pycache__", ".pytest_cache")]
+            dirs[:] = [d for d in dirs if d not in ("node_modules", "__pycache__", ".pytest_cache", "build-aux")]
             out += [os.path.relpath(os.path.join(folder, n), TOP) for n in names if n.endswith(suffix or "")]
     return sorted(out)
 
