@@ -275,9 +275,8 @@ def test_arguments_and_mcp_config(aod):
 
 def test_a_grace_after_the_result(aod):
     """An agent that does not end after its answer is ended; the answer counts."""
-    aod.blueprint("slowend", "[Agent]\nAdapter=command\nExecStart=/bin/true\n")
     aod.blueprint("grace", "[Agent]\nAdapter=claude\nExecStart=/bin/sh -c '%s \"$@\"; exec sleep 1000' sh\n[Session]\nResultGraceSec=300ms\n"
-                           "TimeoutStopSec=300ms\n" % DEMO)
+                           "TimeoutStopSec=300ms\n[Sandbox]\nPrivateTmp=no\n" % DEMO)
     sid = aod.create(agent_name="grace", prompt="say the answer")["session_id"]
     s = aod.wait_status(sid, timeout=20)
     assert aod.result(sid) == "the answer"

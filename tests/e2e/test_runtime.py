@@ -728,7 +728,7 @@ def test_ws_one_session_only(aod):
 
 def test_ws_replay_and_follow_under_load(aod):
     """Clients that come at any time with any cursor see every event once, in order."""
-    start = max([0] + [r[0] for r in aod.sql("select max(id) from events where 1") if r[0]])
+    start = aod.sql("SELECT max(id) FROM event")[0][0] or 0
     sids = [aod.demo("stream 150 3") for _ in range(6)]
     got, errors = {}, []
 

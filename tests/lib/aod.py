@@ -366,7 +366,8 @@ class Aod:
             data = json.dumps(body).encode()
             h.setdefault("Content-Type", "application/json")
         try:
-            c.request(method, path, data, h)
+            with contextlib.suppress(BrokenPipeError):
+                c.request(method, path, data, h)  # a server that has had enough answers, and reads no more
             r = c.getresponse()
             return Response(r.status, r.headers, r.read())
         finally:

@@ -1,0 +1,456 @@
+# SPDX-License-Identifier: MIT
+"""kill -9 of each program at any time: agents go on, every line that they printed is an event once, exit statuses are true.
+
+AOD_CRASH_ROUNDS says how often the rounds are run (default 3), AOD_CRASH_SEED what they begin with; the last line of a
+round's output says how many lines were looked at.
+"""
+import http.client
+import os
+import random
+import signal
+import threading
+import time
+import uuid
+
+import pytest
+
+from aod import alive, kinds, outputs, stat_of, texts, wait_for
+
+ROUNDS = int(os.environ.get("AOD_CRASH_ROUNDS", "3"))
+SEED = int(os.environ.get("AOD_CRASH_SEED") or random.randrange(1 << 30))
+totals = {"rounds": 0, "kills": 0, "lines": 0, "lost": 0, "doubled": 0}
+
+
+@pytest.fixture
+def rng(request):
+    r = random.Random("%d-%s" % (SEED, request.node.name))
+    print("AOD_CRASH_SEED=%d" % SEED)
+    return r
+
+
+@pytest.fixture(scope="module", autouse=True)
+def say_totals():
+    yield
+    path = os.environ.get("AOD_CRASH_REPORT")
+    if path:
+        with open(path, "a", encoding="utf-8") as f:
+            f.write("kill -9 of aod: %(rounds)d rounds, %(kills)d kills, %(lines)d lines, %(lost)d lost, %(doubled)d doubled\n" % totals)
+
+
+def check_lines(got, want):
+    """The lines are those that were printed, each once and in order."""
+    totals["lines"] += len(want)
+    lost, doubled = len(set(want) - set(got)), len(got) - len(set(got))
+    totals["lost"] += lost
+    totals["doubled"] += doubled
+    assert lost == 0 and doubled == 0, "%d lost, %d doubled of %d" % (lost, doubled, len(want))
+    assert got == want, "the order is wrong or something is in between"
+
+
+def agent_pids(a, sid):
+    return {p for p in a.session_processes(sid)}
+
+
+# ---- aod ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("n", range(ROUNDS))
+def test_kill_aod_among_ten_busy_sessions(make_aod, rng, n):
+    a = make_aod()
+    made = []  # (id, lines printed, exit status, kind)
+    for i in range(4):
+        made.append((a.demo("stream 300 4 s%d" % i), ["s%d %d" % (i, k) for k in range(1, 301)], 0, "demo"))
+    for i in range(4):
+        code = 10 + i
+        made.append((a.sh("i=0; while [ $i -lt 3000 ]; do echo \"line $i\"; i=$((i+1)); [ $((i %% 50)) = 0 ] && sleep 0.02; done; exit %d" % code),
+                     ["line %d" % k for k in range(3000)], code, "command"))
+    made.append((a.sh("i=0; while [ $i -lt 100 ]; do seq $((i*200)) $((i*200+199)); sleep 0.012; i=$((i+1)); done; kill -9 $$"),
+                 [str(k) for k in range(20000)], -9, "command"))
+    made.append((a.demo("stream 100 10 e\nfail 529"), ["e %d" % k for k in range(1, 101)], 1, "demo"))
+    kills = rng.randint(2, 4)
+    for k in range(kills):
+        time.sleep(rng.uniform(0.0, 0.35))
+        before = {sid: agent_pids(a, sid) for sid, *_ in made}
+        a.kill9()
+        for sid, _, _, kind in made:
+            now = agent_pids(a, sid)
+            # What ran before still does, but for children of a shell that come and go, and those that have just ended.
+            if kind == "demo" and before[sid]:
+                assert now == before[sid] or not now, (before[sid], now)
+        if rng.random() < 0.5:
+            time.sleep(rng.uniform(0, 0.15))
+        a.start()
+        totals["kills"] += 1
+    totals["rounds"] += 1
+    for sid, want, code, kind in made:
+        s = a.wait_status(sid, timeout=60)
+        ev = a.events(sid)
+        check_lines(texts(ev) if kind == "demo" else outputs(ev, "stdout"), want)
+        assert kinds(ev).count("session_start") == kinds(ev).count("session_stop") == 1 and ev[-1]["event_type"] == "session_stop"
+        assert s["runs"] == 1
+        if code < 0:
+            assert (s["state"], s["result"], s["signal"]) == ("failed", "signal", -code)
+        elif kind == "demo" and code:
+            assert (s["state"], s["result"], s["exit_code"]) == ("failed", "overloaded", code)
+        else:
+            assert (s["state"], s["exit_code"]) == ("finished" if code == 0 else "failed", code)
+        if kind == "demo":
+            # The prompt ran once: one init, one result, tokens of one turn.
+            assert kinds(ev).count("result") == 1 and s["usage"]["input_tokens"] == 100
+    a.assert_no_process_left()
+
+
+@pytest.mark.parametrize("n", range(ROUNDS))
+def test_kill_aod_while_it_catches_up(make_aod, rng, n):
+    """Programs that have long ended with megabytes in their spools: what is being read when aod dies is read again, and only that."""
+    a = make_aod()
+    want = [str(k) for k in range(1, 60001)]
+    made = [a.command("/usr/bin/seq", "1", "60000") for _ in range(2)]
+    wide = a.sh("i=0; while [ $i -lt 40 ]; do head -c 500000 /dev/zero | tr '\\0' $((i %% 10)); echo; i=$((i+1)); done".replace("%%", "%"))
+    for _ in range(4):
+        time.sleep(rng.uniform(0.02, 0.25))
+        a.kill9()
+        totals["kills"] += 1
+        a.start()
+    totals["rounds"] += 1
+    for sid in made:
+        s = a.wait_status(sid, timeout=60)
+        assert s["state"] == "finished" and s["exit_code"] == 0
+        check_lines(outputs(a.events(sid)), want)
+    assert a.wait_status(wide, timeout=60)["state"] == "finished"
+    got = [(len(t), set(t)) for t in outputs(a.events(wide))]
+    assert got == [(500000, {str(k % 10)}) for k in range(40)]
+
+
+def test_kill_aod_with_lines_that_are_not_complete(make_aod, rng):
+    """A line that is printed in pieces over several lives of aod is one event."""
+    a = make_aod()
+    sid = a.sh("for i in 1 2 3 4 5 6 7 8; do printf \"piece $i,\"; printf \"err $i,\" >&2; sleep 0.12; done; echo; echo >&2; echo end")
+    for _ in range(3):
+        time.sleep(rng.uniform(0.05, 0.25))
+        a.kill9()
+        a.start()
+    a.wait_status(sid)
+    ev = a.events(sid)
+    assert outputs(ev, "stdout") == ["".join("piece %d," % i for i in range(1, 9)), "end"]
+    assert outputs(ev, "stderr") == ["".join("err %d," % i for i in range(1, 9))]
+
+
+def test_an_end_while_aod_was_away(make_aod):
+    """True exit statuses of what ended with nobody there, different ones."""
+    a = make_aod()
+    flag = os.path.join(a.base, "go")
+    made = [(a.sh("echo up; while [ ! -e %s ]; do sleep 0.02; done; echo last; exit %d" % (flag, c)), c) for c in (0, 1, 42, 255)]
+    killed = a.sh("echo up; while [ ! -e %s ]; do sleep 0.02; done; kill -15 $$" % flag)
+    stubborn = a.demo("say up\nbash while [ ! -e %s/x ]; do sleep 0.02; done\nsay after" % a.session_dir("none"))
+    for sid in [s for s, _ in made] + [killed, stubborn]:
+        a.wait_event(sid, lambda e: "up" in (e.get("text") or "") or e["event_type"] == "pre_tool")
+    a.kill9()
+    with open(flag, "w"):
+        pass
+    wait_for("the programs to end", lambda: not any(a.session_processes(s) for s, _ in made) and not a.session_processes(killed))
+    wait_for("the shims to go", lambda: len(a.shims()) == 1)
+    a.start()
+    for sid, code in made:
+        s = a.wait_status(sid)
+        assert (s["exit_code"], s["state"]) == (code, "finished" if code == 0 else "failed")
+        assert outputs(a.events(sid)) == ["up", "last"]
+    assert a.wait_status(killed)["signal"] == 15
+    assert a.session(stubborn)["status"] == "running"
+    a.post("/sessions/%s/stop" % stubborn)
+    assert a.wait_status(stubborn)["state"] == "stopped"
+
+
+def test_stop_works_after_a_new_start(make_aod):
+    a = make_aod()
+    sid = a.demo("children 1 setsid\ndeaf")
+    a.wait_event(sid, lambda e: e["event_type"] == "message" and e["role"] == "assistant")
+    mine = set(a.session_processes(sid))
+    a.kill9()
+    a.start()
+    assert set(a.session_processes(sid)) == mine
+    assert a.session(sid)["state"] == "running"
+    a.post("/sessions/%s/stop" % sid, {"timeout_ms": 300})
+    assert a.wait_status(sid)["state"] == "stopped"
+    a.assert_no_process_left(sid)
+
+
+def test_killed_while_stopping(make_aod):
+    """The request to stop was answered: it holds, whatever happens to aod."""
+    a = make_aod()
+    ids = [a.demo("say up\n" + how) for how in ("hang", "deaf")]
+    for sid in ids:
+        a.wait_event(sid, lambda e: e["event_type"] == "message" and e["role"] == "assistant")
+    for sid in ids:
+        a.post("/sessions/%s/stop" % sid, {"timeout_ms": 500})
+    a.kill9()
+    a.start()
+    for sid in ids:
+        s = a.wait_status(sid)
+        assert (s["state"], s["result"]) == ("stopped", "cancelled")
+        a.assert_no_process_left(sid)
+
+
+def test_killed_between_request_and_spawn(make_aod, rng):
+    """Sessions are made as fast as it goes while aod is killed again and again: each that was answered runs once."""
+    a = make_aod()
+    marks = os.path.join(a.base, "marks")
+    answered, stop = [], threading.Event()
+
+    def client():
+        i = 0
+        while not stop.is_set():
+            token = "%s" % uuid.uuid4().hex
+            i += 1
+            try:
+                if i % 3:
+                    r = a.post("/sessions", {"command": ["/bin/sh", "-c", "echo %s >> %s; echo said" % (token, marks)]}, timeout=10)
+                else:
+                    r = a.post("/sessions", {"agent_name": "demo", "prompt": "append %s %s\nsay said" % (marks, token),
+                                             "project_dir": a.base}, timeout=10)
+            except (OSError, http.client.HTTPException):
+                time.sleep(0.002)
+                continue
+            if r.status == 200:
+                answered.append((r.json["session"]["session_id"], token))
+            else:
+                assert r.status == 503, r
+
+    threads = [threading.Thread(target=client) for _ in range(4)]
+    for t in threads:
+        t.start()
+    try:
+        for _ in range(6):
+            time.sleep(rng.uniform(0.02, 0.3))
+            a.kill9()
+            a.start()
+            totals["kills"] += 1
+        time.sleep(0.1)
+    finally:
+        stop.set()
+        for t in threads:
+            t.join()
+    assert len(answered) > 10
+    for sid, _ in answered:
+        s = a.wait_status(sid)
+        assert s["state"] == "finished" and s["runs"] == 1, s
+    # Those that were made, but whose answer was lost, have to end well too.
+    for s in a.get("/sessions").json["sessions"]:
+        assert a.wait_status(s["session_id"])["state"] == "finished"
+    with open(marks, encoding="utf-8") as f:
+        lines = f.read().split()
+    assert len(lines) == len(set(lines)), "%d commands ran twice" % (len(lines) - len(set(lines)))
+    lost = {t for _, t in answered} - set(lines)
+    assert not lost, "%d of %d answered sessions never ran" % (len(lost), len(answered))
+    assert len(lines) == len(a.get("/sessions").json["sessions"])
+    a.assert_no_process_left()
+
+
+def test_answered_events_are_there(make_aod, rng):
+    """POSTs of clients: what was answered survives; seq has no gaps."""
+    a = make_aod()
+    sid = str(uuid.uuid4())
+    a.post("/sessions", {"session_id": sid, "session_name": "passive"})
+    answered, stop = [], threading.Event()
+
+    def client(k):
+        i = 0
+        while not stop.is_set():
+            text = "%d-%d" % (k, i)
+            i += 1
+            try:
+                r = a.post("/sessions/%s/events" % sid, {"event_type": "message", "session_id": sid, "session_name": "x", "timestamp": "t",
+                                                         "role": "assistant", "content": [{"type": "text", "text": text}]}, timeout=10)
+                if r.status == 200:
+                    answered.append(text)
+            except (OSError, http.client.HTTPException):
+                time.sleep(0.002)
+
+    threads = [threading.Thread(target=client, args=(k,)) for k in range(4)]
+    for t in threads:
+        t.start()
+    for _ in range(4):
+        time.sleep(rng.uniform(0.05, 0.25))
+        a.kill9()
+        a.start()
+    stop.set()
+    for t in threads:
+        t.join()
+    got = texts(a.events(sid))
+    assert len(answered) > 50 and set(answered) <= set(got), "%d answered events are lost" % len(set(answered) - set(got))
+    assert len(got) == len(set(got))
+
+
+def test_a_second_aod_on_the_same_directory(make_aod):
+    a = make_aod()
+    sid = a.demo("hang")
+    a.wait_state(sid, "running")
+    b = make_aod(start=False, root=a.root)
+    b.start(wait=False)
+    assert b.proc.wait(20) != 0
+    assert "lock" in b.log() or "already" in b.log() or "running" in b.log(), b.log()
+    assert a.session(sid)["status"] == "running" and a.get("/health").status == 200
+
+
+# ---- aod-http ----------------------------------------------------------------------------------------------
+
+
+def test_kill_http_under_load(make_aod, rng):
+    """It comes back by itself; no connection is refused; what was answered is there; sessions are not touched."""
+    a = make_aod()
+    agent = a.demo("stream 400 5")
+    a.wait_state(agent, "running")
+    procs = set(a.session_processes(agent))
+    sid = str(uuid.uuid4())
+    a.post("/sessions", {"session_id": sid, "session_name": "passive"})
+    answered, refused, broken, stop = [], [], [], threading.Event()
+
+    def client(k):
+        i = 0
+        while not stop.is_set():
+            text = "%d-%d" % (k, i)
+            i += 1
+            try:
+                r = a.post("/sessions/%s/events" % sid, {"event_type": "message", "session_id": sid, "session_name": "x", "timestamp": "t",
+                                                         "role": "assistant", "content": [{"type": "text", "text": text}]}, timeout=10)
+                if r.status == 200:
+                    answered.append(text)
+                else:
+                    broken.append(r.status)
+            except ConnectionRefusedError as e:
+                refused.append(e)
+            except (OSError, http.client.HTTPException) as e:
+                broken.append(repr(e))  # was open when it was killed
+
+    threads = [threading.Thread(target=client, args=(k,)) for k in range(4)]
+    for t in threads:
+        t.start()
+    killed = []
+    for _ in range(5):
+        time.sleep(rng.uniform(0.05, 0.2))
+        killed.append(a.kill9_http())
+        wait_for("a new aod-http", lambda: a.http_pid() not in (None, killed[-1]), 10)
+        wait_for("an answer", lambda: a.get("/health", timeout=10).status == 200, 10)
+    stop.set()
+    for t in threads:
+        t.join()
+    assert not refused, "%d connections were refused" % len(refused)
+    got = texts(a.events(sid))
+    assert len(answered) > 50 and set(answered) <= set(got)
+    # Each client has one request under way at most when it dies.
+    assert len(broken) <= 4 * len(killed), broken
+    assert set(a.session_processes(agent)) == procs and a.proc.poll() is None
+    a.wait_status(agent)
+    check_lines(texts(a.events(agent)), ["line %d" % i for i in range(1, 401)])
+
+
+def test_kill_http_with_websockets_and_polls(make_aod):
+    """A client that reconnects with the last id it saw misses nothing, and nothing comes twice."""
+    a = make_aod()
+    sid = a.demo("stream 120 8")
+    got, cursor = [], 0
+    ws = a.ws("?after=0&session=" + sid)
+    for k in range(3):
+        while len(got) < 25 * (k + 1):
+            f = ws.next()
+            if f["type"] == "event":
+                got.append(f["data"]["seq"])
+                cursor = f["data"]["id"]
+            elif f["type"] != "init":
+                cursor = f["id"]
+        old = a.kill9_http()
+        while True:  # what was under way still comes
+            f = ws.next()
+            if f is None:
+                break
+            if f["type"] == "event":
+                got.append(f["data"]["seq"])
+                cursor = f["data"]["id"]
+            elif f["type"] != "init":
+                cursor = f["id"]
+        wait_for("a new aod-http", lambda: a.http_pid() not in (None, old), 10)
+        ws = a.ws("?after=%d&session=%s" % (cursor, sid))
+    while True:
+        f = ws.next()
+        if f["type"] == "event":
+            got.append(f["data"]["seq"])
+            if f["data"]["event_type"] == "session_stop":
+                break
+    ws.close()
+    assert got == [e["seq"] for e in a.events(sid)]
+
+
+def test_http_that_dies_at_once_again_and_again(make_aod):
+    a = make_aod()
+    for _ in range(5):
+        pid = wait_for("aod-http", a.http_pid, 20)
+        os.kill(pid, signal.SIGKILL)
+        wait_for("it to be gone", lambda: not alive(pid))
+    assert wait_for("an answer", lambda: a.get("/health", timeout=20).status == 200, 30)
+    assert a.proc.poll() is None
+
+
+def test_http_goes_with_aod(make_aod):
+    a = make_aod()
+    pid = a.http_pid()
+    a.kill9()
+    wait_for("aod-http to go", lambda: not alive(pid), 10)
+
+
+# ---- shims -------------------------------------------------------------------------------------------------
+
+
+def shim_of(a, sid):
+    agents = set(a.session_processes(sid))
+    found = [p for p in a.shims() if any((stat_of(c) or (0, 0, 0))[2] == p for c in agents)]
+    assert len(found) == 1, found
+    return found[0]
+
+
+@pytest.mark.parametrize("aod_is_there", [True, False])
+def test_kill_a_shim(make_aod, aod_is_there):
+    a = make_aod()
+    sid = a.demo("say before\nchildren 1 setsid\nhang")
+    with a.follow(sid) as events:
+        said = []
+        for e in events:
+            said += texts([e])
+            if len(said) == 2:
+                break
+    other = a.demo("hang")
+    a.wait_state(other, "running")
+    mine = set(a.session_processes(sid))
+    shim = shim_of(a, sid)
+    if not aod_is_there:
+        a.kill9()
+    os.kill(shim, signal.SIGKILL)
+    if not aod_is_there:
+        wait_for("the shim to go", lambda: not alive(shim))
+        a.start()
+    s = a.wait_status(sid)
+    assert (s["state"], s["result"]) == ("failed", "shim-lost") and s["error"] and s["exit_code"] is None
+    wait_for("the agent to go", lambda: not any(alive(p) for p in mine))
+    ev = a.events(sid)
+    assert texts(ev) == said and ev[-1]["event_type"] == "session_stop" and ev[-1]["reason"] == "shim-lost"
+    assert a.session(other)["status"] == "running"
+    a.resume(sid, "count")
+    a.wait_status(sid)
+    assert a.result(sid) == "2"
+
+
+def test_spool_that_ends_in_the_middle_of_a_frame(make_aod):
+    """What a shim that was killed while it wrote has left: the rest before it counts."""
+    a = make_aod()
+    sid = a.sh("i=0; while [ $i -lt 200 ]; do echo \"line $i\"; i=$((i+1)); done; sleep 1000")
+    a.wait_event(sid, lambda e: e.get("text") == "line 199")
+    shim = shim_of(a, sid)
+    a.kill9()
+    os.kill(shim, signal.SIGKILL)
+    wait_for("the shim to go", lambda: not alive(shim))
+    spool = os.path.join(a.session_dir(sid), "1.spool")
+    with open(spool, "ab") as f:
+        f.write(b"\xa0\xd1\x01\x01\x00\x00\x00\x00\xff\x00\x00\x00half")
+    a.start()
+    s = a.wait_status(sid)
+    assert s["result"] == "shim-lost"
+    assert outputs(a.events(sid)) == ["line %d" % i for i in range(200)]
