@@ -4,7 +4,7 @@
 
 _aoctl_sessions()
 {
-	local i prev=
+	local i prev=''
 	local -a server=()
 	for ((i = 1; i < COMP_CWORD; i++)); do
 		prev=${COMP_WORDS[i - 1]}
@@ -22,7 +22,7 @@ _aoctl_sessions()
 
 _aoctl()
 {
-	local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]} command= words i
+	local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]} command='' words i
 	COMPREPLY=()
 	# The first word that is neither an option nor the argument of one that stands before the command.
 	for ((i = 1; i < COMP_CWORD; i++)); do
@@ -52,7 +52,7 @@ _aoctl()
 	--prompt | --agent | --timeout | --lines | --limit | --after | --run | --property | --url | -a | -t | -n | -r | -p) return ;;
 	*)
 		case $cur in
-		-*) words=$(aoctl __complete $command 2>/dev/null) ;;
+		-*) words=$(aoctl __complete ${command:+"$command"} 2>/dev/null) ;;
 		*) case $command in
 			'') words=$(aoctl __complete 2>/dev/null) ;;
 			help) words=$(aoctl __complete 2>/dev/null | grep -v '^-') ;;

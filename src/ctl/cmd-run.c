@@ -135,6 +135,7 @@ on_run_event(const char *text, size_t n, struct json_object *ev, void *arg, stru
 {
 	struct live *live = arg;
 	struct buf line = BUF_INIT;
+	const char *type = js_str(ev, "event_type");
 
 	if (live->quiet)
 		return 0;
@@ -143,6 +144,9 @@ on_run_event(const char *text, size_t n, struct json_object *ev, void *arg, stru
 		putchar('\n');
 		return 0;
 	}
+	/* What aod and the agent agree on is of no interest to somebody who waits for an answer. */
+	if (type && !strcmp(type, "control"))
+		return 0;
 	event_short(&line, &look_err, ev, live->full);
 	fwrite(line.data, 1, line.len, stderr);
 	buf_free(&line);
@@ -153,25 +157,9 @@ on_run_event(const char *text, size_t n, struct json_object *ev, void *arg, stru
 static int
 print_result(struct ctl *c, const char *id, struct err *e)
 {
-	struct json_object *o, *text;
-	const char *s;
-	size_t n;
-
 	if (ctl_session_call(c, "GET", id, "/result", NULL, e) < 0)
 		return e->status == 404 || e->status == 400 ? 0 : e->code;
-	if (ctl_json(c)) {
-		print_json(c->reply.data, c->reply.len);
-		return 0;
-	}
-	o = js_parse(c->reply.data, c->reply.len);
-	text = js_get(o, "result");
-	s = text ? json_object_get_string(text) : "";
-	n = text ? (size_t)json_object_get_string_len(text) : 0;
-	print_text(stdout, s, n);
-	if (n && s[n - 1] != '\n')
-		putchar('\n');
-	json_object_put(o);
-	return 0;
+	return ctl_print_result(c, id, e);
 }
 
 static int
@@ -188,12 +176,15 @@ run_ended(struct ctl *c, const char *id, const char *name)
 	if (ctl_json(c))
 		print_json(c->reply.data, c->reply.len);
 	code = session_exit_status(s);
+	session_put_state(&state, s);
 	if (print_result(c, id, &e) < 0) {
 		code = ctl_fail(name, &e);
 	} else if (code) {
-		session_put_state(&state, s);
 		error = js_str(s, "error");
-		print_error("%s %s%s%s", name, state.data, error ? ": " : "", error ? error : "");
+		if (error)
+			print_error("%s %s: %s", name, js_str(s, "state") ? js_str(s, "state") : "ended", error);
+		else
+			print_error("%s %s", name, state.data);
 	}
 	json_object_put(s);
 	buf_free(&state);
@@ -212,7 +203,7 @@ follow_run(struct ctl *c, const char *id, const char *name, int64_t after)
 	client_catch_interrupt();
 	r = events_follow(c->client, &q, on_run_event, &live, &e);
 	if (r == -EINTR) {
-		print_error("the session goes on: aoctl logs -f %s follows it, aoctl stop %s ends it", name, name);
+		print_error("detached, the session goes on: aoctl logs -f %s follows it, aoctl stop %s ends it", name, name);
 		return EXIT_INTERRUPTED;
 	}
 	if (r < 0)

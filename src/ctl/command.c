@@ -412,34 +412,42 @@ cmd_show(struct ctl *c)
 /* ---- result -------------------------------------------------------------------------------------------- */
 
 int
+ctl_print_result(struct ctl *c, const char *id, struct err *e)
+{
+	struct json_object *o = js_parse(c->reply.data, c->reply.len), *text = js_get(o, "result");
+	const char *s;
+	size_t n;
+	int r = 0;
+
+	if (!json_object_is_type(text, json_type_string)) {
+		r = err_set(e, -EPROTO, "%s: the server's answer has no result in it", id);
+	} else if (ctl_json(c)) {
+		print_json(c->reply.data, c->reply.len);
+	} else {
+		s = json_object_get_string(text);
+		n = (size_t)json_object_get_string_len(text);
+		print_text(stdout, s, n);
+		if (n && s[n - 1] != '\n')
+			putchar('\n');
+	}
+	json_object_put(o);
+	return r;
+}
+
+int
 cmd_result(struct ctl *c)
 {
 	const char *name = c->args.words[0];
-	struct json_object *o, *text;
 	struct err e = { 0 };
-	const char *s;
-	size_t n;
+	int r = ctl_session_call(c, "GET", name, "/result", NULL, &e);
 
-	if (ctl_session_call(c, "GET", name, "/result", NULL, &e) < 0) {
-		if (e.status == 400) {
-			print_error("%s: %s (aoctl wait %s waits for it)", name, e.text, name);
-			return 1;
-		}
-		return ctl_fail(name, &e);
+	if (r < 0 && e.status == 400) {
+		print_error("%s: %s (aoctl wait %s waits for it)", name, e.text, name);
+		return 1;
 	}
-	if (ctl_json(c)) {
-		print_json(c->reply.data, c->reply.len);
-		return 0;
-	}
-	o = js_parse(c->reply.data, c->reply.len);
-	text = js_get(o, "result");
-	s = text ? json_object_get_string(text) : "";
-	n = text ? (size_t)json_object_get_string_len(text) : 0;
-	print_text(stdout, s, n);
-	if (n && s[n - 1] != '\n')
-		putchar('\n');
-	json_object_put(o);
-	return 0;
+	if (r == 0)
+		r = ctl_print_result(c, name, &e);
+	return r < 0 ? ctl_fail(name, &e) : 0;
 }
 
 /* ---- plan ---------------------------------------------------------------------------------------------- */
@@ -476,6 +484,8 @@ put_tree(struct buf *out, struct json_object *v, int indent)
 	if (v && !json_object_is_type(v, json_type_object) && !json_object_is_type(v, json_type_array)) {
 		const char *s = json_object_get_string(v);
 
+		if (!*s)
+			buf_puts(out, "\"\"");
 		put_indented(out, &look_out, s, strlen(s), indent);
 	} else {
 		buf_putc(out, '-');

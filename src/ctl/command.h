@@ -45,6 +45,8 @@ int ctl_usage(const struct err *e);
 /* One request on a session: "/sessions/ID" + tail. body may be NULL. */
 int ctl_session_call(struct ctl *c, const char *method, const char *id, const char *tail, const char *body, struct err *e);
 bool ctl_json(const struct ctl *c);
+/* The result in c->reply on stdout, as text or JSON; -EPROTO when there is none in it. */
+int ctl_print_result(struct ctl *c, const char *id, struct err *e);
 /* Exit status for how a session ended, and for a live one 0. Pure. */
 int session_exit_status(struct json_object *session);
 /* "finished (success)", "failed (exit-code, exit status 3)". Pure. */

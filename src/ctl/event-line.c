@@ -100,10 +100,10 @@ say_stop(struct buf *out, struct json_object *ev)
 	int64_t code = js_int(ev, "exit_code", -1);
 
 	buf_puts(out, reason ? reason : "ended");
-	if (code > 0)
-		buf_printf(out, ", exit status %" PRId64, code);
 	if (js_str(ev, "error"))
 		buf_printf(out, ": %s", js_str(ev, "error"));
+	else if (code > 0)
+		buf_printf(out, ", exit status %" PRId64, code);
 }
 
 static void
@@ -178,8 +178,23 @@ say_result(struct buf *out, struct json_object *ev)
 		buf_puts(out, ", ");
 		put_cost(out, js_double(ev, "total_cost_usd"));
 	}
-	if (result && *result)
+	/* What it says otherwise was said in the message before it. */
+	if (js_bool(ev, "is_error") && result && *result)
 		buf_printf(out, ": %s", result);
+}
+
+static void
+say_control(struct buf *out, struct json_object *ev)
+{
+	const char *type = js_str(ev, "type"), *subtype = js_str(ev, "subtype"), *state = js_str(ev, "state");
+
+	buf_puts(out, type ? type : "message");
+	if (subtype)
+		buf_printf(out, " %s", subtype);
+	if (state)
+		buf_printf(out, ": %s", state);
+	if (js_str(ev, "error"))
+		buf_printf(out, ": %s", js_str(ev, "error"));
 }
 
 static void
@@ -283,6 +298,7 @@ static const struct form {
 	{ "permission_request", say_denied, COL_YELLOW },
 	{ "permission_denied", say_denied, COL_YELLOW },
 	{ "task", say_task, COL_BLUE },
+	{ "control", say_control, COL_DIM },
 	{ "error", say_any, COL_RED },
 	{ NULL, say_any, COL_DIM },
 };
@@ -335,7 +351,8 @@ event_short(struct buf *out, const struct look *l, struct json_object *ev, bool 
 	put_clock(out, js_str(ev, "timestamp"));
 	buf_puts(out, colour_on(l, COL_NONE));
 	buf_puts(out, "  ");
-	buf_puts(out, colour_on(l, c));
+	if (c != COL_NONE)
+		buf_puts(out, colour_on(l, c));
 	put_cut(out, l, type, strlen(type), 0);
 	if (c != COL_NONE)
 		buf_puts(out, colour_on(l, COL_NONE));

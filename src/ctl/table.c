@@ -16,7 +16,7 @@
 const struct ctl_command ctl_commands[CMD_COUNT] = {
 	[CMD_RUN] = { "run", "new", "[NAME] [-] [-- COMMAND [ARG...]]", 0, 2, true, false,
 		      "Start a session with a prompt or a command, follow it, print its result.",
-		      "The events of the session are shown on standard error as they come, and its result is "
+		      "The events of the session (but for those of type control) are shown on standard error as they come, and its result is "
 		      "printed on standard output at the end. The prompt is TEXT of -p, or standard input when "
 		      "there is no -p and no COMMAND and standard input is not a terminal, or in any case with a "
 		      "single -. Ctrl-C leaves the session running." },

@@ -169,13 +169,16 @@ test_event_texts(void **state)
 	expect_event("{\"event_type\":\"init\",\"model\":\"m\",\"tools\":[1,2],\"cwd\":\"/p\"}", "m, 2 tools, in /p");
 	expect_event("{\"event_type\":\"result\",\"subtype\":\"success\",\"is_error\":false,\"num_turns\":1,\"duration_ms\":1500,"
 		     "\"total_cost_usd\":0.5,\"result\":\"done\"}",
-		     "success, 1 turn, 1.5s, $0.5000: done");
+		     "success, 1 turn, 1.5s, $0.5000");
 	expect_event("{\"event_type\":\"result\",\"subtype\":\"success\",\"is_error\":true,\"result\":\"API Error\"}", "error: API Error");
 	expect_event("{\"event_type\":\"api_retry\",\"attempt\":1,\"max_retries\":10,\"retry_delay_ms\":512.5,\"error_status\":529}",
 		     "attempt 1 of 10, again in 512ms, HTTP 529");
 	expect_event("{\"event_type\":\"permission_request\",\"tool_name\":\"Bash\",\"tool_input\":{\"command\":\"rm\"}}", "Bash: rm");
 	expect_event("{\"event_type\":\"permission_denied\",\"tool_name\":\"Bash\",\"message\":\"no\"}", "Bash: no");
 	expect_event("{\"event_type\":\"task\",\"subtype\":\"task_started\",\"description\":\"d\"}", "task_started: d");
+	expect_event("{\"event_type\":\"session_stop\",\"exit_code\":3,\"reason\":\"exit-code\",\"error\":\"exit status 3\"}",
+		     "exit-code: exit status 3");
+	expect_event("{\"event_type\":\"control\",\"type\":\"command_lifecycle\",\"state\":\"queued\"}", "command_lifecycle: queued");
 	expect_event("{\"event_type\":\"error\",\"error\":\"disk full\"}", "disk full");
 	/* Types that nobody told us of. */
 	expect_event("{\"event_type\":\"new\",\"id\":1,\"seq\":1,\"a\":1,\"b\":\"x\",\"c\":null}", "a=1 b=x");
