@@ -1,0 +1,644 @@
+/* SPDX-License-Identifier: MIT */
+/* Lines of stream-json to events, and ends to outcomes. */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+#include <json-c/json.h>
+
+#include "adapter/adapter.h"
+#include "base/util.h"
+
+static const struct adapter *ad;
+static struct adapter_out out;
+static void *st;
+static struct json_object *seen; /* what member() of event() last parsed */
+
+static int
+setup(void **state)
+{
+	ad = adapter_find("claude");
+	st = ad->state_new();
+	return 0;
+}
+
+static int
+teardown(void **state)
+{
+	ad->state_free(st);
+	adapter_out_free(&out);
+	json_object_put(seen);
+	seen = NULL;
+	return 0;
+}
+
+static int
+group_teardown(void **state)
+{
+	ad->state_free(NULL);
+	return 0;
+}
+
+static void
+feed(const char *s)
+{
+	adapter_out_reset(&out);
+	ad->line(st, ADAPTER_STDOUT, 4711, s, strlen(s), 0, false, &out);
+}
+
+static void
+feed_err(const char *s)
+{
+	adapter_out_reset(&out);
+	ad->line(st, ADAPTER_STDERR, 4711, s, strlen(s), 0, false, &out);
+}
+
+/* The data of event i as an object, after a look at its type. */
+static struct json_object *
+event(int i, const char *type)
+{
+	CLEANUP_FREE char *text = NULL;
+
+	assert_true(i < out.event_count);
+	assert_string_equal(out.events[i].type, type);
+	assert_int_equal(out.events[i].time_us, 4711);
+	text = xasprintf("{%.*s}", (int)out.events[i].data.len, out.events[i].data.data ? out.events[i].data.data : "");
+	json_object_put(seen);
+	seen = json_tokener_parse(text);
+	if (!seen)
+		fail_msg("not JSON: %s", text);
+	/* keys says which of the eight are in it. */
+	for (int k = 0; k < KEY_COUNT; k++)
+		assert_int_equal(json_object_object_get_ex(seen, event_key_names[k], NULL), (out.events[i].keys >> k) & 1);
+	return seen;
+}
+
+/* One event of this type, with the line as its raw. */
+static struct json_object *
+one(const char *s, const char *type)
+{
+	feed(s);
+	assert_int_equal(out.event_count, 1);
+	assert_int_equal(out.events[0].raw.len, strlen(s));
+	assert_memory_equal(out.events[0].raw.data, s, strlen(s));
+	return event(0, type);
+}
+
+/* A member as text, "-" when it is not there. */
+static const char *
+text(struct json_object *o, const char *key)
+{
+	struct json_object *v;
+
+	if (!json_object_object_get_ex(o, key, &v))
+		return "-";
+	return json_object_is_type(v, json_type_string) ? json_object_get_string(v) :
+							  json_object_to_json_string_ext(v, JSON_C_TO_STRING_PLAIN);
+}
+
+#define IS(o, key, want) assert_string_equal(text((o), (key)), (want))
+
+static void
+test_init(void **state)
+{
+	struct json_object *o = one("{\"type\":\"system\",\"subtype\":\"init\",\"cwd\":\"/srv/p\",\"session_id\":\"u-1\",\"tools\":[\"Bash\",\"Read\"],"
+				    "\"mcp_servers\":[{\"name\":\"m\",\"status\":\"connected\"}],\"model\":\"opus\",\"permissionMode\":\"default\","
+				    "\"claude_code_version\":\"2.1.330\",\"apiKeySource\":\"none\",\"brand_new\":{\"x\":1}}",
+				    "init");
+
+	IS(o, "agent_session_id", "u-1");
+	IS(o, "model", "opus");
+	IS(o, "cwd", "/srv/p");
+	IS(o, "tools", "[\"Bash\",\"Read\"]");
+	IS(o, "tools_count", "2");
+	IS(o, "claude_code_version", "2.1.330");
+	IS(o, "mcp_servers", "[{\"name\":\"m\",\"status\":\"connected\"}]");
+	IS(o, "brand_new", "-");
+	assert_false(out.turn_done || out.dirty);
+}
+
+static void
+test_messages(void **state)
+{
+	struct json_object *o = one("{\"type\":\"assistant\",\"message\":{\"id\":\"msg_1\",\"role\":\"assistant\",\"content\":[{\"type\":\"text\","
+				    "\"text\":\"hi \\u00e4\\n\"}],\"usage\":{\"output_tokens\":1}},\"parent_tool_use_id\":null}",
+				    "message");
+
+	IS(o, "role", "assistant");
+	IS(o, "content", "[{\"type\":\"text\",\"text\":\"hi \xc3\xa4\\n\"}]");
+	IS(o, "message_id", "msg_1");
+	IS(o, "parent_tool_use_id", "-");
+	o = one("{\"type\":\"assistant\",\"message\":{\"content\":\"plain\"},\"parent_tool_use_id\":\"toolu_p\"}", "message");
+	IS(o, "content", "[{\"type\":\"text\",\"text\":\"plain\"}]");
+	IS(o, "parent_tool_use_id", "toolu_p");
+	o = one("{\"type\":\"assistant\",\"message\":{\"content\":[{\"type\":\"text\",\"text\":\"API Error: 400 bad\"}]},\"error\":\"unknown\","
+		"\"api_error_status\":400}",
+		"message");
+	IS(o, "error", "unknown");
+	IS(o, "api_error_status", "400");
+	o = one("{\"type\":\"assistant\",\"message\":{\"content\":[{\"type\":\"thinking\",\"thinking\":\"let me\",\"signature\":\"x\"}]}}", "thinking");
+	IS(o, "text", "let me");
+	o = one("{\"type\":\"assistant\",\"message\":{\"content\":[{\"type\":\"redacted_thinking\",\"data\":\"x\"}]}}", "thinking");
+	IS(o, "redacted", "true");
+	o = one("{\"type\":\"user\",\"message\":{\"role\":\"user\",\"content\":[{\"type\":\"text\",\"text\":\"[Request interrupted by user]\"}]}}", "message");
+	IS(o, "role", "user");
+	IS(o, "synthetic", "true");
+	o = one("{\"type\":\"user\",\"message\":{\"role\":\"user\",\"content\":\"again\"},\"isReplay\":true,\"uuid\":\"u\"}", "notice");
+	IS(o, "subtype", "replay");
+	IS(o, "text", "again");
+	IS(o, "role", "-");
+	assert_false(out.turn_done);
+}
+
+/* Several blocks in a line: an event each, raw with the first only. */
+static void
+test_blocks(void **state)
+{
+	feed("{\"type\":\"assistant\",\"message\":{\"content\":[{\"type\":\"text\",\"text\":\"a\"},{\"type\":\"hologram\"},{\"type\":\"tool_use\","
+	     "\"id\":\"t1\",\"name\":\"Bash\",\"input\":{\"command\":\"ls\"}},7,null,{\"type\":\"text\",\"text\":5}]}}");
+	assert_int_equal(out.event_count, 6);
+	event(0, "message");
+	IS(event(1, "unknown"), "subtype", "hologram");
+	event(2, "pre_tool");
+	event(3, "unknown");
+	event(4, "unknown");
+	event(5, "unknown");
+	assert_true(out.events[0].raw.len > 0);
+	for (int i = 1; i < 6; i++)
+		assert_int_equal(out.events[i].raw.len, 0);
+}
+
+#define USE(id, name, input) \
+	"{\"type\":\"assistant\",\"message\":{\"content\":[{\"type\":\"tool_use\",\"id\":\"" id "\",\"name\":\"" name "\",\"input\":" input "}]}}"
+#define RESULT(id, rest) \
+	"{\"type\":\"user\",\"message\":{\"content\":[{\"type\":\"tool_result\",\"tool_use_id\":\"" id "\"" rest "}]}}"
+
+static void
+test_tools(void **state)
+{
+	struct json_object *o = one(USE("t1", "Bash", "{\"command\":\"ls\",\"n\":1.5,\"big\":18446744073709551615}"), "pre_tool");
+
+	IS(o, "tool_name", "Bash");
+	IS(o, "tool_input", "{\"command\":\"ls\",\"n\":1.5,\"big\":18446744073709551615}");
+	IS(o, "tool_use_id", "t1");
+	assert_true(out.dirty);
+	one(USE("t2", "Read", "{}"), "pre_tool");
+	o = one(RESULT("t1", ",\"content\":\"out\""), "post_tool");
+	IS(o, "tool_name", "Bash");
+	IS(o, "tool_input", "{\"command\":\"ls\",\"n\":1.5,\"big\":18446744073709551615}");
+	IS(o, "tool_output", "out");
+	IS(o, "error", "-");
+	IS(o, "tool_use_id", "t1");
+	assert_true(out.dirty);
+	o = one(RESULT("t2", ",\"content\":[{\"type\":\"text\",\"text\":\"no\"},{\"type\":\"text\",\"text\":\"file\"}],\"is_error\":true"), "post_tool");
+	IS(o, "tool_name", "Read");
+	IS(o, "error", "no\nfile");
+	IS(o, "tool_output", "[{\"type\":\"text\",\"text\":\"no\"},{\"type\":\"text\",\"text\":\"file\"}]");
+	/* A result that comes twice, or of a call that nobody saw. */
+	o = one(RESULT("t2", ",\"is_error\":true"), "post_tool");
+	IS(o, "tool_name", "-");
+	IS(o, "tool_output", "-");
+	IS(o, "error", "error");
+	assert_false(out.dirty);
+}
+
+/* What is remembered of calls without a result has an end. */
+static void
+test_tools_bounded(void **state)
+{
+	CLEANUP_FREE char *big = xmalloc(700001), *line = NULL;
+	char s[300];
+
+	for (int i = 0; i < 300; i++) {
+		snprintf(s, sizeof(s), USE("t%d", "Tool%d", "{\"i\":%d}"), i, i, i);
+		one(s, "pre_tool");
+	}
+	IS(one(RESULT("t43", ""), "post_tool"), "tool_name", "-");
+	IS(one(RESULT("t44", ""), "post_tool"), "tool_name", "Tool44");
+	IS(one(RESULT("t299", ""), "post_tool"), "tool_input", "{\"i\":299}");
+	/* Long inputs: the first is kept, the second is beyond the cap. */
+	memset(big, 'x', 700000);
+	big[700000] = 0;
+	line = xasprintf(USE("b1", "W", "{\"t\":\"%s\"}"), big);
+	one(line, "pre_tool");
+	free(line);
+	line = xasprintf(USE("b2", "W", "{\"t\":\"%s\"}"), big);
+	one(line, "pre_tool");
+	assert_true(strlen(text(one(RESULT("b1", ""), "post_tool"), "tool_input")) > 700000);
+	IS(one(RESULT("b2", ""), "post_tool"), "tool_input", "-");
+	IS(seen, "tool_name", "W");
+	one(line, "pre_tool");
+	assert_true(strlen(text(one(RESULT("b2", ""), "post_tool"), "tool_input")) > 700000);
+}
+
+static void
+test_system(void **state)
+{
+	struct json_object *o = one("{\"type\":\"system\",\"subtype\":\"api_retry\",\"attempt\":1,\"max_retries\":10,\"retry_delay_ms\":515,"
+				    "\"error_status\":null,\"error\":\"unknown\"}",
+				    "api_retry");
+
+	IS(o, "attempt", "1");
+	IS(o, "retry_delay_ms", "515");
+	IS(o, "error", "unknown");
+	IS(o, "error_status", "-");
+	o = one("{\"type\":\"system\",\"subtype\":\"permission_denied\",\"tool_name\":\"Bash\",\"tool_use_id\":\"t\",\"message\":\"no\"}",
+		"permission_denied");
+	IS(o, "tool_name", "Bash");
+	IS(o, "message", "no");
+	IS(one("{\"type\":\"system\",\"subtype\":\"task_started\",\"task_id\":\"b\",\"description\":\"bg\"}", "task"), "subtype", "task_started");
+	IS(one("{\"type\":\"system\",\"subtype\":\"task_updated\",\"patch\":{\"status\":\"completed\"}}", "task"), "patch", "{\"status\":\"completed\"}");
+	IS(one("{\"type\":\"system\",\"subtype\":\"background_tasks_changed\",\"tasks\":[]}", "task"), "tasks", "[]");
+	IS(one("{\"type\":\"system\",\"subtype\":\"status\",\"status\":\"requesting\"}", "status"), "status", "requesting");
+	IS(one("{\"type\":\"system\",\"subtype\":\"thinking_tokens\",\"estimated_tokens\":3}", "thinking"), "estimated_tokens", "3");
+	o = one("{\"type\":\"system\",\"subtype\":\"hook_response\",\"hook_name\":\"h\",\"exit_code\":0,\"output\":\"x\"}", "notice");
+	IS(o, "exit_code", "0");
+	IS(one("{\"type\":\"system\",\"subtype\":\"informational\",\"content\":\"note\",\"level\":\"notice\"}", "notice"), "content",
+	   "[{\"type\":\"text\",\"text\":\"note\"}]");
+	IS(one("{\"type\":\"system\",\"subtype\":\"from_the_future\",\"x\":1}", "unknown"), "subtype", "from_the_future");
+	IS(one("{\"type\":\"stream_event\",\"event\":{\"type\":\"message_stop\"}}", "stream"), "event", "{\"type\":\"message_stop\"}");
+	o = one("{\"type\":\"command_lifecycle\",\"command_uuid\":\"c\",\"state\":\"queued\"}", "control");
+	IS(o, "state", "queued");
+	o = one("{\"type\":\"control_response\",\"response\":{\"subtype\":\"error\",\"request_id\":\"r\",\"error\":\"bad\"}}", "control");
+	IS(o, "request_id", "r");
+	IS(o, "error", "bad");
+	IS(one("{\"type\":\"control_cancel_request\",\"request_id\":\"r\"}", "control"), "request_id", "r");
+	assert_int_equal(out.reply.len, 0);
+}
+
+static void
+test_control_requests(void **state)
+{
+	struct json_object *o = one("{\"type\":\"control_request\",\"request_id\":\"r\\\"1\",\"request\":{\"subtype\":\"can_use_tool\",\"tool_name\":\"Bash\","
+				    "\"input\":{\"command\":\"rm\"},\"tool_use_id\":\"t\"}}",
+				    "permission_request");
+	struct json_object *reply, *v;
+
+	IS(o, "tool_name", "Bash");
+	IS(o, "tool_input", "{\"command\":\"rm\"}");
+	IS(o, "answer", "deny");
+	assert_int_equal(out.reply.data[out.reply.len - 1], '\n');
+	assert_null(memchr(out.reply.data, '\n', out.reply.len - 1));
+	reply = json_tokener_parse(out.reply.data);
+	IS(reply, "type", "control_response");
+	assert_true(json_object_object_get_ex(reply, "response", &v));
+	IS(v, "subtype", "success");
+	IS(v, "request_id", "r\"1");
+	assert_true(json_object_object_get_ex(v, "response", &v));
+	IS(v, "behavior", "deny");
+	assert_non_null(strstr(text(v, "message"), "Nobody is there"));
+	json_object_put(reply);
+	IS(one("{\"type\":\"control_request\",\"request_id\":\"r2\",\"request\":{\"subtype\":\"hook_callback\"}}", "control"), "subtype", "hook_callback");
+	assert_string_equal(out.reply.data, "{\"type\":\"control_response\",\"response\":{\"subtype\":\"error\",\"request_id\":\"r2\","
+					    "\"error\":\"aod does not answer this request\"}}\n");
+	/* Without an id there is nothing to answer to. */
+	one("{\"type\":\"control_request\",\"request\":{\"subtype\":\"can_use_tool\"}}", "permission_request");
+	assert_int_equal(out.reply.len, 0);
+	one("{\"type\":\"control_request\",\"request_id\":5}", "control");
+	assert_int_equal(out.reply.len, 0);
+}
+
+static void
+test_unknown(void **state)
+{
+	static const char *const lines[] = {
+		"{}", "{\"type\":5}", "{\"type\":null}", "{\"type\":\"keep_alive\"}", "{\"type\":\"assistant\"}",
+		"{\"type\":\"assistant\",\"message\":[]}", "{\"type\":\"assistant\",\"message\":{\"content\":{}}}",
+		"{\"type\":\"user\",\"message\":{\"content\":[]}}", "{\"type\":\"system\"}", " {\"type\":\"x\"} ", "{\"type\":\"\"}",
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(lines); i++)
+		one(lines[i], "unknown");
+	IS(one("{\"type\":\"rate_limit_event\",\"x\":{\"y\":1}}", "unknown"), "type", "rate_limit_event");
+	assert_false(out.turn_done || out.dirty);
+}
+
+static void
+test_not_json(void **state)
+{
+	static const char *const lines[] = { "",	 "hello",   "{\"type\":\"assistant\"", "[1]", "\"x\"", "5", "null", "{\"a\":1} trailing",
+					     "{a:1}",	 "{\"a\":1}{\"b\":2}", "   ", "{" };
+
+	for (size_t i = 0; i < ARRAY_LEN(lines); i++) {
+		struct json_object *o;
+
+		feed(lines[i]);
+		assert_int_equal(out.event_count, 1);
+		assert_int_equal(out.events[0].raw.len, 0);
+		o = event(0, "output");
+		IS(o, "stream", "stdout");
+		IS(o, "text", lines[i]);
+	}
+	/* Pieces of a line that is too long are never read as JSON. */
+	adapter_out_reset(&out);
+	ad->line(st, ADAPTER_STDOUT, 4711, "{\"type\":\"result\"}", 17, 0, true, &out);
+	IS(event(0, "output"), "partial", "true");
+	adapter_out_reset(&out);
+	ad->line(st, ADAPTER_STDOUT, 4711, "{\"type\":\"result\"}", 17, 3, false, &out);
+	IS(event(0, "output"), "partial", "-");
+	assert_false(out.turn_done);
+	feed_err("{\"type\":\"result\"}");
+	IS(event(0, "output"), "stream", "stderr");
+	assert_false(out.turn_done);
+	adapter_out_reset(&out);
+	ad->line(st, ADAPTER_STDOUT, 4711, "{\"a\":\0}", 7, 0, false, &out);
+	event(0, "output");
+}
+
+/* Numbers, depth and bytes that are not for JSON: what is stored is JSON all the same. */
+static void
+test_hostile(void **state)
+{
+	struct buf deep = BUF_INIT;
+	struct json_object *o;
+
+	o = one(USE("t", "X", "{\"a\":1e999,\"b\":-1e999,\"c\":1e-999,\"d\":99999999999999999999999999,\"e\":-99999999999999999999999999,\"f\":0.1}"),
+		"pre_tool");
+	IS(o, "tool_input", "{\"a\":null,\"b\":null,\"c\":0,\"d\":18446744073709551615,\"e\":-9223372036854775808,\"f\":0.1}");
+	o = one(USE("t", "X", "{\"a\":\"\xff\xc3\"}"), "pre_tool");
+	IS(o, "tool_input", "{\"a\":\"\xef\xbf\xbd\xef\xbf\xbd\"}");
+	buf_puts(&deep, "{\"type\":\"assistant\",\"x\":");
+	for (int i = 0; i < 100000; i++)
+		buf_putc(&deep, '[');
+	buf_puts(&deep, "]}");
+	IS(one(deep.data, "unknown"), "error", "nested too deeply");
+	buf_free(&deep);
+	one("{\"type\":\"result\",\"is_error\":\"yes\",\"usage\":[],\"num_turns\":\"3\",\"total_cost_usd\":-1,\"result\":5,\"errors\":{},\"subtype\":[]}",
+	    "result");
+	one("{\"type\":\"user\",\"message\":{\"content\":[{\"type\":\"tool_result\",\"tool_use_id\":7,\"content\":{\"a\":1}}]}}", "post_tool");
+}
+
+/* ---- ends ------------------------------------------------------------------------------------------------ */
+
+static struct run_result
+end(struct run_exit x)
+{
+	struct run_result r = { .exit_code = -1 };
+
+	adapter_out_reset(&out);
+	x.time_us = 4711;
+	ad->end(st, &x, &out, &r);
+	return r;
+}
+
+#define EXIT(n) ((struct run_exit){ .known = true, .wait_status = (n) << 8 })
+
+/* After the lines: end, check, and begin anew. The same once more through save and restore. */
+static void
+ends(struct run_exit x, enum outcome outcome, const char *result, const char *error)
+{
+	struct buf saved = BUF_INIT;
+
+	for (int again = 0; again < 2; again++) {
+		struct run_result r = end(x);
+
+		if (r.outcome != outcome)
+			fail_msg("%s, not %s", outcome_name(r.outcome), outcome_name(outcome));
+		if (result)
+			assert_string_equal(r.result, result);
+		else
+			assert_null(r.result);
+		if (error)
+			assert_string_equal(r.error, error);
+		else
+			assert_null(r.error);
+		assert_false(r.result_from_output);
+		free(r.result);
+		free(r.error);
+		buf_reset(&saved);
+		ad->save(st, &saved);
+		ad->state_free(st);
+		st = ad->state_new();
+		ad->restore(st, saved.data, saved.len);
+	}
+	buf_free(&saved);
+	ad->state_free(st);
+	st = ad->state_new();
+}
+
+static void
+test_success(void **state)
+{
+	struct json_object *o = one("{\"type\":\"result\",\"subtype\":\"success\",\"is_error\":false,\"num_turns\":2,\"duration_ms\":226,\"duration_api_ms\":76,"
+				    "\"result\":\"the \\\"answer\\\"\",\"total_cost_usd\":0.0016,\"usage\":{\"input_tokens\":200,\"output_tokens\":40},"
+				    "\"permission_denials\":[],\"terminal_reason\":\"completed\",\"api_error_status\":null}",
+				    "result");
+
+	IS(o, "subtype", "success");
+	IS(o, "is_error", "false");
+	IS(o, "num_turns", "2");
+	IS(o, "duration_ms", "226");
+	IS(o, "total_cost_usd", "0.0016");
+	IS(o, "result", "the \"answer\"");
+	IS(o, "usage", "{\"input_tokens\":200,\"output_tokens\":40}");
+	assert_true(out.turn_done);
+	assert_true(out.dirty);
+	ends(EXIT(0), OUTCOME_SUCCESS, "the \"answer\"", NULL);
+}
+
+#define OKAY "{\"type\":\"result\",\"subtype\":\"success\",\"is_error\":false,\"result\":\"done\"}"
+
+/* The answer counts, however the program goes after it. */
+static void
+test_success_stays(void **state)
+{
+	feed(OKAY);
+	ends(EXIT(143), OUTCOME_SUCCESS, "done", NULL);
+	feed(OKAY);
+	ends((struct run_exit){ .known = true, .wait_status = 9 }, OUTCOME_SUCCESS, "done", NULL);
+	feed(OKAY);
+	ends((struct run_exit){ .known = false }, OUTCOME_SUCCESS, "done", NULL);
+	feed(OKAY);
+	ends((struct run_exit){ .known = true, .wait_status = 15, .stop_requested = true }, OUTCOME_CANCELLED, "done", NULL);
+}
+
+static void
+fails(const char *members, enum outcome outcome, const char *error)
+{
+	CLEANUP_FREE char *line = xasprintf("{\"type\":\"result\",%s}", members);
+
+	feed(line);
+	assert_true(out.turn_done);
+	ends(EXIT(1), outcome, NULL, error);
+}
+
+static void
+test_failures(void **state)
+{
+	fails("\"subtype\":\"error_max_turns\",\"is_error\":true,\"errors\":[\"Reached maximum number of turns (3)\"]", OUTCOME_MAX_TURNS,
+	      "Reached maximum number of turns (3)");
+	fails("\"subtype\":\"error_max_budget_usd\",\"is_error\":true,\"errors\":[\"a\",5,\"b\"]", OUTCOME_BUDGET, "a; b");
+	fails("\"subtype\":\"later_name\",\"is_error\":true,\"terminal_reason\":\"budget_exhausted\"", OUTCOME_BUDGET, "the agent failed: later_name");
+	fails("\"subtype\":\"error_during_execution\",\"is_error\":true,\"terminal_reason\":\"aborted_tools\"", OUTCOME_AGENT_ERROR,
+	      "the agent failed: error_during_execution");
+	/* Whatever its subtype says. */
+	fails("\"subtype\":\"success\",\"is_error\":true,\"api_error_status\":400,\"result\":\"API Error: 400 bad\\nmore\"", OUTCOME_AGENT_ERROR,
+	      "API Error: 400 bad");
+	fails("\"subtype\":\"success\",\"is_error\":true,\"api_error_status\":401,\"result\":\"x\"", OUTCOME_AUTH, "x");
+	fails("\"subtype\":\"success\",\"is_error\":true,\"api_error_status\":403,\"result\":\"x\"", OUTCOME_AUTH, "x");
+	fails("\"subtype\":\"success\",\"is_error\":true,\"api_error_status\":402,\"result\":\"x\"", OUTCOME_BILLING, "x");
+	fails("\"subtype\":\"success\",\"is_error\":true,\"api_error_status\":429,\"result\":\"x\"", OUTCOME_RATE_LIMITED, "x");
+	fails("\"subtype\":\"success\",\"is_error\":true,\"api_error_status\":529,\"result\":\"x\"", OUTCOME_OVERLOADED, "x");
+	fails("\"subtype\":\"success\",\"is_error\":true,\"api_error_status\":503,\"result\":\"x\"", OUTCOME_OVERLOADED, "x");
+	fails("\"subtype\":\"success\",\"is_error\":true,\"api_error_status\":400,\"result\":\"Your Credit balance is too low\"", OUTCOME_BILLING,
+	      "Your Credit balance is too low");
+	fails("\"subtype\":\"success\",\"is_error\":true,\"result\":\"Not logged in \\u00b7 Please run /login\"", OUTCOME_AUTH,
+	      "Not logged in \xc2\xb7 Please run /login");
+	fails("\"subtype\":\"success\",\"is_error\":true,\"result\":\"API Error: 529 overloaded\"", OUTCOME_OVERLOADED, "API Error: 529 overloaded");
+	fails("\"subtype\":\"success\",\"is_error\":true,\"stop_reason\":\"refusal\",\"result\":\"no\"", OUTCOME_REFUSED, "no");
+	fails("\"subtype\":\"error_other\"", OUTCOME_AGENT_ERROR, "the agent failed: error_other");
+	fails("\"is_error\":true", OUTCOME_AGENT_ERROR, "the agent failed: no reason given");
+	fails("\"is_error\":true,\"result\":\"\"", OUTCOME_AGENT_ERROR, "the agent failed: no reason given");
+}
+
+static void
+test_no_result(void **state)
+{
+	ends(EXIT(0), OUTCOME_UNKNOWN, NULL, "the agent ended without a result");
+	feed_err("warning: one");
+	assert_true(out.dirty);
+	feed_err("  Session ID is already in use  \r");
+	feed_err("");
+	ends(EXIT(1), OUTCOME_EXIT_CODE, NULL, "Session ID is already in use");
+	ends(EXIT(3), OUTCOME_EXIT_CODE, NULL, "exit status 3");
+	ends((struct run_exit){ .known = true, .wait_status = 9 }, OUTCOME_SIGNAL, NULL, "killed by signal 9 (SIGKILL)");
+	ends((struct run_exit){ .known = true, .wait_status = 11 | 0x80 }, OUTCOME_CORE_DUMP, NULL, "killed by signal 11 (SIGSEGV)");
+	ends((struct run_exit){ .known = false }, OUTCOME_UNKNOWN, NULL, "nobody saw how the process ended");
+	ends((struct run_exit){ .known = true, .exec_errno = ENOENT, .exec_step = "exec" }, OUTCOME_RESOURCES, NULL,
+	     "cannot run the program: No such file or directory (exec)");
+	ends((struct run_exit){ .known = true, .wait_status = 143 << 8, .stop_requested = true }, OUTCOME_CANCELLED, NULL, NULL);
+}
+
+static void
+test_facts(void **state)
+{
+	struct run_result r;
+
+	feed(OKAY);
+	r = end(EXIT(143));
+	assert_int_equal(r.exit_code, 143);
+	assert_int_equal(r.signal, 0);
+	free(r.result);
+	r = end((struct run_exit){ .known = true, .wait_status = 9, .stop_requested = true });
+	assert_int_equal(r.exit_code, -1);
+	assert_int_equal(r.signal, 9);
+	free(r.result);
+}
+
+/* Usage is that of each turn, the cost that of the process so far; an assistant's usage is not counted. */
+static void
+test_usage(void **state)
+{
+	struct run_result r;
+
+	feed("{\"type\":\"assistant\",\"message\":{\"content\":\"x\",\"usage\":{\"input_tokens\":1000,\"output_tokens\":1000}}}");
+	feed("{\"type\":\"result\",\"subtype\":\"success\",\"is_error\":false,\"result\":\"answer\",\"num_turns\":2,\"total_cost_usd\":0.01,"
+	     "\"usage\":{\"input_tokens\":200,\"output_tokens\":40},\"modelUsage\":{\"m\":{\"inputTokens\":999}}}");
+	assert_true(out.turn_done);
+	feed("{\"type\":\"result\",\"subtype\":\"success\",\"is_error\":false,\"result\":\"told of a task\",\"num_turns\":1,\"total_cost_usd\":0.02,"
+	     "\"usage\":{\"input_tokens\":50,\"output_tokens\":5},\"origin\":{\"kind\":\"task-notification\"}}");
+	assert_false(out.turn_done);
+	assert_true(out.dirty);
+	IS(event(0, "result"), "origin", "{\"kind\":\"task-notification\"}");
+	feed("{\"type\":\"result\",\"subtype\":\"success\",\"is_error\":true,\"result\":\"x\",\"isReplay\":true,\"total_cost_usd\":9,"
+	     "\"usage\":{\"input_tokens\":50,\"output_tokens\":5}}");
+	assert_false(out.turn_done);
+	feed("{\"type\":\"result\",\"is_error\":true,\"origin\":{},\"total_cost_usd\":0.015,\"usage\":{\"input_tokens\":-5}}");
+	r = end(EXIT(0));
+	assert_int_equal(r.outcome, OUTCOME_SUCCESS);
+	assert_string_equal(r.result, "answer");
+	assert_int_equal(r.input_tokens, 250);
+	assert_int_equal(r.output_tokens, 45);
+	assert_int_equal(r.turns, 3);
+	assert_true(r.cost_usd > 0.0199999 && r.cost_usd < 0.0200001);
+	free(r.result);
+	feed("{\"type\":\"result\",\"origin\":1,\"usage\":{\"input_tokens\":9223372036854775807}}");
+	feed("{\"type\":\"result\",\"origin\":1,\"usage\":{\"input_tokens\":9223372036854775807}}");
+	r = end(EXIT(0));
+	assert_true(r.input_tokens == INT64_MAX);
+	free(r.result);
+}
+
+static void
+test_restore(void **state)
+{
+	static const char odd[] = "{\"outcome\":\"odd\",\"tools\":[1,[],[1,2],[\"a\"]],\"cost\":\"x\",\"turns\":-1}";
+	struct buf saved = BUF_INIT, again = BUF_INIT;
+	struct run_result r;
+
+	feed(USE("t1", "Ba\\\"sh", "{\"command\":\"ls\"}"));
+	feed(USE("t2", "Read", "{}"));
+	feed("{\"type\":\"result\",\"origin\":1,\"num_turns\":4,\"total_cost_usd\":0.1,\"usage\":{\"input_tokens\":7,\"output_tokens\":8}}");
+	feed_err("last words");
+	ad->save(st, &saved);
+	ad->state_free(st);
+	st = ad->state_new();
+	ad->restore(st, saved.data, saved.len);
+	ad->save(st, &again);
+	assert_string_equal(again.data, saved.data);
+	IS(one(RESULT("t1", ""), "post_tool"), "tool_name", "Ba\"sh");
+	IS(seen, "tool_input", "-");
+	r = end(EXIT(2));
+	assert_int_equal(r.outcome, OUTCOME_EXIT_CODE);
+	assert_string_equal(r.error, "last words");
+	assert_int_equal(r.turns, 4);
+	assert_int_equal(r.input_tokens, 7);
+	assert_int_equal(r.output_tokens, 8);
+	assert_true(r.cost_usd > 0.0999 && r.cost_usd < 0.1001);
+	free(r.error);
+	/* What cannot be read leaves a fresh state. */
+	ad->restore(st, "", 0);
+	ad->restore(st, "junk", 4);
+	ad->restore(st, odd, strlen(odd));
+	r = end(EXIT(0));
+	assert_int_equal(r.outcome, OUTCOME_UNKNOWN);
+	assert_int_equal(r.turns, 0);
+	free(r.error);
+	buf_free(&saved);
+	buf_free(&again);
+}
+
+/* A line of 3 MB, both as a message and as the result. */
+static void
+test_huge(void **state)
+{
+	CLEANUP_FREE char *big = xmalloc(3000001), *line = NULL;
+	struct run_result r;
+
+	memset(big, 'x', 3000000);
+	big[3000000] = 0;
+	line = xasprintf("{\"type\":\"assistant\",\"message\":{\"content\":[{\"type\":\"text\",\"text\":\"%s\"}]}}", big);
+	one(line, "message");
+	free(line);
+	line = xasprintf("{\"type\":\"result\",\"is_error\":false,\"result\":\"%s\"}", big);
+	one(line, "result");
+	r = end(EXIT(0));
+	assert_int_equal(strlen(r.result), 3000000);
+	free(r.result);
+	free(line);
+	line = xasprintf("{\"type\":\"result\",\"is_error\":true,\"result\":\"%s\"}", big);
+	one(line, "result");
+	r = end(EXIT(0));
+	assert_int_equal(strlen(r.error), 400);
+	free(r.error);
+}
+
+int
+main(void)
+{
+#define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+	static const struct CMUnitTest tests[] = {
+		T(test_init),	 T(test_messages), T(test_blocks),	  T(test_tools),      T(test_tools_bounded), T(test_system),
+		T(test_control_requests), T(test_unknown), T(test_not_json), T(test_hostile), T(test_success), T(test_success_stays),
+		T(test_failures), T(test_no_result), T(test_facts), T(test_usage), T(test_restore), T(test_huge),
+	};
+
+	cmocka_set_message_output(CM_OUTPUT_TAP);
+	return cmocka_run_group_tests(tests, NULL, group_teardown);
+}

@@ -1,0 +1,388 @@
+/* SPDX-License-Identifier: MIT */
+/* plan_make() with both adapters, and the plan as JSON. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include <cmocka.h>
+#include <json-c/json.h>
+
+#include "adapter/adapter.h"
+#include "base/fd.h"
+#include "base/util.h"
+
+#define UUID "0190b0c0-0000-7000-8000-000000000001"
+
+/* A directory with one program, foo, and one file that is none, bar. */
+static char dir[] = "/tmp/aod-test-plan-XXXXXX";
+static char search[64];
+static struct err e;
+static char *const aod_environ[] = { "LANG=C.UTF-8", "LC_TIME=C", "LANGUAGE=xx", "TZ=UTC", "AWS_SECRET=no", "KEY=sesame",
+				     "PATH=/wrong", "HOME=/wrong", "broken", NULL };
+
+static int
+setup(void **state)
+{
+	struct stat st;
+	CLEANUP_FREE char *foo = NULL, *bar = NULL;
+
+	assert_non_null(mkdtemp(dir));
+	foo = xasprintf("%s/foo", dir);
+	bar = xasprintf("%s/bar", dir);
+	assert_int_equal(file_write_atomic(foo, "#!/bin/sh\n", 10, 0755, false, &e), 0);
+	assert_int_equal(file_write_atomic(bar, "", 0, 0644, false, &e), 0);
+	assert_int_equal(stat(foo, &st), 0);
+	assert_true(st.st_mode & 0100);
+	snprintf(search, sizeof(search), "/nowhere::%s:/bin", dir);
+	return 0;
+}
+
+static int
+teardown(void **state)
+{
+	return rm_rf(dir, &e);
+}
+
+static struct blueprint *
+blueprint(const char *text)
+{
+	struct blueprint *b = blueprint_new("bp", NULL);
+	struct blueprint_problem p;
+
+	assert_int_equal(blueprint_parse(b, text, strlen(text), &p, 1), 0);
+	return b;
+}
+
+static struct plan_request
+request(const struct blueprint *b, const char *prompt)
+{
+	return (struct plan_request){ .blueprint = b,
+				      .session_id = "sid",
+				      .session_name = "sname",
+				      .agent_session_id = UUID,
+				      .prompt = prompt,
+				      .prompt_uuid = "pid",
+				      .session_dir = "/var/lib/aod/sessions/sid",
+				      .environ = aod_environ,
+				      .home = "/home/user",
+				      .user = "user",
+				      .socket = "/run/aod/aod.sock",
+				      .search_path = search };
+}
+
+static const char *
+env(const struct plan *p, const char *name)
+{
+	const char *found = NULL;
+
+	for (size_t i = 0; p->env[i]; i++)
+		if (str_starts(p->env[i], name) && p->env[i][strlen(name)] == '=') {
+			assert_null(found); /* once only */
+			found = p->env[i] + strlen(name) + 1;
+		}
+	return found;
+}
+
+static void
+assert_argv(char *const *argv, ...)
+{
+	va_list ap;
+	const char *want;
+	size_t i = 0;
+
+	va_start(ap, argv);
+	while ((want = va_arg(ap, const char *)) != NULL) {
+		assert_non_null(argv[i]);
+		assert_string_equal(argv[i++], want);
+	}
+	va_end(ap);
+	assert_null(argv[i]);
+}
+
+static void
+refused(const struct plan_request *rq, const char *says)
+{
+	struct plan *p = NULL;
+
+	memset(&e, 0, sizeof(e));
+	assert_true(plan_make(rq, &p, &e) < 0);
+	assert_null(p);
+	assert_int_equal(e.status, 422);
+	if (!strstr(e.text, says))
+		fail_msg("'%s' does not say '%s'", e.text, says);
+	assert_true(plan_make(rq, &p, NULL) < 0);
+}
+
+static void
+test_command(void **state)
+{
+	struct blueprint *b = blueprint("[Agent]\nAdapter=command\nExecStart=foo \"a b\"\n[Session]\nTimeoutStopSec=3s\n");
+	struct plan_request rq = request(b, "some input");
+	struct plan *p;
+
+	assert_int_equal(plan_make(&rq, &p, &e), 0);
+	assert_string_equal(p->adapter, "command");
+	assert_argv(p->argv, "foo", "a b", NULL);
+	assert_true(str_starts(p->program, dir) && strstr(p->program, "/foo"));
+	assert_string_equal(p->cwd, "/var/lib/aod/sessions/sid");
+	assert_string_equal(p->input.data, "some input");
+	assert_true(p->close_stdin);
+	assert_true(p->seccomp);
+	assert_null(p->private_tmp);
+	assert_null(p->bind);
+	assert_int_equal(p->timeout_stop_us, 3000000);
+	assert_int_equal(p->file_count, 0);
+	plan_free(p);
+	/* The caller's command goes before the blueprint's. */
+	rq.command = (char *const[]){ "/bin/echo", "x", NULL };
+	rq.prompt = NULL;
+	assert_int_equal(plan_make(&rq, &p, &e), 0);
+	assert_argv(p->argv, "/bin/echo", "x", NULL);
+	assert_string_equal(p->program, "/bin/echo");
+	assert_int_equal(p->input.len, 0);
+	plan_free(p);
+	blueprint_free(b);
+}
+
+static void
+test_environment(void **state)
+{
+	struct blueprint *b = blueprint("[Agent]\nAdapter=command\nExecStart=foo\nPassEnvironment=KEY UNSET HOME\n"
+					"Environment=SHELL=/bin/bash \"X=1 2\"\n");
+	struct plan_request rq = request(b, NULL);
+	struct plan *p;
+	size_t n = 0;
+
+	assert_int_equal(plan_make(&rq, &p, &e), 0);
+	assert_string_equal(env(p, "PATH"), search);
+	assert_string_equal(env(p, "HOME"), "/wrong");
+	assert_string_equal(env(p, "USER"), "user");
+	assert_string_equal(env(p, "LOGNAME"), "user");
+	assert_string_equal(env(p, "SHELL"), "/bin/bash");
+	assert_string_equal(env(p, "TERM"), "dumb");
+	assert_string_equal(env(p, "LANG"), "C.UTF-8");
+	assert_string_equal(env(p, "LC_TIME"), "C");
+	assert_string_equal(env(p, "TZ"), "UTC");
+	assert_string_equal(env(p, "TMPDIR"), "/var/lib/aod/sessions/sid/tmp");
+	assert_string_equal(env(p, "AGENT_SESSION_ID"), "sid");
+	assert_string_equal(env(p, "AOD_SESSION_ID"), "sid");
+	assert_string_equal(env(p, "AOD_SESSION_NAME"), "sname");
+	assert_string_equal(env(p, "AOD_SOCKET"), "/run/aod/aod.sock");
+	assert_string_equal(env(p, "KEY"), "sesame");
+	assert_string_equal(env(p, "X"), "1 2");
+	/* Nothing else of aod's own. */
+	while (p->env[n])
+		n++;
+	assert_int_equal(n, 16);
+	assert_argv(p->secret_env, "KEY", "HOME", NULL);
+	plan_free(p);
+	blueprint_free(b);
+}
+
+static void
+test_claude(void **state)
+{
+	struct blueprint *b = blueprint("[Agent]\nExecStart=foo --first\nModel=opus\nSystemPrompt=Be kind\nAllowedTools=Read \"Bash(git log:*)\"\n"
+					"DisallowedTools=Write\nPermissionMode=plan\nMaxTurns=3\nMcpConfigFile=/etc/mcp.json\n"
+					"Environment=DISABLE_AUTOUPDATER=0\n");
+	struct plan_request rq = request(b, "say \"hi\"\n");
+	struct plan *p;
+
+	rq.mcp_config = "\n{\"mcpServers\":{}}\n";
+	rq.project_dir = "/srv/project";
+	assert_int_equal(plan_make(&rq, &p, &e), 0);
+	assert_argv(p->argv, "foo", "--first", "--output-format", "stream-json", "--verbose", "--input-format", "stream-json",
+		    "--setting-sources", "", "--strict-mcp-config", "--mcp-config", "/var/lib/aod/sessions/sid/mcp.json",
+		    "--session-id", UUID, "--model", "opus", "--append-system-prompt", "Be kind", "--allowedTools",
+		    "Read,Bash(git log:*)", "--disallowedTools", "Write", "--permission-mode", "plan", "--max-turns", "3", NULL);
+	assert_string_equal(p->input.data, "{\"type\":\"user\",\"message\":{\"role\":\"user\",\"content\":\"say \\\"hi\\\"\\n\"},"
+					   "\"uuid\":\"pid\",\"parent_tool_use_id\":null,\"session_id\":\"\"}\n");
+	assert_false(p->close_stdin);
+	assert_string_equal(p->cwd, "/srv/project");
+	assert_string_equal(p->private_tmp, "/var/lib/aod/sessions/sid/tmp");
+	assert_null(env(p, "TMPDIR"));
+	assert_string_equal(env(p, "CLAUDE_CONFIG_DIR"), "/var/lib/aod/sessions/sid/claude");
+	assert_string_equal(env(p, "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC"), "1");
+	assert_string_equal(env(p, "DISABLE_AUTOUPDATER"), "0");
+	assert_int_equal(p->file_count, 1);
+	assert_string_equal(p->files[0].path, "/var/lib/aod/sessions/sid/mcp.json");
+	assert_string_equal(p->files[0].text, rq.mcp_config);
+	plan_free(p);
+	blueprint_free(b);
+}
+
+static void
+test_claude_resume(void **state)
+{
+	struct blueprint *b = blueprint("[Agent]\nExecStart=foo\n[Sandbox]\nPrivateTmp=no\nSystemCallFilter=no\n");
+	struct plan_request rq = request(b, "next");
+	struct plan *p;
+
+	rq.resume = true;
+	rq.prompt_uuid = NULL;
+	assert_int_equal(plan_make(&rq, &p, &e), 0);
+	assert_argv(p->argv, "foo", "--output-format", "stream-json", "--verbose", "--input-format", "stream-json",
+		    "--setting-sources", "", "--strict-mcp-config", "--resume", UUID, NULL);
+	assert_null(strstr(p->input.data, "uuid"));
+	assert_null(p->private_tmp);
+	assert_non_null(env(p, "TMPDIR"));
+	assert_false(p->seccomp);
+	plan_free(p);
+	blueprint_free(b);
+}
+
+static void
+test_refused(void **state)
+{
+	struct blueprint *cmd = blueprint("[Agent]\nAdapter=command\n"), *claude = blueprint("[Agent]\nExecStart=foo\n");
+	struct plan_request rq = request(cmd, "x");
+	CLEANUP_FREE char *bar = xasprintf("%s/bar", dir);
+
+	refused(&rq, "blueprint 'bp' has no ExecStart=: give a command");
+	rq.command = (char *const[]){ "no-such-program", NULL };
+	refused(&rq, "program 'no-such-program' not found in PATH (");
+	refused(&rq, "install it or give its full path");
+	rq.command = (char *const[]){ "bar", NULL };
+	refused(&rq, "program 'bar' not found in PATH");
+	rq.command = (char *const[]){ bar, NULL };
+	refused(&rq, "is not executable: chmod +x it");
+	rq.command = (char *const[]){ "/no/such/program", NULL };
+	refused(&rq, "program '/no/such/program' not found: install it");
+	rq.command = (char *const[]){ "", NULL };
+	refused(&rq, "name is empty");
+	rq.command = (char *const[]){ "foo", NULL };
+	rq.project_dir = "relative/dir";
+	refused(&rq, "project_dir 'relative/dir' is not an absolute path");
+	rq.search_path = NULL;
+	rq.project_dir = NULL;
+	refused(&rq, "not found in PATH ()");
+	rq = request(claude, NULL);
+	refused(&rq, "needs a prompt");
+	rq.prompt = "";
+	refused(&rq, "needs a prompt");
+	rq.prompt = "x";
+	rq.command = (char *const[]){ "foo", NULL };
+	refused(&rq, "takes a prompt, not a command");
+	rq.command = NULL;
+	rq.mcp_config = "[not an object]";
+	refused(&rq, "is not a JSON object");
+	rq.mcp_config = "";
+	refused(&rq, "is not a JSON object");
+	blueprint_free(cmd);
+	cmd = blueprint("[Agent]\nExecStart=missing-agent\n");
+	rq = request(cmd, "x");
+	refused(&rq, "or give its full path in ExecStart=");
+	blueprint_free(cmd);
+	blueprint_free(claude);
+}
+
+static void
+test_relative_program(void **state)
+{
+	struct blueprint *b = blueprint("[Agent]\nAdapter=command\nExecStart=./foo\n");
+	struct plan_request rq = request(b, NULL);
+	struct plan *p;
+	CLEANUP_FREE char *want = xasprintf("%s/./foo", dir);
+
+	refused(&rq, "program './foo' not found");
+	rq.project_dir = dir;
+	assert_int_equal(plan_make(&rq, &p, &e), 0);
+	assert_string_equal(p->program, want);
+	assert_string_equal(p->argv[0], "./foo");
+	plan_free(p);
+	blueprint_free(b);
+}
+
+/* What lies below /tmp and is needed stays visible, each thing once. */
+static void
+test_bind(void **state)
+{
+	struct blueprint *b = blueprint("[Agent]\nExecStart=foo\n");
+	struct plan_request rq = request(b, "x");
+	struct plan *p;
+
+	assert_int_equal(plan_make(&rq, &p, &e), 0);
+	assert_argv(p->bind, dir, NULL);
+	plan_free(p);
+	rq.project_dir = "/tmp/a/b";
+	rq.session_dir = "/tmp/a";
+	rq.socket = "/var/tmp/run/aod.sock";
+	assert_int_equal(plan_make(&rq, &p, &e), 0);
+	assert_argv(p->bind, "/tmp/a", dir, "/var/tmp/run", NULL);
+	plan_free(p);
+	rq.project_dir = "/tmp/";
+	rq.session_dir = "/tmpfoo/a";
+	rq.socket = "/tmp/aod.sock";
+	assert_int_equal(plan_make(&rq, &p, &e), 0);
+	assert_argv(p->bind, dir, NULL);
+	plan_free(p);
+	blueprint_free(b);
+}
+
+static struct json_object *
+member(struct json_object *o, const char *key)
+{
+	struct json_object *v;
+
+	if (!json_object_object_get_ex(o, key, &v))
+		fail_msg("no %s", key);
+	return v;
+}
+
+static void
+test_json(void **state)
+{
+	struct blueprint *b = blueprint("[Agent]\nExecStart=foo\nPassEnvironment=KEY\nMcpConfigFile=/x\n[Session]\nTimeoutStopSec=infinity\n");
+	struct plan_request rq = request(b, "secret words");
+	struct plan *p;
+	struct buf out = BUF_INIT;
+	struct json_object *o;
+
+	rq.mcp_config = "{\"mcpServers\":{\"x\":{\"env\":{\"TOKEN\":\"hidden\"}}}}";
+	assert_int_equal(plan_make(&rq, &p, &e), 0);
+	plan_json(&out, p);
+	assert_null(strstr(out.data, "sesame"));
+	assert_null(strstr(out.data, "hidden"));
+	o = json_tokener_parse(out.data);
+	assert_non_null(o);
+	assert_null(member(member(o, "env"), "KEY"));
+	assert_string_equal(json_object_get_string(member(member(o, "env"), "USER")), "user");
+	assert_string_equal(json_object_get_string(member(o, "adapter")), "claude");
+	assert_true(json_object_get_boolean(member(o, "seccomp")));
+	assert_false(json_object_get_boolean(member(o, "close_stdin")));
+	assert_null(member(o, "timeout_stop_us"));
+	assert_int_equal(json_object_get_int64(member(o, "result_grace_us")), 10000000);
+	assert_int_equal(json_object_get_int64(member(o, "input_bytes")), (int64_t)p->input.len);
+	assert_int_equal(json_object_array_length(member(o, "files")), 1);
+	json_object_put(o);
+	buf_reset(&out);
+	plan_free(p);
+	p = plan_new();
+	plan_json(&out, p);
+	o = json_tokener_parse(out.data);
+	assert_non_null(o);
+	json_object_put(o);
+	plan_free(p);
+	plan_free(NULL);
+	buf_free(&out);
+	blueprint_free(b);
+}
+
+int
+main(void)
+{
+	static const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_command),	      cmocka_unit_test(test_environment),
+		cmocka_unit_test(test_claude),	      cmocka_unit_test(test_claude_resume),
+		cmocka_unit_test(test_refused),	      cmocka_unit_test(test_relative_program),
+		cmocka_unit_test(test_bind),	      cmocka_unit_test(test_json),
+	};
+
+	cmocka_set_message_output(CM_OUTPUT_TAP);
+	return cmocka_run_group_tests(tests, setup, teardown);
+}
