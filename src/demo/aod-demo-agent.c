@@ -360,7 +360,7 @@ usage(void)
 	       "begin with one of the commands below\n"
 	       "is answered with \"You said: ...\".\n\n"
 	       "  aod-demo-agent -p 'say hello'\n"
-	       "  aoctl run --agent demo 'stream 5 500'\n\n"
+	       "  aoctl run -a demo -p 'stream 5 500'\n\n"
 	       "Commands, one a line; empty lines and lines that begin with # are skipped:\n");
 	print_commands();
 	printf("\nOptions that do something; the others of claude are accepted and ignored:\n"
