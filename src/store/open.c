@@ -49,7 +49,7 @@ translate(struct store *s, struct err *e, const char *what)
 	case SQLITE_PROTOCOL:
 		return err_set_status(e, 503, -EAGAIN, "%s is locked by another process: %s", s->path, what);
 	case SQLITE_FULL:
-		return err_set_status(e, 507, -ENOSPC, "no space is left for %s: %s", s->path, what);
+		return err_set_status(e, 507, -ENOSPC, "no space is left on the disk of %s", s->path);
 	case SQLITE_CORRUPT:
 	case SQLITE_NOTADB:
 		return fail_damaged(s->path, e, why);
@@ -106,7 +106,7 @@ store_step(struct store *s, sqlite3_stmt *st, struct err *e)
 	if (r == SQLITE_ROW)
 		return 1;
 	if (r != SQLITE_DONE)
-		r = store_fail(s, e, sqlite3_stmt_readonly(st) ? "reading" : "writing");
+		r = store_fail(s, e, s->in_tx || st == s->stmt[Q_BEGIN] ? "writing" : "reading");
 	else
 		r = 0;
 	sqlite3_reset(st);
