@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "aod/action.h"
+#include "aod/request.h"
 #include "aod/run.h"
 #include "base/fd.h"
 #include "base/log.h"
@@ -15,13 +16,6 @@
 #include "model/verb.h"
 
 #define BATCH_MAX 100 /* sessions deleted in one turn of the loop */
-
-struct request {
-	struct manager *m;
-	int64_t id;
-	struct json_object *args;
-	bool later; /* the answer comes when something has ended */
-};
 
 /* Several sessions deleted for one request. */
 struct batch {
@@ -32,8 +26,8 @@ struct batch {
 
 /* ---- arguments and answers ------------------------------------------------------------------------------- */
 
-static const char *
-arg_text(const struct request *q, const char *name)
+const char *
+request_text(const struct request *q, const char *name)
 {
 	struct json_object *v = NULL;
 
@@ -42,16 +36,16 @@ arg_text(const struct request *q, const char *name)
 	return json_object_get_string(v);
 }
 
-static int64_t
-arg_number(const struct request *q, const char *name, int64_t otherwise)
+int64_t
+request_number(const struct request *q, const char *name, int64_t otherwise)
 {
 	struct json_object *v = NULL;
 
 	return json_object_object_get_ex(q->args, name, &v) && v ? json_object_get_int64(v) : otherwise;
 }
 
-static char **
-arg_words(const struct request *q, const char *name)
+char **
+request_words(const struct request *q, const char *name)
 {
 	struct json_object *v = NULL;
 	char **words = NULL;
@@ -63,8 +57,8 @@ arg_words(const struct request *q, const char *name)
 	return words;
 }
 
-static void
-reply_session(struct request *q, const struct session *s, const char *more)
+void
+request_reply_session(const struct request *q, const struct session *s, const char *more)
 {
 	struct buf b = BUF_INIT;
 
@@ -91,10 +85,10 @@ missing(struct request *q, const char *field)
 	return 0;
 }
 
-static int
-find(struct request *q, struct session *s, struct run **run, struct err *e)
+int
+request_session(const struct request *q, struct session *s, struct run **run, struct err *e)
 {
-	const char *id = arg_text(q, "id");
+	const char *id = request_text(q, "id");
 
 	return session_find(q->m, id ? id : "", s, run, e);
 }
@@ -112,8 +106,8 @@ session_exists(const struct session_row *row, void *arg)
  * Names are unique among sessions, so that {id} may be a name. A registration may repeat a name that only an ended session has:
  * the clients that register have always been free to.
  */
-static int
-check_name(struct request *q, const char *name, bool registration, struct err *e)
+int
+request_check_name(const struct request *q, const char *name, bool registration, struct err *e)
 {
 	struct session_row row;
 	int rc = store_session_find(q->m->store, name, strlen(name), session_exists, &row, e);
@@ -143,7 +137,7 @@ check_id(struct request *q, const char *id, struct err *e)
 static int
 find_parent(struct request *q, char **out, struct err *e)
 {
-	const char *key = arg_text(q, "parent_session_name");
+	const char *key = request_text(q, "parent_session_name");
 	struct session parent = { 0 };
 	struct run *run;
 	int rc;
@@ -159,8 +153,8 @@ find_parent(struct request *q, char **out, struct err *e)
 	return 0;
 }
 
-static int
-store_new(struct request *q, struct session *s, struct err *e)
+int
+request_store_new(const struct request *q, struct session *s, struct err *e)
 {
 	int rc = manager_begin(q->m, e);
 
@@ -181,15 +175,15 @@ register_session(struct request *q, struct session *s, struct err *e)
 		return missing(q, "session_name");
 	rc = check_id(q, s->row.id, e);
 	if (rc == 0)
-		rc = check_name(q, s->row.name, true, e);
+		rc = request_check_name(q, s->row.name, true, e);
 	if (rc < 0)
 		return rc;
 	s->row.passive = true;
 	s->row.state = SESSION_RUNNING;
 	s->row.started_us = s->row.created_us;
-	rc = store_new(q, s, e);
+	rc = request_store_new(q, s, e);
 	if (rc == 0)
-		reply_session(q, s, NULL);
+		request_reply_session(q, s, NULL);
 	return rc;
 }
 
@@ -217,7 +211,7 @@ spawn_session(struct request *q, struct session *s, struct run_args *args, struc
 		session_set_text(&s->row.name, name);
 	}
 	if (rc == 0)
-		rc = check_name(q, s->row.name, false, e);
+		rc = request_check_name(q, s->row.name, false, e);
 	if (rc < 0)
 		return rc;
 	rc = run_prepare(q->m, s, 1, args, &r, e);
@@ -228,7 +222,7 @@ spawn_session(struct request *q, struct session *s, struct run_args *args, struc
 		return rc;
 	}
 	r->s.row.state = SESSION_PENDING;
-	rc = store_new(q, &r->s, e);
+	rc = request_store_new(q, &r->s, e);
 	if (rc < 0) {
 		run_free(r);
 		return rc;
@@ -237,28 +231,28 @@ spawn_session(struct request *q, struct session *s, struct run_args *args, struc
 	if (rc == 0)
 		rc = session_save(q->m, &r->s, e);
 	if (rc == 0)
-		reply_session(q, &r->s, NULL);
+		request_reply_session(q, &r->s, NULL);
 	return rc;
 }
 
-static void
-fill_from_args(struct request *q, struct session *s)
+void
+request_new_session(const struct request *q, struct session *s)
 {
 	s->row.exit_code = -1;
 	s->row.created_us = now_us();
-	session_set_text(&s->row.id, arg_text(q, "session_id"));
-	session_set_text(&s->row.name, arg_text(q, "session_name"));
-	session_set_text(&s->row.project_dir, arg_text(q, "project_dir"));
-	session_set_text(&s->row.agent_name, arg_text(q, "agent_name"));
+	session_set_text(&s->row.id, request_text(q, "session_id"));
+	session_set_text(&s->row.name, request_text(q, "session_name"));
+	session_set_text(&s->row.project_dir, request_text(q, "project_dir"));
+	session_set_text(&s->row.agent_name, request_text(q, "agent_name"));
 }
 
 static int
 do_create(struct request *q, struct err *e)
 {
 	char prompt_uuid[ID_SIZE], agent_id[ID_SIZE];
-	char **command = arg_words(q, "command");
+	char **command = request_words(q, "command");
 	struct run_args args = {
-		.prompt = arg_text(q, "prompt"),
+		.prompt = request_text(q, "prompt"),
 		.prompt_uuid = id_new(prompt_uuid),
 		.agent_session_id = id_new(agent_id),
 		.command = command,
@@ -267,7 +261,7 @@ do_create(struct request *q, struct err *e)
 	char *parent = NULL;
 	int rc = find_parent(q, &parent, e);
 
-	fill_from_args(q, &s);
+	request_new_session(q, &s);
 	session_set_text(&s.row.parent_id, parent);
 	if (rc == 0) {
 		if (args.prompt || command)
@@ -287,8 +281,8 @@ do_resume(struct request *q, struct err *e)
 	char prompt_uuid[ID_SIZE], agent_id[ID_SIZE];
 	struct session s = { 0 };
 	struct run *live = NULL, *r = NULL;
-	struct run_args args = { .prompt = arg_text(q, "prompt"), .prompt_uuid = id_new(prompt_uuid) };
-	int rc = find(q, &s, &live, e);
+	struct run_args args = { .prompt = request_text(q, "prompt"), .prompt_uuid = id_new(prompt_uuid) };
+	int rc = request_session(q, &s, &live, e);
 
 	if (rc < 0)
 		return rc;
@@ -323,7 +317,7 @@ do_resume(struct request *q, struct err *e)
 		rc = session_set_state(q->m, &r->s, SEV_RESUME, e);
 	if (rc < 0)
 		return rc;
-	reply_session(q, &r->s, NULL);
+	request_reply_session(q, &r->s, NULL);
 	return 0;
 }
 
@@ -332,10 +326,10 @@ do_resume(struct request *q, struct err *e)
 static int
 do_stop(struct request *q, struct err *e)
 {
-	int64_t timeout_ms = arg_number(q, "timeout_ms", -1);
+	int64_t timeout_ms = request_number(q, "timeout_ms", -1);
 	struct session s = { 0 };
 	struct run *r = NULL;
-	int rc = find(q, &s, &r, e);
+	int rc = request_session(q, &s, &r, e);
 
 	if (rc < 0)
 		return rc;
@@ -343,13 +337,13 @@ do_stop(struct request *q, struct err *e)
 		rc = err_set_status(e, 409, -EBUSY, "Session '%s' was registered by a client that runs the agent itself: stop it there",
 				    s.row.name);
 	} else if (!r || r->exited) {
-		reply_session(q, &s, ",\"success\":true,\"message\":\"Session is not running\"");
+		request_reply_session(q, &s, ",\"success\":true,\"message\":\"Session is not running\"");
 	} else {
 		rc = session_set_state(q->m, &r->s, SEV_STOP, e);
 		if (rc == ACT_STOP)
 			run_stop(r, timeout_ms < 0 ? -1 : timeout_ms * 1000);
 		if (rc >= 0)
-			reply_session(q, &r->s, ",\"success\":true,\"message\":\"Session is being stopped\"");
+			request_reply_session(q, &r->s, ",\"success\":true,\"message\":\"Session is being stopped\"");
 	}
 	session_free(&s);
 	return rc < 0 ? rc : 0;
@@ -406,7 +400,7 @@ do_delete(struct request *q, struct err *e)
 	struct session s = { 0 };
 	struct run *r = NULL;
 	int64_t events = 0;
-	int rc = find(q, &s, &r, e);
+	int rc = request_session(q, &s, &r, e);
 
 	if (rc < 0)
 		return rc;
@@ -415,8 +409,7 @@ do_delete(struct request *q, struct err *e)
 		if (rc == 0) {
 			r->delete_replies = xrealloc(r->delete_replies, sizeof(int64_t) * (size_t)(r->delete_reply_count + 1));
 			r->delete_replies[r->delete_reply_count++] = q->id;
-			q->later = true;
-		}
+				}
 	} else {
 		rc = delete_row(q->m, &s.row, &events, e);
 		if (rc == 0)
@@ -496,7 +489,6 @@ do_delete_all(struct request *q, struct err *e)
 
 	b->id = q->id;
 	b->waiting = 1; /* until all pages are through */
-	q->later = true;
 	memset(e, 0, sizeof(*e));
 	while ((kept = delete_page(q->m, b, offset, e)) >= 0)
 		offset += kept;
@@ -506,7 +498,6 @@ do_delete_all(struct request *q, struct err *e)
 		return 0;
 	}
 	/* The transaction is rolled back, the runs that point here are forgotten with it. */
-	q->later = false;
 	return e->code;
 }
 
@@ -547,163 +538,23 @@ action_forget_waiters(struct manager *m, struct run *r)
 	}
 }
 
-/* ---- events from clients, metadata ----------------------------------------------------------------------- */
-
-/* Old clients' servers stored what is empty as null. */
-static bool
-is_empty(struct json_object *v)
-{
-	switch (json_object_get_type(v)) {
-	case json_type_null:
-		return true;
-	case json_type_object:
-		return json_object_object_length(v) == 0;
-	case json_type_array:
-		return json_object_array_length(v) == 0;
-	case json_type_string:
-		return json_object_get_string_len(v) == 0;
-	default:
-		return false;
-	}
-}
-
-static void
-event_from_args(const struct request *q, struct event *ev)
-{
-	const char *when = arg_text(q, "timestamp");
-	int64_t time_us = now_us();
-
-	if (when)
-		time_parse_iso(when, &time_us);
-	event_begin(ev, arg_text(q, "event_type"), time_us);
-	free(ev->timestamp);
-	ev->timestamp = xstrdup(when);
-	for (int k = 0; k < KEY_COUNT; k++) {
-		struct json_object *v = NULL;
-		const char *json;
-
-		if (!json_object_object_get_ex(q->args, event_key_names[k], &v) || is_empty(v))
-			continue;
-		json = json_object_to_json_string_ext(v, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE);
-		event_put_json(ev, (enum event_key)k, json, strlen(json));
-	}
-}
-
-static int
-append(struct request *q, struct session *s, struct run *r, struct err *e)
-{
-	struct session *target = r ? &r->s : s;
-	const char *type = arg_text(q, "event_type");
-	int rc = 0;
-
-	/* Who registered it says how it is; a run of our own is known better. */
-	if (target->row.passive && !strcmp(type, "session_stop")) {
-		target->row.ended_us = now_us();
-		target->row.outcome = OUTCOME_SUCCESS;
-		target->row.exit_code = (int)arg_number(q, "exit_code", -1);
-		rc = session_set_state(q->m, target, SEV_CLOSE, e);
-	} else if (target->row.passive && !strcmp(type, "session_start")) {
-		target->row.ended_us = 0;
-		target->row.outcome = OUTCOME_NONE;
-		target->row.exit_code = -1;
-		rc = session_set_state(q->m, target, SEV_REOPEN, e);
-	}
-	if (rc < 0)
-		return rc;
-	event_from_args(q, &q->m->event);
-	rc = session_add_event(q->m, target, r ? r->n : 0, &q->m->event, e);
-	if (rc == 0)
-		manager_reply(q->m, q->id, 200, "{\"ok\":true}", 11);
-	return rc;
-}
-
-static int
-do_append(struct request *q, struct err *e)
-{
-	const char *said = arg_text(q, "session_id"), *key = arg_text(q, "id");
-	struct session s = { 0 };
-	struct run *r = NULL;
-	int rc = find(q, &s, &r, e);
-
-	if (rc < 0)
-		return rc;
-	if (strcmp(said, key) && strcmp(said, s.row.id))
-		rc = err_set_status(e, 400, -EINVAL, "Event session_id must match URL session_id");
-	else
-		rc = append(q, &s, r, e);
-	session_free(&s);
-	return rc;
-}
-
-static int
-do_append_any(struct request *q, struct err *e)
-{
-	struct session s = { 0 };
-	struct run *r = NULL;
-	int rc = session_find(q->m, arg_text(q, "session_id"), &s, &r, e);
-
-	if (rc == -ENOENT && !strcmp(arg_text(q, "event_type"), "session_start")) {
-		fill_from_args(q, &s);
-		s.row.passive = true;
-		s.row.state = SESSION_RUNNING;
-		s.row.started_us = s.row.created_us;
-		rc = store_new(q, &s, e);
-	}
-	if (rc == 0)
-		rc = append(q, &s, r, e);
-	session_free(&s);
-	return rc;
-}
-
-static int
-do_patch(struct request *q, struct err *e)
-{
-	const char *name = arg_text(q, "session_name"), *resumed = arg_text(q, "last_resumed_at");
-	struct session s = { 0 };
-	struct run *r = NULL;
-	struct session *target;
-	int rc = find(q, &s, &r, e);
-
-	if (rc < 0)
-		return rc;
-	target = r ? &r->s : &s;
-	if (name && strcmp(name, target->row.name))
-		rc = check_name(q, name, target->row.passive, e);
-	if (rc == 0 && resumed && !time_parse_iso(resumed, &target->row.last_resumed_us))
-		rc = err_set_status(e, 422, -EINVAL, "last_resumed_at '%.60s' is not an ISO 8601 time", resumed);
-	if (rc == 0) {
-		if (name)
-			session_set_text(&target->row.name, name);
-		if (arg_text(q, "project_dir"))
-			session_set_text(&target->row.project_dir, arg_text(q, "project_dir"));
-		if (arg_text(q, "agent_name"))
-			session_set_text(&target->row.agent_name, arg_text(q, "agent_name"));
-		if (name || resumed || arg_text(q, "project_dir") || arg_text(q, "agent_name"))
-			rc = session_save(q->m, target, e);
-	}
-	if (rc == 0)
-		reply_session(q, target, NULL);
-	session_free(&s);
-	return rc;
-}
-
 /* ---- plan, doctor ---------------------------------------------------------------------------------------- */
 
 static int
 do_plan(struct request *q, struct err *e)
 {
-	char **command = arg_words(q, "command");
+	char **command = request_words(q, "command");
 	struct run_args args = {
-		.prompt = arg_text(q, "prompt") ? arg_text(q, "prompt") : "(prompt)",
+		.prompt = request_text(q, "prompt") ? request_text(q, "prompt") : "(prompt)",
 		.prompt_uuid = "00000000-0000-7000-8000-000000000000",
 		.agent_session_id = "00000000-0000-7000-8000-000000000000",
 		.command = command,
 	};
 	struct session_row row = {
 		.id = "00000000-0000-7000-8000-000000000000",
-		.name = arg_text(q, "session_name") ? arg_text(q, "session_name") : "preview",
-		.project_dir = arg_text(q, "project_dir"),
-		.agent_name = arg_text(q, "agent_name"),
+		.name = request_text(q, "session_name") ? request_text(q, "session_name") : "preview",
+		.project_dir = request_text(q, "project_dir"),
+		.agent_name = request_text(q, "agent_name"),
 	};
 	struct plan *plan = NULL;
 	struct buf b = BUF_INIT;
@@ -743,9 +594,9 @@ static const struct {
 	{ "session.stop", do_stop },
 	{ "session.delete", do_delete },
 	{ "session.delete-all", do_delete_all },
-	{ "session.patch", do_patch },
-	{ "event.append", do_append },
-	{ "event.append-any", do_append_any },
+	{ "session.patch", action_patch },
+	{ "event.append", action_append },
+	{ "event.append-any", action_append_any },
 	{ "plan.preview", do_plan },
 	{ "doctor", do_doctor },
 };

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: MIT */
+/* Private to the handlers of actions: a request, its arguments, its answers. */
+#ifndef AOD_AOD_REQUEST_H
+#define AOD_AOD_REQUEST_H
+
+#include <json.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "aod/run.h"
+
+struct request {
+	struct manager *m;
+	int64_t id;
+	struct json_object *args; /* checked against the verb's row */
+};
+
+/* NULL when it is missing, null, or no string. Valid as long as the request. */
+const char *request_text(const struct request *q, const char *name);
+int64_t request_number(const struct request *q, const char *name, int64_t otherwise);
+/* A strv, or NULL when it is no array. */
+char **request_words(const struct request *q, const char *name);
+/* The session that the path names, as session_find(). */
+int request_session(const struct request *q, struct session *s, struct run **run, struct err *e);
+/* {"ok":true<more>,"session":{…}} */
+void request_reply_session(const struct request *q, const struct session *s, const char *more);
+
+/* action.c, for action-event.c */
+/* 409 when the name is taken. A registration may repeat the name of an ended session. */
+int request_check_name(const struct request *q, const char *name, bool registration, struct err *e);
+/* A passive session from the arguments, not stored yet; and stored. */
+void request_new_session(const struct request *q, struct session *s);
+int request_store_new(const struct request *q, struct session *s, struct err *e);
+
+/* action-event.c */
+int action_append(struct request *q, struct err *e);
+int action_append_any(struct request *q, struct err *e);
+int action_patch(struct request *q, struct err *e);
+
+#endif
