@@ -1,0 +1,249 @@
+# SPDX-License-Identifier: MIT
+"""The real Claude CLI under aod, against the stand-in for the model's API. Skipped where the CLI is not there."""
+import json
+import os
+import subprocess
+import time
+
+import pytest
+
+from aod import alive, clean_env, kinds, texts
+from model_api import ModelApi
+
+
+class World:
+    def __init__(self, aod, claude):
+        self.aod, self.claude = aod, claude
+        self.api = ModelApi([]).start()
+
+    def blueprint(self, more="", name="real", env=""):
+        self.aod.blueprint(name, "[Agent]\nAdapter=claude\nExecStart=%s\nEnvironment=ANTHROPIC_BASE_URL=%s ANTHROPIC_API_KEY=fake-key %s\n%s\n"
+                           % (self.claude, self.api.url, env, more))
+
+    def start(self, prompt, **body):
+        return self.aod.create(agent_name="real", prompt=prompt, **body)["session_id"]
+
+    def run(self, prompt, timeout=60, **body):
+        sid = self.start(prompt, **body)
+        s = self.aod.wait_status(sid, timeout=timeout)
+        return s, self.aod.events(sid)
+
+
+@pytest.fixture
+def w(aod, claude):
+    world = World(aod, claude)
+    world.blueprint()
+    yield world
+    world.api.stop()
+
+
+def of(events, kind):
+    return [e for e in events if e["event_type"] == kind]
+
+
+def rule(user, reply, **match):
+    times = {"times": match.pop("times")} if "times" in match else {}
+    return {"match": {"user": user, "main": True, **match}, "reply": reply, **times}
+
+
+def tool(command, **more):
+    return {"text": "I will run it.", "tool_use": [{"name": "Bash", "input": {"command": command, "description": "run it", **more}}]}
+
+
+def test_text_answer(w, aod):
+    w.api.script([rule("^hello$", {"text": "Hi, {{user}}!", "chunk_chars": 3})])
+    s, ev = w.run("hello")
+    assert s["state"] == "finished" and s["result"] == "success" and s["exit_code"] == 0, s
+    sid = s["session_id"]
+    assert aod.result(sid) == "Hi, hello!"
+    assert texts(ev) == ["Hi, hello!"] and texts(ev, role="user") == ["hello"]
+    k = kinds(ev)
+    assert k[0] == "session_start" and k[-1] == "session_stop" and {"init", "result"} <= set(k)
+    init = of(ev, "init")[0]
+    assert init["claude_code_version"] and init["cwd"] == aod.session_dir(sid)
+    assert w.api.stats()["prompts"] == {"hello": {"sent": 1, "answered": 1}}
+    e = w.api.log()[0]
+    assert e["session"] == s["agent_session_id"]
+    u = s["usage"]
+    assert (u["input_tokens"], u["output_tokens"], u["turns"]) == (100, 20, 1) and u["cost_usd"] > 0
+    assert os.listdir(os.path.join(aod.session_dir(sid), "claude")), "its files are elsewhere"
+
+
+def test_tool_use(w, aod, tmp_path):
+    w.blueprint("AllowedTools=Bash")
+    w.api.script([rule("use a tool", {"text": "It said: {{tool_result}}"}, tool_result=True),
+                  rule("use a tool", tool("echo from-bash; pwd; touch made-here"))])
+    s, ev = w.run("use a tool", project_dir=str(tmp_path))
+    assert s["state"] == "finished", (s, ev)
+    assert aod.result(s["session_id"]) == "It said: from-bash\n%s" % tmp_path
+    assert (tmp_path / "made-here").exists()
+    pre, post = of(ev, "pre_tool"), of(ev, "post_tool")
+    assert len(pre) == len(post) == 1 and pre[0]["tool_use_id"] == post[0]["tool_use_id"]
+    assert pre[0]["tool_name"] == post[0]["tool_name"] == "Bash" and pre[0]["tool_input"]["command"].startswith("echo from-bash")
+    assert "from-bash" in json.dumps(post[0]["tool_output"]) and post[0]["error"] is None
+    assert w.api.stats()["main"] == 2
+
+
+def test_resume_continues_the_conversation(w, aod):
+    w.api.script([rule("word is|which word", {"text": "I know: {{history}}"})])
+    s, _ = w.run("the word is plum")
+    sid = s["session_id"]
+    first = s["usage"]["cost_usd"]
+    aod.resume(sid, "which word?")
+    s = aod.wait_status(sid)
+    assert s["state"] == "finished" and s["runs"] == 2
+    assert aod.result(sid) == "I know: the word is plum|which word?"
+    log = w.api.log()
+    assert len(log) == 2 and log[1]["session"] == log[0]["session"] and "assistant" in log[1]["roles"]
+    assert w.api.stats()["prompts"] == {p: {"sent": 1, "answered": 1} for p in ("the word is plum", "which word?")}
+    last = of(aod.events(sid), "result")[-1]
+    assert last["total_cost_usd"] == pytest.approx(2 * first), "claude has changed: the cost is not that of the conversation any more"
+    assert s["usage"]["cost_usd"] == pytest.approx(2 * first), "cost was counted more than once"
+    assert s["usage"]["input_tokens"] == 200
+
+
+def test_overload_is_retried(w, aod):
+    w.api.script([rule("busy", {"error": {"status": 529, "type": "overloaded_error", "message": "Overloaded"}}, times=2),
+                  rule("busy", {"text": "at last"})])
+    s, ev = w.run("busy")
+    assert s["state"] == "finished" and aod.result(s["session_id"]) == "at last"
+    retries = of(ev, "api_retry")
+    assert [e["attempt"] for e in retries] == [1, 2] and {e["error_status"] for e in retries} == {529}
+    assert w.api.stats()["prompts"]["busy"] == {"sent": 3, "answered": 1}
+
+
+@pytest.mark.parametrize("status, kind, result", [(400, "invalid_request_error", "agent-error"), (529, "overloaded_error", "overloaded"),
+                                                  (429, "rate_limit_error", "rate-limited"), (500, "api_error", "agent-error")])
+def test_failures(w, aod, status, kind, result):
+    w.blueprint(env="CLAUDE_CODE_MAX_RETRIES=1")
+    w.api.script([rule("bad", {"error": {"status": status, "type": kind, "message": "no such luck"}})])
+    s, ev = w.run("bad")
+    assert (s["state"], s["result"], s["exit_code"]) == ("failed", result, 1), s
+    assert s["error"] and str(status) in s["error"]
+    r = of(ev, "result")[0]
+    assert r["is_error"] is True and r["api_error_status"] == status
+    assert aod.get("/sessions/%s/status" % s["session_id"]).json == {"status": "finished"}
+
+
+def test_no_key(w, aod):
+    aod.blueprint("real", "[Agent]\nAdapter=claude\nExecStart=%s\nEnvironment=ANTHROPIC_BASE_URL=%s\n" % (w.claude, w.api.url))
+    s, _ = w.run("hello")
+    assert (s["state"], s["result"]) == ("failed", "auth") and "ogged in" in s["error"], s
+    assert w.api.stats()["requests"] == 0
+
+
+def test_max_turns(w):
+    w.blueprint("AllowedTools=Bash\nMaxTurns=2")
+    w.api.script([rule("loop", tool("echo again"))])
+    s, _ = w.run("loop")
+    assert (s["state"], s["result"]) == ("failed", "max-turns")
+
+
+def test_a_tool_that_is_not_allowed(w, aod, tmp_path):
+    w.api.script([rule("touch", {"text": "so I was told: {{tool_result}}"}, tool_result=True), rule("touch", tool("touch not-allowed"))])
+    s, ev = w.run("touch", project_dir=str(tmp_path))
+    assert s["state"] == "finished" and not (tmp_path / "not-allowed").exists()
+    assert of(ev, "permission_denied") or of(ev, "permission_request"), kinds(ev)
+    assert of(ev, "post_tool")[0]["error"]
+
+
+def test_huge_answer(w, aod):
+    w.api.script([rule("big", {"text": "0123456789abcdef", "repeat": 200000})])
+    s, ev = w.run("big")
+    assert s["state"] == "finished"
+    assert aod.result(s["session_id"]) == "0123456789abcdef" * 200000
+    assert texts(ev)[-1] == "0123456789abcdef" * 200000
+
+
+def test_a_stream_that_is_cut(w, aod):
+    w.api.script([rule("cut", {"text": "this will be cut off in the middle of it", "cut": True, "chunk_chars": 4}, times=1),
+                  rule("cut", {"text": "whole"})])
+    s, _ = w.run("cut")
+    assert s["state"] == "finished" and aod.result(s["session_id"]) == "whole"
+
+
+def test_hang_and_stop(w, aod):
+    """A stream that says nothing more, with what Bash left behind in a session of its own: stop ends all of it."""
+    w.blueprint("AllowedTools=Bash")
+    w.api.script([rule("hang", {"text": "I begin and", "hang": "stream"}, tool_result=True),
+                  rule("hang", tool("setsid sleep 1000 >/dev/null 2>&1 & echo started"))])
+    sid = w.start("hang")
+    w.api.wait(lambda api: api.hanging > 0)
+    mine = aod.session_processes(sid)
+    left = [p for p, name in mine.items() if name == "sleep"]
+    assert len(left) == 1 and os.getsid(left[0]) == left[0] and "claude" in mine.values()
+    assert of(aod.events(sid), "post_tool")
+    aod.post("/sessions/%s/stop" % sid)
+    s = aod.wait_status(sid)
+    assert (s["state"], s["result"]) == ("stopped", "cancelled")
+    assert not [p for p in mine if alive(p)]
+    aod.assert_no_process_left(sid)
+    # It can go on after that, and the model sees what was before.
+    w.api.script([rule("go on", {"text": "{{history}}"})])
+    w.api.reset()
+    aod.resume(sid, "go on")
+    s = aod.wait_status(sid)
+    assert s["state"] == "finished" and aod.result(sid).startswith("hang") and aod.result(sid).endswith("go on")
+
+
+def test_hostile_project(w, aod, tmp_path):
+    """Hooks and servers that lie in the project are not started; without aod's arguments they are, which shows that this test can fail."""
+    project = tmp_path / "project"
+    (project / ".claude").mkdir(parents=True)
+    marks = tmp_path / "marks"
+    marks.mkdir()
+
+    def hook(name):
+        return [{"hooks": [{"type": "command", "command": "touch %s/%s" % (marks, name)}]}]
+
+    (project / ".claude" / "settings.json").write_text(json.dumps({
+        "hooks": {"SessionStart": hook("session-start"), "UserPromptSubmit": hook("prompt"), "Stop": hook("stop")},
+        "enableAllProjectMcpServers": True, "env": {"EVIL": "1"}}))
+    (project / ".mcp.json").write_text(json.dumps({"mcpServers": {"evil": {"command": "/bin/touch", "args": [str(marks / "mcp")]}}}))
+    w.api.script([rule("hello", {"text": "hi"})])
+    # The session sees the marks' directory: nothing but aod's arguments keeps the hooks from leaving one.
+    w.blueprint("[Sandbox]\nPrivateTmp=no")
+    s, _ = w.run("hello", project_dir=str(project))
+    assert s["state"] == "finished" and aod.result(s["session_id"]) == "hi"
+    assert os.listdir(marks) == []
+    cfg = tmp_path / "cfg"
+    cfg.mkdir()
+    subprocess.run([w.claude, "-p", "hello"], cwd=project, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=60,
+                   env=clean_env(ANTHROPIC_BASE_URL=w.api.url, ANTHROPIC_API_KEY="fake-key", CLAUDE_CONFIG_DIR=str(cfg), HOME=str(cfg),
+                                 CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC="1"))
+    assert "session-start" in os.listdir(marks), "the hooks of the project do not run even without protection"
+
+
+def test_aod_killed_in_mid_turn(w, make_aod):
+    """The answer arrives while aod is away, or after; it is recorded, and the model was asked once."""
+    a = make_aod()
+    w.aod = a
+    w.blueprint("AllowedTools=Bash")
+    words = " ".join("word%d" % i for i in range(60))
+    w.api.script([rule("slowly", {"text": "{{tool_result}} " + words, "chunk_chars": 8, "chunk_ms": 25}, tool_result=True),
+                  rule("slowly", tool("echo slow-tool"))])
+    sid = w.start("slowly")
+    w.api.wait(lambda api: len(api.entries) == 2)
+    procs = set(a.session_processes(sid))
+    a.kill9()
+    time.sleep(0.2)
+    assert procs and set(a.session_processes(sid)) & procs, "claude went with aod"
+    a.start()
+    s = a.wait_status(sid)
+    assert s["state"] == "finished" and s["runs"] == 1 and a.result(sid) == "slow-tool " + words
+    ev = a.events(sid)
+    assert len(of(ev, "pre_tool")) == len(of(ev, "post_tool")) == len(of(ev, "result")) == 1
+    assert of(ev, "post_tool")[0]["tool_name"] == "Bash"
+    assert w.api.stats()["prompts"] == {"slowly": {"sent": 1, "answered": 1}} and w.api.stats()["main"] == 2
+    assert s["usage"]["input_tokens"] == 200
+    a.assert_no_process_left(sid)
+
+
+def test_several_at_once(w, aod):
+    """Eight sessions: each gets its own answer, each prompt reaches the model once."""
+    w.api.script([rule("question", {"text": "answer to {{user}}", "latency_ms": 50})])
+    ids = [(w.start("question %d" % i), i) for i in range(6)]
+    for sid, i in ids:
+        s = aod.wait_status(sid, timeout=90)
+        assert s["state"] == "finished" and aod.result(sid) == "answer to question %d" % i
+    assert w.api.stats()["prompts"] == {"question %d" % i: {"sent": 1, "answered": 1} for i in range(6)}
