@@ -4,8 +4,10 @@
  * known are kept (raw) and have no effect, so that newer versions of the program go on working. Nothing here
  * trusts a type, a length or a depth.
  *
- * Counting: the usage of a result is that of its turn and is summed; its total_cost_usd is that of the process so far, so
- * the greatest is the run's. The usage in assistant messages is a start value and is not counted.
+ * Counting: the usage of a result is that of its turn and is summed. Its total_cost_usd is that of the whole conversation, also
+ * of what earlier processes did before --resume: the run's cost is the sum of the costs since the last result, which the
+ * result says, too. Versions that do not say them are taken at their greatest total. The usage in assistant messages is a
+ * start value and is not counted.
  */
 #ifdef HAVE_CONFIG_H
 #include "config.h"
@@ -13,7 +15,6 @@
 
 #include <errno.h>
 #include <json-c/json.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "adapter/common.h"
@@ -24,6 +25,8 @@
 #define OPEN_MAX 256		   /* tool calls without a result that are remembered */
 #define OPEN_INPUT_MAX (1u << 20)  /* bytes of the inputs of all of them; an input beyond it is not repeated in post_tool */
 #define ERROR_TEXT_MAX 400	   /* bytes of a one-line error */
+
+#define COST_MAX 1e9		   /* US dollars; what claims more is not counted */
 
 #define DENY_TEXT "Nobody is there to answer: this agent runs unattended under aod. Go on without this tool, " \
 		  "or allow it in the blueprint (AllowedTools=, PermissionMode=)."
@@ -41,7 +44,8 @@ struct claude {
 	bool answered;	      /* the result of our prompt was seen; outcome, result and error are its */
 	enum outcome outcome;
 	char *result, *error;
-	double cost;
+	double cost;	      /* sum of the costs since the last result */
+	double cost_total;    /* greatest total of results that do not say them */
 	int64_t input_tokens, output_tokens, turns;
 	char *last_stderr;
 };
@@ -77,82 +81,6 @@ emit(struct line *l, const char *type)
 	if (parent)
 		event_extra_text(ev, "parent_tool_use_id", parent, n);
 	return ev;
-}
-
-/* One member under one of the eight wire keys, where it has the type that old clients expect of it. */
-static void
-put_key(struct event *ev, enum event_key key, struct json_object *v)
-{
-	size_t n;
-	const char *s = jv_text(v, &n);
-
-	switch (key) {
-	case KEY_TOOL_NAME:
-	case KEY_ERROR:
-	case KEY_REASON:
-	case KEY_ROLE:
-		if (s)
-			event_put_text(ev, key, s, n);
-		return;
-	case KEY_EXIT_CODE:
-		if (json_object_is_type(v, json_type_int))
-			event_put_int(ev, key, json_object_get_int64(v));
-		return;
-	case KEY_TOOL_INPUT:
-		if (!json_object_is_type(v, json_type_object))
-			return;
-		break;
-	case KEY_CONTENT:
-		if (s) {
-			event_put_content_text(ev, s, n);
-			return;
-		}
-		if (!json_object_is_type(v, json_type_array))
-			return;
-		break;
-	default:
-		break;
-	}
-	buf_reset(&scratch);
-	jv_write(&scratch, v);
-	event_put_json(ev, key, scratch.data, scratch.len);
-}
-
-static void
-put_extra(struct event *ev, const char *name, struct json_object *v)
-{
-	buf_reset(&scratch);
-	jv_write(&scratch, v);
-	event_extra_json(ev, name, scratch.data, scratch.len);
-}
-
-static void
-put_member(struct event *ev, const char *name, struct json_object *v)
-{
-	for (int k = 0; k < KEY_COUNT; k++)
-		if (strcmp(event_key_names[k], name) == 0) {
-			put_key(ev, k, v);
-			return;
-		}
-	put_extra(ev, name, v);
-}
-
-/* Copy the members that are there and not null. names: separated by blanks. */
-static void
-put_members(struct event *ev, struct json_object *o, const char *names)
-{
-	while (*names) {
-		size_t n = strcspn(names, " ");
-		struct json_object *v;
-		char name[64];
-
-		snprintf(name, sizeof(name), "%.*s", (int)n, names);
-		v = jv_get(o, name);
-		if (v)
-			put_member(ev, name, v);
-		names += n;
-		names += *names == ' ';
-	}
 }
 
 /* ---- open tool calls ------------------------------------------------------------------------------------- */
@@ -243,7 +171,7 @@ on_tool_result(struct line *l, struct json_object *block)
 		l->out->dirty = true;
 	}
 	if (content)
-		put_key(ev, KEY_TOOL_OUTPUT, content);
+		jv_put_key(ev, KEY_TOOL_OUTPUT, content);
 	if (jv_true(block, "is_error")) {
 		buf_reset(&scratch);
 		jv_content(&scratch, content, "\n");
@@ -280,7 +208,7 @@ on_assistant_text(struct line *l, struct json_object *message, const char *s, si
 	if (id)
 		event_extra_text(ev, "message_id", id, id_len);
 	/* The program's own words about a failed call of the API. */
-	put_members(ev, l->o, "error api_error_status");
+	jv_put_members(ev, l->o, "error api_error_status");
 }
 
 static void
@@ -437,13 +365,33 @@ set_answer(struct claude *st, struct json_object *o)
 }
 
 static void
+count_cost(struct claude *st, struct json_object *o)
+{
+	struct json_object *models = jv_get(o, "model_usage_since_last_result");
+	double total = jv_amount(o, "total_cost_usd");
+
+	if (!json_object_is_type(models, json_type_object)) {
+		if (total > st->cost_total && total < COST_MAX)
+			st->cost_total = total;
+		return;
+	}
+	json_object_object_foreach(models, name, usage)
+	{
+		double cost = jv_amount(usage, "costUSD");
+
+		(void)name;
+		if (cost < COST_MAX)
+			st->cost += cost;
+	}
+}
+
+static void
 on_result(struct line *l)
 {
 	struct claude *st = l->st;
 	struct json_object *usage = jv_get(l->o, "usage");
-	double cost = jv_amount(l->o, "total_cost_usd");
 
-	put_members(emit(l, "result"), l->o,
+	jv_put_members(emit(l, "result"), l->o,
 		    "subtype is_error num_turns duration_ms duration_api_ms usage total_cost_usd result errors "
 		    "permission_denials terminal_reason api_error_status stop_reason origin");
 	if (jv_true(l->o, "isReplay"))
@@ -451,8 +399,7 @@ on_result(struct line *l)
 	st->input_tokens = add(st->input_tokens, jv_count(usage, "input_tokens"));
 	st->output_tokens = add(st->output_tokens, jv_count(usage, "output_tokens"));
 	st->turns = add(st->turns, jv_count(l->o, "num_turns"));
-	if (cost > st->cost)
-		st->cost = cost;
+	count_cost(st, l->o);
 	/* A turn that nobody asked for, such as the one after a background task, is not the answer. */
 	if (!jv_get(l->o, "origin")) {
 		set_answer(st, l->o);
@@ -470,8 +417,8 @@ on_init(struct line *l)
 	struct json_object *tools = jv_get(l->o, "tools"), *id = jv_get(l->o, "session_id");
 
 	if (id)
-		put_extra(ev, "agent_session_id", id);
-	put_members(ev, l->o,
+		jv_put_extra(ev, "agent_session_id", id);
+	jv_put_members(ev, l->o,
 		    "model cwd claude_code_version permissionMode apiKeySource tools mcp_servers "
 		    "plugin_errors");
 	if (json_object_is_type(tools, json_type_array))
@@ -514,7 +461,7 @@ on_system(struct line *l)
 	}
 	for (size_t i = 0; i < ARRAY_LEN(system_kinds); i++)
 		if (name_matches(system_kinds[i].subtype, subtype)) {
-			put_members(emit(l, system_kinds[i].type), l->o, system_kinds[i].members);
+			jv_put_members(emit(l, system_kinds[i].type), l->o, system_kinds[i].members);
 			return;
 		}
 	on_unknown(l, "system", subtype);
@@ -535,11 +482,11 @@ on_control_request(struct line *l)
 	const char *id = jv_text(jv_get(l->o, "request_id"), &n);
 	struct buf *reply = &l->out->reply;
 
-	put_members(ev, l->o, "request_id");
+	jv_put_members(ev, l->o, "request_id");
 	if (ask) {
-		put_members(ev, request, "tool_name tool_use_id description blocked_path");
+		jv_put_members(ev, request, "tool_name tool_use_id description blocked_path");
 		if (jv_get(request, "input"))
-			put_key(ev, KEY_TOOL_INPUT, jv_get(request, "input"));
+			jv_put_key(ev, KEY_TOOL_INPUT, jv_get(request, "input"));
 		event_extra_text(ev, "answer", "deny", 4);
 	} else {
 		event_extra_text(ev, "subtype", subtype, strlen(subtype));
@@ -564,8 +511,8 @@ on_control(struct line *l)
 	struct event *ev = emit(l, "control");
 	struct json_object *response = jv_get(l->o, "response");
 
-	put_members(ev, l->o, "type request_id command_uuid state");
-	put_members(ev, response, jv_get(l->o, "request_id") ? "subtype error" : "subtype request_id error");
+	jv_put_members(ev, l->o, "type request_id command_uuid state");
+	jv_put_members(ev, response, jv_get(l->o, "request_id") ? "subtype error" : "subtype request_id error");
 }
 
 static void
@@ -575,7 +522,7 @@ on_stream_event(struct line *l)
 	struct json_object *piece = jv_get(l->o, "event");
 
 	if (piece)
-		put_extra(ev, "event", piece);
+		jv_put_extra(ev, "event", piece);
 }
 
 static const struct {
@@ -655,7 +602,7 @@ claude_end(void *state, const struct run_exit *x, struct adapter_out *out, struc
 	const struct claude *st = state;
 
 	run_result_from_exit(x, r);
-	r->cost_usd = st->cost;
+	r->cost_usd = st->cost > 0 ? st->cost : st->cost_total;
 	r->input_tokens = st->input_tokens;
 	r->output_tokens = st->output_tokens;
 	r->turns = st->turns;
@@ -722,6 +669,8 @@ claude_save(void *state, struct buf *out)
 	buf_put_json_str(out, st->last_stderr);
 	buf_puts(out, ",\"cost\":");
 	jv_write_double(out, st->cost);
+	buf_puts(out, ",\"total\":");
+	jv_write_double(out, st->cost_total);
 	buf_puts(out, ",\"input\":");
 	buf_put_int(out, st->input_tokens);
 	buf_puts(out, ",\"output\":");
@@ -756,6 +705,7 @@ claude_restore(void *state, const char *json, size_t n)
 	st->error = jv_copy(o, "error");
 	st->last_stderr = jv_copy(o, "stderr");
 	st->cost = jv_amount(o, "cost");
+	st->cost_total = jv_amount(o, "total");
 	st->input_tokens = jv_count(o, "input");
 	st->output_tokens = jv_count(o, "output");
 	st->turns = jv_count(o, "turns");

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Reading JSON that nobody vouches for. See jv.h. */
+/* Reading JSON that nobody vouches for, and putting it into events. See jv.h. */
 #ifdef HAVE_CONFIG_H
 #include "config.h"
 #endif
@@ -19,6 +19,7 @@
 
 /* Reused, and shared by all sessions: the supervisor has one thread. */
 static struct json_tokener *tokener;
+static struct buf scratch;
 
 struct json_object *
 jv_parse(const char *s, size_t n, bool *too_deep)
@@ -207,5 +208,79 @@ jv_content(struct buf *b, struct json_object *v, const char *separator)
 		if (b->len > start)
 			buf_puts(b, separator);
 		buf_put(b, s, n);
+	}
+}
+
+void
+jv_put_key(struct event *ev, enum event_key key, struct json_object *v)
+{
+	size_t n;
+	const char *s = jv_text(v, &n);
+
+	switch (key) {
+	case KEY_TOOL_NAME:
+	case KEY_ERROR:
+	case KEY_REASON:
+	case KEY_ROLE:
+		if (s)
+			event_put_text(ev, key, s, n);
+		return;
+	case KEY_EXIT_CODE:
+		if (json_object_is_type(v, json_type_int))
+			event_put_int(ev, key, json_object_get_int64(v));
+		return;
+	case KEY_TOOL_INPUT:
+		if (!json_object_is_type(v, json_type_object))
+			return;
+		break;
+	case KEY_CONTENT:
+		if (s) {
+			event_put_content_text(ev, s, n);
+			return;
+		}
+		if (!json_object_is_type(v, json_type_array))
+			return;
+		break;
+	default:
+		break;
+	}
+	buf_reset(&scratch);
+	jv_write(&scratch, v);
+	event_put_json(ev, key, scratch.data, scratch.len);
+}
+
+void
+jv_put_extra(struct event *ev, const char *name, struct json_object *v)
+{
+	buf_reset(&scratch);
+	jv_write(&scratch, v);
+	event_extra_json(ev, name, scratch.data, scratch.len);
+}
+
+static void
+put_member(struct event *ev, const char *name, struct json_object *v)
+{
+	for (int k = 0; k < KEY_COUNT; k++)
+		if (strcmp(event_key_names[k], name) == 0) {
+			jv_put_key(ev, k, v);
+			return;
+		}
+	jv_put_extra(ev, name, v);
+}
+
+void
+jv_put_members(struct event *ev, struct json_object *o, const char *names)
+{
+	while (*names) {
+		size_t n = strcspn(names, " ");
+		struct json_object *v;
+		char name[64];
+
+		snprintf(name, sizeof(name), "%.*s", (int)n, names);
+		v = jv_get(o, name);
+		if (v)
+			put_member(ev, name, v);
+		names += n;
+		names += *names == ' ';
 	}
 }

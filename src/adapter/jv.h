@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include "base/buf.h"
+#include "model/event.h"
 
 struct json_object;
 
@@ -39,5 +40,12 @@ size_t jv_len(struct json_object *v);
 char *jv_copy(struct json_object *o, const char *key);
 /* Append the text of a content: a string, or the strings and text blocks of an array with the separator between them. */
 void jv_content(struct buf *b, struct json_object *v, const char *separator);
+
+/* Put v under one of the eight wire keys, where it has the type that clients expect of it; else nothing is put. */
+void jv_put_key(struct event *ev, enum event_key key, struct json_object *v);
+/* Put v under another name, whatever it is. */
+void jv_put_extra(struct event *ev, const char *name, struct json_object *v);
+/* Copy the members of o that are there and not null. names: separated by blanks. */
+void jv_put_members(struct event *ev, struct json_object *o, const char *names);
 
 #endif

@@ -565,6 +565,43 @@ test_usage(void **state)
 	free(r.result);
 }
 
+static double
+cost_of_run(void)
+{
+	struct run_result r;
+	struct buf saved = BUF_INIT;
+
+	ad->save(st, &saved);
+	ad->restore(st, saved.data, saved.len);
+	r = end(EXIT(0));
+	free(r.result);
+	free(r.error);
+	buf_free(&saved);
+	return r.cost_usd;
+}
+
+/* The total goes on over --resume, so it is not the run's; what the result says of the time since the last one is. */
+static void
+test_cost_resumed(void **state)
+{
+	double cost;
+
+	feed("{\"type\":\"result\",\"is_error\":false,\"result\":\"a\",\"total_cost_usd\":0.0024,\"model_usage_since_last_result\":"
+	     "{\"m\":{\"costUSD\":0.0008},\"n\":{\"costUSD\":0.0002},\"o\":{\"costUSD\":\"x\"},\"p\":5}}");
+	feed("{\"type\":\"result\",\"is_error\":false,\"origin\":{},\"total_cost_usd\":0.0034,\"model_usage_since_last_result\":"
+	     "{\"m\":{\"costUSD\":0.001}}}");
+	feed("{\"type\":\"result\",\"is_error\":true,\"origin\":{},\"total_cost_usd\":0.0034,\"model_usage_since_last_result\":{}}");
+	cost = cost_of_run();
+	assert_true(cost > 0.0019999 && cost < 0.0020001);
+	/* A call that failed costs nothing, whatever the conversation did before. */
+	ad->restore(st, "{}", 2);
+	feed("{\"type\":\"result\",\"is_error\":true,\"result\":\"a\",\"total_cost_usd\":0.0032,\"model_usage_since_last_result\":{}}");
+	assert_true(cost_of_run() == 0);
+	ad->restore(st, "{}", 2);
+	feed("{\"type\":\"result\",\"is_error\":false,\"result\":\"a\",\"total_cost_usd\":0.5}");
+	assert_true(cost_of_run() == 0.5);
+}
+
 static void
 test_restore(void **state)
 {
@@ -636,7 +673,7 @@ main(void)
 	static const struct CMUnitTest tests[] = {
 		T(test_init),	 T(test_messages), T(test_blocks),	  T(test_tools),      T(test_tools_bounded), T(test_system),
 		T(test_control_requests), T(test_unknown), T(test_not_json), T(test_hostile), T(test_success), T(test_success_stays),
-		T(test_failures), T(test_no_result), T(test_facts), T(test_usage), T(test_restore), T(test_huge),
+		T(test_failures), T(test_no_result), T(test_facts), T(test_usage), T(test_cost_resumed), T(test_restore), T(test_huge),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);
