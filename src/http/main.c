@@ -1,0 +1,203 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * aod-http: the HTTP side of aod. Reads the database with a connection of its own and serves it; what changes something
+ * is passed on to aod over a socket pair. Started by aod with its listening sockets; keeps nothing of its own, so it
+ * may be killed at any time. Here: arguments, privileges, signals.
+ */
+#ifdef HAVE_CONFIG_H
+#include "config.h"
+#endif
+
+#include <errno.h>
+#include <getopt.h>
+#include <grp.h>
+#include <malloc.h>
+#include <pwd.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+
+#include "base/log.h"
+#include "base/util.h"
+#include "http/forward.h"
+#include "http/live.h"
+#include "http/reply.h"
+#include "http/route.h"
+#include "http/server.h"
+#include "http/statics.h"
+#include "http/watch.h"
+#include "wire/wire.h"
+
+#define MMAP_THRESHOLD (128 << 10)
+
+struct options {
+	const char *db, *www, *user;
+	char **listen;
+};
+
+static int
+parse_options(int argc, char **argv, struct options *o, struct err *e)
+{
+	static const struct option longs[] = {
+		{ "db", required_argument, NULL, 'd' },	    { "www", required_argument, NULL, 'w' },
+		{ "user", required_argument, NULL, 'u' },   { "listen", required_argument, NULL, 'l' },
+		{ "debug", no_argument, NULL, 'D' },	    { 0 },
+	};
+	int c;
+
+	while ((c = getopt_long(argc, argv, "", longs, NULL)) != -1) {
+		switch (c) {
+		case 'd':
+			o->db = optarg;
+			break;
+		case 'w':
+			o->www = optarg;
+			break;
+		case 'u':
+			o->user = optarg;
+			break;
+		case 'l':
+			o->listen = strv_add(o->listen, optarg);
+			break;
+		case 'D':
+			log_init("aod-http", LOG_DBG);
+			break;
+		default:
+			return err_set(e, -EINVAL, "usage: aod-http --db FILE [--www DIR] [--user NAME] --listen NAME=FD…");
+		}
+	}
+	if (!o->db || optind < argc)
+		return err_set(e, -EINVAL, "usage: aod-http --db FILE [--www DIR] [--user NAME] --listen NAME=FD…");
+	return 0;
+}
+
+/* Become user for good. The database is open by now. */
+static int
+drop_privileges(const char *user, struct err *e)
+{
+	struct passwd *pw = getpwnam(user);
+	int64_t number;
+	uid_t uid;
+	gid_t gid;
+
+	if (!pw && parse_i64(user, 1, UINT32_MAX - 1, &number))
+		pw = getpwuid((uid_t)number);
+	if (pw) {
+		uid = pw->pw_uid;
+		gid = pw->pw_gid;
+	} else if (parse_i64(user, 1, UINT32_MAX - 1, &number)) {
+		uid = (uid_t)number;
+		gid = (gid_t)number;
+	} else {
+		return err_set(e, -EINVAL, "--user %s: no such user", user);
+	}
+	if (uid == 0)
+		return err_set(e, -EINVAL, "--user %s: is root", user);
+	if (setgroups(0, NULL) < 0 || setresgid(gid, gid, gid) < 0 || setresuid(uid, uid, uid) < 0)
+		return err_errno(e, -errno, "--user %s", user);
+	if (setuid(0) == 0)
+		return err_set(e, -EPERM, "--user %s: privileges came back", user);
+	return 0;
+}
+
+static int
+confine(const char *user, struct err *e)
+{
+	int r;
+
+	if (user && geteuid() == 0 && (r = drop_privileges(user, e)) < 0)
+		return r;
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+		return err_errno(e, -errno, "PR_SET_NO_NEW_PRIVS");
+	if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
+		return err_errno(e, -errno, "PR_SET_DUMPABLE");
+	if (chdir("/") < 0)
+		return err_errno(e, -errno, "chdir /");
+	return 0;
+}
+
+/* As many descriptors as we may have, for MAX_CONNECTIONS. */
+static void
+raise_limits(void)
+{
+	struct rlimit r;
+
+	if (getrlimit(RLIMIT_NOFILE, &r) == 0 && r.rlim_cur < r.rlim_max) {
+		r.rlim_cur = r.rlim_max < 2 * MAX_CONNECTIONS ? r.rlim_max : 2 * MAX_CONNECTIONS;
+		setrlimit(RLIMIT_NOFILE, &r);
+	}
+	/* Bodies are large and rare: give their memory back. */
+	mallopt(M_MMAP_THRESHOLD, MMAP_THRESHOLD);
+	mallopt(M_TRIM_THRESHOLD, 2 * MMAP_THRESHOLD);
+}
+
+static void
+on_signal(h2o_socket_t *sock, const char *err)
+{
+	struct signalfd_siginfo info;
+
+	if (read(h2o_socket_get_fd(sock), &info, sizeof(info)) == sizeof(info))
+		server_quit(strsignal((int)info.ssi_signo));
+}
+
+static int
+init_signals(struct err *e)
+{
+	h2o_socket_t *sock;
+	sigset_t set;
+	int fd;
+
+	signal(SIGPIPE, SIG_IGN);
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGINT);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+	fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	if (fd < 0)
+		return err_errno(e, -errno, "signalfd");
+	sock = h2o_evloop_socket_create(front.loop, fd, H2O_SOCKET_FLAG_DONT_READ);
+	h2o_socket_read_start(sock, on_signal);
+	return 0;
+}
+
+static int
+start(int argc, char **argv, struct err *e)
+{
+	struct options o = { 0 };
+	int r;
+
+	if ((r = parse_options(argc, argv, &o, e)) < 0)
+		return r;
+	raise_limits();
+	if ((r = store_open_read(o.db, &front.store, e)) < 0)
+		return err_wrap(e, "cannot open the database");
+	if ((r = statics_load(o.www, e)) < 0)
+		return err_wrap(e, "--www");
+	if ((r = confine(o.user, e)) < 0)
+		return r;
+	watch_init();
+	live_init();
+	if ((r = server_init(o.listen, e)) < 0 || (r = init_signals(e)) < 0)
+		return r;
+	strv_free(o.listen);
+	reply_init();
+	route_init();
+	forward_init(WIRE_FD);
+	return 0;
+}
+
+int
+main(int argc, char **argv)
+{
+	struct err e = { 0 };
+
+	log_init("aod-http", LOG_INFO);
+	if (start(argc, argv, &e) < 0) {
+		log_error("%s", e.text);
+		return 1;
+	}
+	return server_run();
+}

@@ -1,0 +1,228 @@
+/* SPDX-License-Identifier: MIT */
+/* Dispatch of requests; see route.h. Called by h2o for each request (server.c registers it). */
+#ifdef HAVE_CONFIG_H
+#include "config.h"
+#endif
+
+#include <assert.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <json-c/json.h>
+
+#include "base/log.h"
+#include "base/util.h"
+#include "http/forward.h"
+#include "http/live.h"
+#include "http/openapi.h"
+#include "http/qs.h"
+#include "http/query.h"
+#include "http/reply.h"
+#include "http/route.h"
+#include "http/server.h"
+#include "http/statics.h"
+#include "http/stream.h"
+
+static const struct route {
+	const char *verb;
+	void (*handle)(const struct request *rq);
+} routes[] = {
+	{ "session.list", query_list },
+	{ "session.get", query_session },
+	{ "session.status", query_status },
+	{ "session.result", query_result },
+	{ "session.plan", query_plan },
+	{ "session.events", stream_events },
+	{ "event.list-old", stream_events_old },
+	{ "feed", live_feed },
+	{ "ws", live_ws },
+	{ "health", query_health },
+	{ "openapi", openapi_get },
+};
+
+#define VERBS_MAX 128
+static void (*handlers[VERBS_MAX])(const struct request *rq); /* by place in verbs[]; NULL = action */
+
+void
+route_init(void)
+{
+	for (size_t i = 0; verbs[i].name; i++) {
+		assert(i < VERBS_MAX);
+		for (size_t k = 0; k < ARRAY_LEN(routes); k++)
+			if (strcmp(routes[k].verb, verbs[i].name) == 0)
+				handlers[i] = routes[k].handle;
+		if (verbs[i].kind == VERB_QUERY && !handlers[i]) {
+			log_error("no handler for the query %s", verbs[i].name);
+			abort();
+		}
+	}
+}
+
+/* ---- arguments ------------------------------------------------------------------------------------------- */
+
+bool
+request_has(const struct request *rq, const char *name)
+{
+	return rq->query && json_object_object_get_ex(rq->query, name, NULL);
+}
+
+const char *
+request_text(const struct request *rq, const char *name)
+{
+	struct json_object *v;
+
+	return rq->query && json_object_object_get_ex(rq->query, name, &v) ? json_object_get_string(v) : NULL;
+}
+
+int64_t
+request_int(const struct request *rq, const char *name, int64_t otherwise)
+{
+	const char *s = request_text(rq, name);
+
+	if (s)
+		parse_i64(s, INT64_MIN, INT64_MAX, &otherwise);
+	return otherwise;
+}
+
+bool
+request_bool(const struct request *rq, const char *name)
+{
+	const char *s = request_text(rq, name);
+	bool b = false;
+
+	return s && parse_bool(s, &b) && b;
+}
+
+bool
+request_accepts(const h2o_req_t *req, const char *type)
+{
+	ssize_t i = h2o_find_header(&req->headers, H2O_TOKEN_ACCEPT, -1);
+
+	if (i < 0)
+		return false;
+	h2o_iovec_t v = req->headers.entries[i].value;
+
+	return memmem(v.base, v.len, type, strlen(type)) != NULL;
+}
+
+struct adding {
+	struct json_object *args;
+	const struct verb *verb;
+};
+
+/* Booleans become such, since a check cannot tell a text that means one. Numbers are checked as text. */
+static void
+add_pair(const char *name, const char *value, void *arg)
+{
+	struct adding *a = arg;
+	bool b, boolean = false;
+
+	for (const struct verb_arg *v = a->verb->args; v < a->verb->args + VERB_ARGS_MAX && v->name; v++)
+		if (v->place == IN_QUERY && v->type == ARG_BOOL && strcmp(v->name, name) == 0)
+			boolean = parse_bool(value, &b);
+	json_object_object_add(a->args, name, boolean ? json_object_new_boolean(b) : json_object_new_string(value));
+}
+
+static struct json_object *
+problem(const char *type, const char *place, const char *msg)
+{
+	struct json_object *list = json_object_new_array(), *p = json_object_new_object();
+	struct json_object *loc = json_object_new_array();
+
+	json_object_array_add(loc, json_object_new_string(place));
+	json_object_object_add(p, "type", json_object_new_string(type));
+	json_object_object_add(p, "loc", loc);
+	json_object_object_add(p, "msg", json_object_new_string(msg));
+	json_object_object_add(p, "input", NULL);
+	json_object_array_add(list, p);
+	return list;
+}
+
+static void
+call(struct request *rq, struct buf *id)
+{
+	struct json_object *bad = NULL;
+	void (*handle)(const struct request *) = handlers[rq->verb - verbs];
+
+	rq->id = id->data ? id->data : "";
+	rq->id_len = id->len;
+	if (rq->query_text_len > 0) {
+		struct adding a = { json_object_new_object(), rq->verb };
+
+		rq->query = a.args;
+		if (!qs_each(rq->query_text, rq->query_text_len, add_pair, &a))
+			bad = problem("value_error", "query", "The query string is not well encoded");
+		else
+			bad = verb_check(rq->verb, IN_QUERY, rq->query);
+	}
+	if (bad)
+		reply_invalid(rq->req, bad);
+	else if (handle)
+		handle(rq);
+	else
+		forward_action(rq);
+	if (rq->query)
+		json_object_put(rq->query);
+}
+
+/* ---- dispatch -------------------------------------------------------------------------------------------- */
+
+static void
+not_found(h2o_req_t *req, const char *allow)
+{
+	if (!allow) {
+		reply_detail(req, 404, "Not Found");
+		return;
+	}
+	h2o_iovec_t v = h2o_strdup(&req->pool, allow, SIZE_MAX);
+
+	h2o_add_header(&req->pool, &req->res.headers, H2O_TOKEN_ALLOW, NULL, v.base, v.len);
+	reply_detail(req, 405, "Method Not Allowed");
+}
+
+int
+route_request(h2o_handler_t *self, h2o_req_t *req)
+{
+	struct request rq = { .req = req };
+	struct conn *c = conn_of(req);
+	const char *path = req->path.base, *mark = memchr(path, '?', req->path.len), *id = NULL, *allow = NULL;
+	size_t path_len = mark ? (size_t)(mark - path) : req->path.len;
+	unsigned long id_len = 0;
+	char method[16] = "";
+	struct buf decoded = BUF_INIT;
+
+	if (mark) {
+		rq.query_text = mark + 1;
+		rq.query_text_len = req->path.len - path_len - 1;
+	}
+	if (req->method.len < sizeof(method))
+		memcpy(method, req->method.base, req->method.len);
+	reply_cors(req);
+	if (strcmp(method, "OPTIONS") == 0 && reply_preflight(req))
+		return 0;
+	/* HEAD is answered as GET without the body. */
+	if (strcmp(method, "HEAD") == 0)
+		memcpy(method, "GET", 4);
+	rq.verb = verb_route(c->listener->port, method, path, path_len, &id, &id_len, &allow);
+	if (!rq.verb) {
+		if (c->listener->port == PORT_DASHBOARD && !allow)
+			statics_get(req, method, path, path_len);
+		else
+			not_found(req, allow);
+		return 0;
+	}
+	/*
+	 * A page of another site can make a browser send a simple POST, or open a WebSocket, without asking first:
+	 * it must not start agents or read along.
+	 */
+	if ((rq.verb->kind == VERB_ACTION || strcmp(rq.verb->name, "ws") == 0) && !reply_origin_ok(req)) {
+		reply_detail(req, 403, "Origin not allowed; add it to CORS_ORIGINS");
+		return 0;
+	}
+	if (id && !qs_decode(id, id_len, false, &decoded))
+		reply_detail(req, 404, "Not Found");
+	else
+		call(&rq, &decoded);
+	buf_free(&decoded);
+	return 0;
+}
