@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* How Claude Code is started: its arguments, its environment, and the prompt as its first message. */
+/* How Claude Code is started: its arguments, its environment, and the prompt as its first message.
+ */
 #ifdef HAVE_CONFIG_H
 #include "config.h"
 #endif
@@ -47,16 +48,18 @@ plan_mcp(const struct plan_request *rq, struct plan *p, struct err *e)
 		return 0;
 	o = jv_parse(rq->mcp_config, strlen(rq->mcp_config), &too_deep);
 	if (!o)
-		return err_set_status(e, 422, -EINVAL, "McpConfigFile=%s of blueprint '%s' is not a JSON object",
-				      rq->blueprint->mcp_config_file ? rq->blueprint->mcp_config_file : "",
-				      rq->blueprint->name);
+		return err_set_status(
+			e, 422, -EINVAL, "McpConfigFile=%s of blueprint '%s' is not a JSON object",
+			rq->blueprint->mcp_config_file ? rq->blueprint->mcp_config_file : "",
+			rq->blueprint->name);
 	json_object_put(o);
 	plan_add_file(p, path, rq->mcp_config);
 	arg(p, "--mcp-config", path);
 	return 0;
 }
 
-/* The prompt as a user message. Its uuid makes the program run it once, however often it is delivered. */
+/* The prompt as a user message. Its uuid makes the program run it once, however often it is
+ * delivered. */
 static void
 plan_input(const struct plan_request *rq, struct plan *p)
 {
@@ -74,16 +77,24 @@ int
 claude_plan(const struct plan_request *rq, struct plan *p, struct err *e)
 {
 	static const char *const fixed[] = {
-		"--output-format", "stream-json",	"--verbose", "--input-format",	     "stream-json",
+		"--output-format",
+		"stream-json",
+		"--verbose",
+		"--input-format",
+		"stream-json",
 		/* Nothing that lies in the project starts programs or changes permissions. */
-		"--setting-sources", "", "--strict-mcp-config",
+		"--setting-sources",
+		"",
+		"--strict-mcp-config",
 	};
 	const struct blueprint *b = rq->blueprint;
 	CLEANUP_FREE char *config_dir = xasprintf("%s/claude", rq->session_dir);
-	CLEANUP_FREE char *turns = b->max_turns > 0 ? xasprintf("%lld", (long long)b->max_turns) : NULL;
+	CLEANUP_FREE char *turns =
+		b->max_turns > 0 ? xasprintf("%lld", (long long)b->max_turns) : NULL;
 	int r;
 
-	p->argv = b->exec_start && b->exec_start[0] ? strv_dup(b->exec_start) : strv_add(NULL, "claude");
+	p->argv = b->exec_start && b->exec_start[0] ? strv_dup(b->exec_start)
+						    : strv_add(NULL, "claude");
 	for (size_t i = 0; i < ARRAY_LEN(fixed); i++)
 		p->argv = strv_add(p->argv, fixed[i]);
 	r = plan_mcp(rq, p, e);

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The claude adapter: Claude Code's stream-json over stdin and stdout, one JSON object a line. Messages and keys that are not
- * known are kept (raw) and have no effect, so that newer versions of the program go on working. Nothing here
- * trusts a type, a length or a depth.
+ * The claude adapter: Claude Code's stream-json over stdin and stdout, one JSON object a line.
+ * Messages and keys that are not known are kept (raw) and have no effect, so that newer versions of
+ * the program go on working. Nothing here trusts a type, a length or a depth.
  *
- * Counting: the usage of a result is that of its turn and is summed. Its total_cost_usd is that of the whole conversation, also
- * of what earlier processes did before --resume: the run's cost is the sum of the costs since the last result, which the
- * result says, too. Versions that do not say them are taken at their greatest total. The usage in assistant messages is a
- * start value and is not counted.
+ * Counting: the usage of a result is that of its turn and is summed. Its total_cost_usd is that of
+ * the whole conversation, also of what earlier processes did before --resume: the run's cost is the
+ * sum of the costs since the last result, which the result says, too. Versions that do not say them
+ * are taken at their greatest total. The usage in assistant messages is a start value and is not
+ * counted.
  */
 #ifdef HAVE_CONFIG_H
 #include "config.h"
@@ -22,14 +23,18 @@
 #include "base/util.h"
 
 #define LINE_MAX_BYTES (16u << 20)
-#define OPEN_MAX 256		   /* tool calls without a result that are remembered */
-#define OPEN_INPUT_MAX (1u << 20)  /* bytes of the inputs of all of them; an input beyond it is not repeated in post_tool */
-#define ERROR_TEXT_MAX 400	   /* bytes of a one-line error */
+#define OPEN_MAX 256 /* tool calls without a result that are remembered */
+#define OPEN_INPUT_MAX                                                                             \
+	(1u << 20) /* bytes of the inputs of all of them; an input beyond it is not repeated in    \
+		      post_tool */
+#define ERROR_TEXT_MAX 400 /* bytes of a one-line error */
 
-#define COST_MAX 1e9		   /* US dollars; what claims more is not counted */
+#define COST_MAX 1e9 /* US dollars; what claims more is not counted */
 
-#define DENY_TEXT "Nobody is there to answer: this agent runs unattended under aod. Go on without this tool, " \
-		  "or allow it in the blueprint (AllowedTools=, PermissionMode=)."
+#define DENY_TEXT                                                                                  \
+	"Nobody is there to answer: this agent runs unattended under aod. Go on without this "     \
+	"tool, "                                                                                   \
+	"or allow it in the blueprint (AllowedTools=, PermissionMode=)."
 
 struct open_tool {
 	char *id, *name;
@@ -41,11 +46,11 @@ struct claude {
 	struct open_tool *open; /* oldest first */
 	int open_count, open_cap;
 	size_t open_bytes;
-	bool answered;	      /* the result of our prompt was seen; outcome, result and error are its */
+	bool answered; /* the result of our prompt was seen; outcome, result and error are its */
 	enum outcome outcome;
 	char *result, *error;
-	double cost;	      /* sum of the costs since the last result */
-	double cost_total;    /* greatest total of results that do not say them */
+	double cost;       /* sum of the costs since the last result */
+	double cost_total; /* greatest total of results that do not say them */
 	int64_t input_tokens, output_tokens, turns;
 	char *last_stderr;
 };
@@ -69,7 +74,7 @@ add(int64_t a, int64_t b)
 	return __builtin_add_overflow(a, b, &sum) ? INT64_MAX : sum;
 }
 
-/* ---- events ---------------------------------------------------------------------------------------------- */
+/* ---- events ---- */
 
 static struct event *
 emit(struct line *l, const char *type)
@@ -83,7 +88,7 @@ emit(struct line *l, const char *type)
 	return ev;
 }
 
-/* ---- open tool calls ------------------------------------------------------------------------------------- */
+/* ---- open tool calls ---- */
 
 static void
 open_drop(struct claude *st, int i)
@@ -183,7 +188,7 @@ on_tool_result(struct line *l, struct json_object *block)
 	event_extra_text(ev, "tool_use_id", id, strlen(id));
 }
 
-/* ---- messages -------------------------------------------------------------------------------------------- */
+/* ---- messages ---- */
 
 static void
 on_unknown(struct line *l, const char *type, const char *subtype)
@@ -227,7 +232,8 @@ on_thinking(struct line *l, struct json_object *block)
 static void
 on_assistant(struct line *l)
 {
-	struct json_object *message = jv_get(l->o, "message"), *content = jv_get(message, "content");
+	struct json_object *message = jv_get(l->o, "message"),
+			   *content = jv_get(message, "content");
 	size_t n, blocks = jv_len(content);
 	const char *s = jv_text(content, &n);
 
@@ -293,25 +299,25 @@ on_user(struct line *l)
 	}
 }
 
-/* ---- result ---------------------------------------------------------------------------------------------- */
+/* ---- result ---- */
 
 static const struct {
 	int64_t status;
 	enum outcome outcome;
 } status_outcomes[] = {
-	{ 401, OUTCOME_AUTH },	       { 403, OUTCOME_AUTH },	    { 402, OUTCOME_BILLING },
-	{ 429, OUTCOME_RATE_LIMITED }, { 529, OUTCOME_OVERLOADED }, { 503, OUTCOME_OVERLOADED },
+	{401, OUTCOME_AUTH},         {403, OUTCOME_AUTH},       {402, OUTCOME_BILLING},
+	{429, OUTCOME_RATE_LIMITED}, {529, OUTCOME_OVERLOADED}, {503, OUTCOME_OVERLOADED},
 };
 
 static const struct {
 	const char *key, *value;
 	enum outcome outcome;
 } word_outcomes[] = {
-	{ "subtype", "error_max_turns", OUTCOME_MAX_TURNS },
-	{ "subtype", "error_max_budget_usd", OUTCOME_BUDGET },
-	{ "terminal_reason", "max_turns", OUTCOME_MAX_TURNS },
-	{ "terminal_reason", "budget_exhausted", OUTCOME_BUDGET },
-	{ "stop_reason", "refusal", OUTCOME_REFUSED },
+	{"subtype", "error_max_turns", OUTCOME_MAX_TURNS},
+	{"subtype", "error_max_budget_usd", OUTCOME_BUDGET},
+	{"terminal_reason", "max_turns", OUTCOME_MAX_TURNS},
+	{"terminal_reason", "budget_exhausted", OUTCOME_BUDGET},
+	{"stop_reason", "refusal", OUTCOME_REFUSED},
 };
 
 static enum outcome
@@ -348,7 +354,8 @@ set_answer(struct claude *st, struct json_object *o)
 	free(st->error);
 	st->result = st->error = NULL;
 	st->answered = true;
-	/* is_error decides whatever the subtype says: a failed call of the API has subtype success. */
+	/* is_error decides whatever the subtype says: a failed call of the API has subtype success.
+	 */
 	if (!jv_true(o, "is_error") && !str_starts(subtype, "error")) {
 		st->outcome = OUTCOME_SUCCESS;
 		st->result = s ? xstrndup(s, n) : NULL;
@@ -361,7 +368,8 @@ set_answer(struct claude *st, struct json_object *o)
 	if (scratch.len > 0)
 		st->error = first_line(scratch.data, scratch.len, ERROR_TEXT_MAX);
 	else
-		st->error = xasprintf("the agent failed: %.100s", *subtype ? subtype : "no reason given");
+		st->error = xasprintf("the agent failed: %.100s",
+				      *subtype ? subtype : "no reason given");
 }
 
 static void
@@ -392,15 +400,17 @@ on_result(struct line *l)
 	struct json_object *usage = jv_get(l->o, "usage");
 
 	jv_put_members(emit(l, "result"), l->o,
-		    "subtype is_error num_turns duration_ms duration_api_ms usage total_cost_usd result errors "
-		    "permission_denials terminal_reason api_error_status stop_reason origin");
+		       "subtype is_error num_turns duration_ms duration_api_ms usage "
+		       "total_cost_usd result errors "
+		       "permission_denials terminal_reason api_error_status stop_reason origin");
 	if (jv_true(l->o, "isReplay"))
 		return;
 	st->input_tokens = add(st->input_tokens, jv_count(usage, "input_tokens"));
 	st->output_tokens = add(st->output_tokens, jv_count(usage, "output_tokens"));
 	st->turns = add(st->turns, jv_count(l->o, "num_turns"));
 	count_cost(st, l->o);
-	/* A turn that nobody asked for, such as the one after a background task, is not the answer. */
+	/* A turn that nobody asked for, such as the one after a background task, is not the answer.
+	 */
 	if (!jv_get(l->o, "origin")) {
 		set_answer(st, l->o);
 		l->out->turn_done = true;
@@ -408,7 +418,7 @@ on_result(struct line *l)
 	l->out->dirty = true;
 }
 
-/* ---- system and control ---------------------------------------------------------------------------------- */
+/* ---- system and control ---- */
 
 static void
 on_init(struct line *l)
@@ -418,9 +428,10 @@ on_init(struct line *l)
 
 	if (id)
 		jv_put_extra(ev, "agent_session_id", id);
-	jv_put_members(ev, l->o,
-		    "model cwd claude_code_version permissionMode apiKeySource tools mcp_servers "
-		    "plugin_errors");
+	jv_put_members(
+		ev, l->o,
+		"model cwd claude_code_version permissionMode apiKeySource tools mcp_servers "
+		"plugin_errors");
 	if (json_object_is_type(tools, json_type_array))
 		event_extra_int(ev, "tools_count", (int64_t)json_object_array_length(tools));
 }
@@ -429,15 +440,16 @@ on_init(struct line *l)
 static const struct {
 	const char *subtype, *type, *members;
 } system_kinds[] = {
-	{ "api_retry", "api_retry", "attempt max_retries retry_delay_ms error_status error" },
-	{ "permission_denied", "permission_denied", "tool_name tool_use_id message" },
-	{ "task_*", "task",
-	  "subtype task_id run_id tool_use_id task_type description is_backgrounded patch status summary usage output_file" },
-	{ "background_tasks_changed", "task", "subtype tasks" },
-	{ "status", "status", "status permissionMode" },
-	{ "thinking_tokens", "thinking", "estimated_tokens estimated_tokens_delta" },
-	{ "hook_*", "notice", "subtype hook_name hook_event outcome output exit_code" },
-	{ "informational", "notice", "subtype level content" },
+	{"api_retry", "api_retry", "attempt max_retries retry_delay_ms error_status error"},
+	{"permission_denied", "permission_denied", "tool_name tool_use_id message"},
+	{"task_*", "task",
+	 "subtype task_id run_id tool_use_id task_type description is_backgrounded patch status "
+	 "summary usage output_file"},
+	{"background_tasks_changed", "task", "subtype tasks"},
+	{"status", "status", "status permissionMode"},
+	{"thinking_tokens", "thinking", "estimated_tokens estimated_tokens_delta"},
+	{"hook_*", "notice", "subtype hook_name hook_event outcome output exit_code"},
+	{"informational", "notice", "subtype level content"},
 };
 
 static bool
@@ -461,15 +473,16 @@ on_system(struct line *l)
 	}
 	for (size_t i = 0; i < ARRAY_LEN(system_kinds); i++)
 		if (name_matches(system_kinds[i].subtype, subtype)) {
-			jv_put_members(emit(l, system_kinds[i].type), l->o, system_kinds[i].members);
+			jv_put_members(emit(l, system_kinds[i].type), l->o,
+				       system_kinds[i].members);
 			return;
 		}
 	on_unknown(l, "system", subtype);
 }
 
 /*
- * The program asks something. Nobody is there, and a question without an answer holds up the turn for ever: it is denied,
- * or, when it is not about a permission, answered with an error.
+ * The program asks something. Nobody is there, and a question without an answer holds up the turn
+ * for ever: it is denied, or, when it is not about a permission, answered with an error.
  */
 static void
 on_control_request(struct line *l)
@@ -493,8 +506,10 @@ on_control_request(struct line *l)
 	}
 	if (!id)
 		return;
-	buf_puts(reply, ask ? "{\"type\":\"control_response\",\"response\":{\"subtype\":\"success\",\"request_id\":" :
-			      "{\"type\":\"control_response\",\"response\":{\"subtype\":\"error\",\"request_id\":");
+	buf_puts(reply, ask ? "{\"type\":\"control_response\",\"response\":{\"subtype\":"
+			      "\"success\",\"request_id\":"
+			    : "{\"type\":\"control_response\",\"response\":{\"subtype\":\"error\","
+			      "\"request_id\":");
 	buf_put_json(reply, id, n);
 	if (ask) {
 		buf_puts(reply, ",\"response\":{\"behavior\":\"deny\",\"message\":");
@@ -512,7 +527,8 @@ on_control(struct line *l)
 	struct json_object *response = jv_get(l->o, "response");
 
 	jv_put_members(ev, l->o, "type request_id command_uuid state");
-	jv_put_members(ev, response, jv_get(l->o, "request_id") ? "subtype error" : "subtype request_id error");
+	jv_put_members(ev, response,
+		       jv_get(l->o, "request_id") ? "subtype error" : "subtype request_id error");
 }
 
 static void
@@ -529,17 +545,17 @@ static const struct {
 	const char *type;
 	void (*on)(struct line *l);
 } kinds[] = {
-	{ "assistant", on_assistant },
-	{ "user", on_user },
-	{ "stream_event", on_stream_event },
-	{ "system", on_system },
-	{ "result", on_result },
-	{ "control_request", on_control_request },
-	{ "control_*", on_control },
-	{ "command_lifecycle", on_control },
+	{"assistant", on_assistant},
+	{"user", on_user},
+	{"stream_event", on_stream_event},
+	{"system", on_system},
+	{"result", on_result},
+	{"control_request", on_control_request},
+	{"control_*", on_control},
+	{"command_lifecycle", on_control},
 };
 
-/* ---- the adapter ----------------------------------------------------------------------------------------- */
+/* ---- the adapter ---- */
 
 static void
 keep_stderr(struct claude *st, const char *s, size_t n, struct adapter_out *out)
@@ -569,10 +585,10 @@ on_object(struct line *l)
 }
 
 static void
-claude_line(void *state, int stream, int64_t time_us, const char *s, size_t n, int piece, bool partial,
-	    struct adapter_out *out)
+claude_line(void *state, int stream, int64_t time_us, const char *s, size_t n, int piece,
+	    bool partial, struct adapter_out *out)
 {
-	struct line l = { state, out, time_us, NULL };
+	struct line l = {state, out, time_us, NULL};
 	int first = out->event_count;
 	bool too_deep = false;
 
@@ -726,7 +742,8 @@ claude_restore(void *state, const char *json, size_t n)
 
 const struct adapter adapter_claude = {
 	.name = "claude",
-	.doc = "Claude Code: stream-json over stdin and stdout, and whatever speaks the same, such as the demo agent.",
+	.doc = "Claude Code: stream-json over stdin and stdout, and whatever speaks the same, such "
+	       "as the demo agent.",
 	.line_max = LINE_MAX_BYTES,
 	.private_tmp = true,
 	.needs_prompt = true,

@@ -13,18 +13,19 @@ int claude_plan(const struct plan_request *rq, struct plan *p, struct err *e);
 void plan_set_env(struct plan *p, const char *name, const char *value);
 
 /* An `output` event: stream, text, base64 when it was not UTF-8, partial. */
-struct event *adapter_output_event(struct adapter_out *out, int stream, int64_t time_us, const char *s, size_t n,
-				   bool partial);
+struct event *adapter_output_event(struct adapter_out *out, int stream, int64_t time_us,
+				   const char *s, size_t n, bool partial);
 
 /*
- * Fill in what the exit says by itself: outcome, exit_code, signal, error. Status 0 is OUTCOME_SUCCESS here. A requested
- * stop is not looked at.
+ * Fill in what the exit says by itself: outcome, exit_code, signal, error. Status 0 is
+ * OUTCOME_SUCCESS here. A requested stop is not looked at.
  */
 void run_result_from_exit(const struct run_exit *x, struct run_result *r);
 /* The run was stopped by request: whatever its exit says is no error. */
 void run_result_cancel(struct run_result *r);
 
-/* The first line of a text, at most max bytes of it, cut between characters. The caller frees it. */
+/* The first line of a text, at most max bytes of it, cut between characters. The caller frees it.
+ */
 char *first_line(const char *s, size_t n, size_t max);
 
 #endif

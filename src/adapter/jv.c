@@ -67,7 +67,8 @@ jv_write_double(struct buf *b, double d)
 	buf_puts(b, tmp);
 }
 
-/* json-c's own writer passes on NaN and broken UTF-8, which no client could read. At most JV_DEPTH_MAX deep. */
+/* json-c's own writer passes on NaN and broken UTF-8, which no client could read. At most
+ * JV_DEPTH_MAX deep. */
 void
 jv_write(struct buf *b, struct json_object *v)
 {
@@ -202,7 +203,9 @@ jv_content(struct buf *b, struct json_object *v, const char *separator)
 	for (size_t i = 0; i < jv_len(v); i++) {
 		struct json_object *item = json_object_array_get_idx(v, i);
 
-		s = jv_text(json_object_is_type(item, json_type_string) ? item : jv_get(item, "text"), &n);
+		s = jv_text(json_object_is_type(item, json_type_string) ? item
+									: jv_get(item, "text"),
+			    &n);
 		if (!s)
 			continue;
 		if (b->len > start)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Reading JSON that nobody vouches for: no type, length, depth or number is trusted. For the adapters only. */
+/* Reading JSON that nobody vouches for: no type, length, depth or number is trusted. For the
+ * adapters only. */
 #ifndef AOD_ADAPTER_JV_H
 #define AOD_ADAPTER_JV_H
 
@@ -14,11 +15,12 @@ struct json_object;
 
 #define JV_DEPTH_MAX 64
 
-/* Parse one object; the caller puts it. NULL: it is none; *too_deep says whether its depth was the reason. */
+/* Parse one object; the caller puts it. NULL: it is none; *too_deep says whether its depth was the
+ * reason. */
 struct json_object *jv_parse(const char *s, size_t n, bool *too_deep);
 /*
- * Append a value as JSON. json-c's own writer passes on NaN and broken UTF-8, which no client could read: here a number that
- * JSON does not have becomes null, a broken byte U+FFFD.
+ * Append a value as JSON. json-c's own writer passes on NaN and broken UTF-8, which no client could
+ * read: here a number that JSON does not have becomes null, a broken byte U+FFFD.
  */
 void jv_write(struct buf *b, struct json_object *v);
 void jv_write_double(struct buf *b, double d);
@@ -38,10 +40,12 @@ double jv_amount(struct json_object *o, const char *key);
 size_t jv_len(struct json_object *v);
 /* A copy of a member that is a string, for the caller to free; NULL when it is none. */
 char *jv_copy(struct json_object *o, const char *key);
-/* Append the text of a content: a string, or the strings and text blocks of an array with the separator between them. */
+/* Append the text of a content: a string, or the strings and text blocks of an array with the
+ * separator between them. */
 void jv_content(struct buf *b, struct json_object *v, const char *separator);
 
-/* Put v under one of the eight wire keys, where it has the type that clients expect of it; else nothing is put. */
+/* Put v under one of the eight wire keys, where it has the type that clients expect of it; else
+ * nothing is put. */
 void jv_put_key(struct event *ev, enum event_key key, struct json_object *v);
 /* Put v under another name, whatever it is. */
 void jv_put_extra(struct event *ev, const char *name, struct json_object *v);

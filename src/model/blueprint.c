@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Blueprints: the table of directives, and what follows from it: defaults, parser, show. See blueprint.h. */
+/* Blueprints: the table of directives, and what follows from it: defaults, parser, show. See
+ * blueprint.h. */
 #ifdef HAVE_CONFIG_H
 #include "config.h"
 #endif
@@ -21,44 +22,60 @@
 #define INT_MAX_VALUE 1000000
 
 const struct directive blueprint_directives[] = {
-	{ "Blueprint", "Description", DT_STRING, AT(description), "",
-	  "What the agent is for, one line for people and for agents that look for a helper." },
-	{ "Agent", "Adapter", DT_ADAPTER, AT(adapter), "claude",
-	  "How to talk to the program: claude (Claude Code's stream-json) or command (any program: its output lines are the events)." },
-	{ "Agent", "ExecStart", DT_WORDS, AT(exec_start), "",
-	  "Program and arguments. A program without a slash is looked up in PATH. For Adapter=claude the default is claude, and further words are "
-	  "put before the arguments that aod adds; for Adapter=command it is what runs when the request gives no command." },
-	{ "Agent", "Model", DT_STRING, AT(model), "", "Name of the model; the agent's own default when unset." },
-	{ "Agent", "SystemPrompt", DT_STRING, AT(system_prompt), "", "Text appended to the agent's system prompt." },
-	{ "Agent", "AllowedTools", DT_STRV, AT(allowed_tools), "",
-	  "Tools that may be used without asking, such as Read or \"Bash(git log:*)\". May be given more than once; an empty value resets the list." },
-	{ "Agent", "DisallowedTools", DT_STRV, AT(disallowed_tools), "", "Tools that may not be used. A list as AllowedTools=." },
-	{ "Agent", "PermissionMode", DT_STRING, AT(permission_mode), "",
-	  "acceptEdits, auto, bypassPermissions, default, dontAsk or plan; the agent's own default when unset. Nobody is there to be asked: "
-	  "what would need an answer is denied." },
-	{ "Agent", "MaxTurns", DT_INT, AT(max_turns), "0", "End the run after this many turns; 0: no limit." },
-	{ "Agent", "McpConfigFile", DT_STRING, AT(mcp_config_file), "",
-	  "JSON file {\"mcpServers\":{…}} with the MCP servers the agent may use; no others are started." },
-	{ "Agent", "Environment", DT_STRV, AT(environment), "",
-	  "Variables for the agent, NAME=VALUE, quoted where a value has blanks. A list as AllowedTools=." },
-	{ "Agent", "PassEnvironment", DT_STRV, AT(pass_environment), "",
-	  "Names of variables that are passed on from aod's own environment where they are set, such as keys; their values are never shown. "
-	  "A list as AllowedTools=." },
-	{ "Agent", "WorkingDirectory", DT_STRING, AT(working_directory), "",
-	  "Absolute path to run in when the request names none; the session's own directory when unset." },
-	{ "Session", "TimeoutStopSec", DT_TIMESPAN, AT(timeout_stop_us), "10s",
-	  "How long after SIGTERM a stopped run gets until SIGKILL; infinity: for ever." },
-	{ "Session", "ResultGraceSec", DT_TIMESPAN, AT(result_grace_us), "10s",
-	  "How long the program gets to end after its answer; then it is stopped, and the answer counts." },
-	{ "Sandbox", "PrivateTmp", DT_TRISTATE, AT(private_tmp), "",
-	  "A /tmp and /var/tmp of the session's own. Default: yes for Adapter=claude, no for Adapter=command." },
-	{ "Sandbox", "SystemCallFilter", DT_TRISTATE, AT(system_call_filter), "yes",
-	  "The basic filter: system calls that no agent needs (modules, reboot, swap, clocks, other processes' memory) fail with EPERM." },
-	{ NULL, NULL, DT_STRING, 0, NULL, NULL },
+	{"Blueprint", "Description", DT_STRING, AT(description), "",
+	 "What the agent is for, one line for people and for agents that look for a helper."},
+	{"Agent", "Adapter", DT_ADAPTER, AT(adapter), "claude",
+	 "How to talk to the program: claude (Claude Code's stream-json) or command (any program: "
+	 "its output lines are the events)."},
+	{"Agent", "ExecStart", DT_WORDS, AT(exec_start), "",
+	 "Program and arguments. A program without a slash is looked up in PATH. For "
+	 "Adapter=claude the default is claude, and further words are "
+	 "put before the arguments that aod adds; for Adapter=command it is what runs when the "
+	 "request gives no command."},
+	{"Agent", "Model", DT_STRING, AT(model), "",
+	 "Name of the model; the agent's own default when unset."},
+	{"Agent", "SystemPrompt", DT_STRING, AT(system_prompt), "",
+	 "Text appended to the agent's system prompt."},
+	{"Agent", "AllowedTools", DT_STRV, AT(allowed_tools), "",
+	 "Tools that may be used without asking, such as Read or \"Bash(git log:*)\". May be given "
+	 "more than once; an empty value resets the list."},
+	{"Agent", "DisallowedTools", DT_STRV, AT(disallowed_tools), "",
+	 "Tools that may not be used. A list as AllowedTools=."},
+	{"Agent", "PermissionMode", DT_STRING, AT(permission_mode), "",
+	 "acceptEdits, auto, bypassPermissions, default, dontAsk or plan; the agent's own default "
+	 "when unset. Nobody is there to be asked: "
+	 "what would need an answer is denied."},
+	{"Agent", "MaxTurns", DT_INT, AT(max_turns), "0",
+	 "End the run after this many turns; 0: no limit."},
+	{"Agent", "McpConfigFile", DT_STRING, AT(mcp_config_file), "",
+	 "JSON file {\"mcpServers\":{…}} with the MCP servers the agent may use; no others are "
+	 "started."},
+	{"Agent", "Environment", DT_STRV, AT(environment), "",
+	 "Variables for the agent, NAME=VALUE, quoted where a value has blanks. A list as "
+	 "AllowedTools=."},
+	{"Agent", "PassEnvironment", DT_STRV, AT(pass_environment), "",
+	 "Names of variables that are passed on from aod's own environment where they are set, "
+	 "such as keys; their values are never shown. "
+	 "A list as AllowedTools=."},
+	{"Agent", "WorkingDirectory", DT_STRING, AT(working_directory), "",
+	 "Absolute path to run in when the request names none; the session's own directory when "
+	 "unset."},
+	{"Session", "TimeoutStopSec", DT_TIMESPAN, AT(timeout_stop_us), "10s",
+	 "How long after SIGTERM a stopped run gets until SIGKILL; infinity: for ever."},
+	{"Session", "ResultGraceSec", DT_TIMESPAN, AT(result_grace_us), "10s",
+	 "How long the program gets to end after its answer; then it is stopped, and the answer "
+	 "counts."},
+	{"Sandbox", "PrivateTmp", DT_TRISTATE, AT(private_tmp), "",
+	 "A /tmp and /var/tmp of the session's own. Default: yes for Adapter=claude, no for "
+	 "Adapter=command."},
+	{"Sandbox", "SystemCallFilter", DT_TRISTATE, AT(system_call_filter), "yes",
+	 "The basic filter: system calls that no agent needs (modules, reboot, swap, clocks, other "
+	 "processes' memory) fail with EPERM."},
+	{NULL, NULL, DT_STRING, 0, NULL, NULL},
 };
 
-static const char *const adapter_names[] = { "claude", "command" };
-static const char *const tristate_names[] = { [TRI_NO] = "no", [TRI_YES] = "yes" };
+static const char *const adapter_names[] = {"claude", "command"};
+static const char *const tristate_names[] = {[TRI_NO] = "no", [TRI_YES] = "yes"};
 
 /* What is being parsed, and the problems so far. */
 struct parse {
@@ -123,7 +140,8 @@ word_check(struct parse *ps, const struct directive *d, const struct ini_item *i
 			return false;
 		}
 	} else if (d->offset == AT(pass_environment) && !variable_valid(word, strlen(word))) {
-		VALUE_PROBLEM(ps, it, "PassEnvironment= wants names of variables, not '%.100s'", word);
+		VALUE_PROBLEM(ps, it, "PassEnvironment= wants names of variables, not '%.100s'",
+			      word);
 		return false;
 	}
 	return true;
@@ -169,7 +187,8 @@ set_adapter(struct parse *ps, const struct directive *d, const struct ini_item *
 		}
 	}
 	if (nearest)
-		VALUE_PROBLEM(ps, it, "unknown adapter '%.60s', did you mean '%s'?", it->value, nearest);
+		VALUE_PROBLEM(ps, it, "unknown adapter '%.60s', did you mean '%s'?", it->value,
+			      nearest);
 	else
 		VALUE_PROBLEM(ps, it, "unknown adapter '%.60s': use claude or command", it->value);
 }
@@ -183,13 +202,15 @@ set_number(struct parse *ps, const struct directive *d, const struct ini_item *i
 	switch (d->type) {
 	case DT_INT:
 		if (!parse_i64(value, 0, INT_MAX_VALUE, field(ps->b, d)))
-			VALUE_PROBLEM(ps, it, "%s= wants a number from 0 to %d, not '%.60s'", d->key,
-				      INT_MAX_VALUE, value);
+			VALUE_PROBLEM(ps, it, "%s= wants a number from 0 to %d, not '%.60s'",
+				      d->key, INT_MAX_VALUE, value);
 		break;
 	case DT_TIMESPAN:
 		if (!parse_timespan(value, field(ps->b, d)))
-			VALUE_PROBLEM(ps, it, "%s= wants a time span such as 10s, 500ms or infinity, not '%.60s'",
-				      d->key, value);
+			VALUE_PROBLEM(
+				ps, it,
+				"%s= wants a time span such as 10s, 500ms or infinity, not '%.60s'",
+				d->key, value);
 		break;
 	default:
 		if (!*value)
@@ -207,7 +228,8 @@ set_value(struct parse *ps, const struct directive *d, const struct ini_item *it
 	switch (d->type) {
 	case DT_STRING:
 		if (d->offset == AT(working_directory) && *it->value && *it->value != '/')
-			VALUE_PROBLEM(ps, it, "%s= wants an absolute path, not '%.100s'", d->key, it->value);
+			VALUE_PROBLEM(ps, it, "%s= wants an absolute path, not '%.100s'", d->key,
+				      it->value);
 		else
 			set_string(field(ps->b, d), it->value);
 		break;
@@ -260,15 +282,18 @@ unknown_section(struct parse *ps, const struct ini_item *it)
 	const char *nearest;
 
 	/* Once for a section, not for each of its keys. */
-	if (ps->bad_section[0] && strncmp(ps->bad_section, it->section, sizeof(ps->bad_section) - 1) == 0)
+	if (ps->bad_section[0] &&
+	    strncmp(ps->bad_section, it->section, sizeof(ps->bad_section) - 1) == 0)
 		return;
 	snprintf(ps->bad_section, sizeof(ps->bad_section), "%s", it->section);
 	nearest = nearest_name(it->section, false);
 	if (nearest)
-		problem(ps, it->line, it->column, "unknown section [%.60s], did you mean [%s]?", it->section, nearest);
+		problem(ps, it->line, it->column, "unknown section [%.60s], did you mean [%s]?",
+			it->section, nearest);
 	else
 		problem(ps, it->line, it->column,
-			"unknown section [%.60s]: use [Blueprint], [Agent], [Session] or [Sandbox]", it->section);
+			"unknown section [%.60s]: use [Blueprint], [Agent], [Session] or [Sandbox]",
+			it->section);
 }
 
 static void
@@ -278,13 +303,16 @@ unknown_key(struct parse *ps, const struct ini_item *it)
 
 	for (const struct directive *d = blueprint_directives; d->key; d++)
 		if (strcmp(d->key, it->key) == 0) {
-			problem(ps, it->line, it->column, "%s= belongs into section [%s]", d->key, d->section);
+			problem(ps, it->line, it->column, "%s= belongs into section [%s]", d->key,
+				d->section);
 			return;
 		}
 	if (nearest)
-		problem(ps, it->line, it->column, "unknown key '%.60s', did you mean '%s'?", it->key, nearest);
+		problem(ps, it->line, it->column, "unknown key '%.60s', did you mean '%s'?",
+			it->key, nearest);
 	else
-		problem(ps, it->line, it->column, "unknown key '%.60s' in section [%s]", it->key, it->section);
+		problem(ps, it->line, it->column, "unknown key '%.60s' in section [%s]", it->key,
+			it->section);
 }
 
 static int
@@ -300,7 +328,8 @@ on_item(const struct ini_item *it, void *arg)
 	if (str_starts(it->section, "X-") || str_starts(it->key, "X-"))
 		return 0;
 	if (!*it->section) {
-		problem(ps, it->line, it->column, "'%.60s=' is outside of a section: put a line such as [Agent] before it",
+		problem(ps, it->line, it->column,
+			"'%.60s=' is outside of a section: put a line such as [Agent] before it",
 			it->key);
 		return 0;
 	}
@@ -318,14 +347,15 @@ on_item(const struct ini_item *it, void *arg)
 }
 
 int
-blueprint_parse(struct blueprint *b, const char *text, size_t n, struct blueprint_problem *p, int max)
+blueprint_parse(struct blueprint *b, const char *text, size_t n, struct blueprint_problem *p,
+		int max)
 {
-	struct parse ps = { .b = b, .p = p, .max = max };
+	struct parse ps = {.b = b, .p = p, .max = max};
 
 	assert(max > 0);
 	if (ini_parse(text, n, on_item, &ps) == -EFBIG)
-		problem(&ps, 0, 0, "too large: a file may have %u KiB, a value %u KiB", INI_FILE_MAX >> 10,
-			INI_VALUE_MAX >> 10);
+		problem(&ps, 0, 0, "too large: a file may have %u KiB, a value %u KiB",
+			INI_FILE_MAX >> 10, INI_VALUE_MAX >> 10);
 	return ps.count;
 }
 
@@ -334,12 +364,12 @@ blueprint_new(const char *name, const char *path)
 {
 	struct blueprint *b = xcalloc(1, sizeof(*b));
 	struct blueprint_problem none;
-	struct parse ps = { .b = b, .p = &none, .max = 1 };
+	struct parse ps = {.b = b, .p = &none, .max = 1};
 
 	b->name = xstrdup(name);
 	b->path = xstrdup(path);
 	for (const struct directive *d = blueprint_directives; d->key; d++) {
-		struct ini_item it = { d->section, d->key, d->def, 0, 0, 0 };
+		struct ini_item it = {d->section, d->key, d->def, 0, 0, 0};
 
 		set_value(&ps, d, &it);
 	}
@@ -370,7 +400,8 @@ put_word(struct buf *out, const char *s)
 	bool plain = *s != 0;
 
 	for (const char *p = s; *p && plain; p++)
-		plain = (unsigned char)*p > ' ' && *p != '"' && *p != '\'' && *p != '\\' && *p != 0x7f;
+		plain = (unsigned char)*p > ' ' && *p != '"' && *p != '\'' && *p != '\\' &&
+			*p != 0x7f;
 	if (plain) {
 		buf_puts(out, s);
 		return;

@@ -13,36 +13,47 @@
 #include "model/put.h"
 
 const char *const event_key_names[KEY_COUNT] = {
-	[KEY_TOOL_NAME] = "tool_name", [KEY_TOOL_INPUT] = "tool_input",
-	[KEY_TOOL_OUTPUT] = "tool_output", [KEY_ERROR] = "error",
-	[KEY_EXIT_CODE] = "exit_code", [KEY_REASON] = "reason",
-	[KEY_ROLE] = "role", [KEY_CONTENT] = "content",
+	[KEY_TOOL_NAME] = "tool_name",
+	[KEY_TOOL_INPUT] = "tool_input",
+	[KEY_TOOL_OUTPUT] = "tool_output",
+	[KEY_ERROR] = "error",
+	[KEY_EXIT_CODE] = "exit_code",
+	[KEY_REASON] = "reason",
+	[KEY_ROLE] = "role",
+	[KEY_CONTENT] = "content",
 };
 
 const struct event_type event_types[] = {
-	{ "session_start", "A run of the session began." },
-	{ "message", "Something was said: role (user or assistant) and content blocks. synthetic: not typed by a person." },
-	{ "pre_tool", "The agent is about to use a tool: tool_name, tool_input, tool_use_id." },
-	{ "post_tool", "A tool was used: tool_name, tool_input, tool_output, error where it failed, tool_use_id." },
-	{ "session_stop", "The run ended: exit_code, and reason (completed, or how it failed)." },
-	{ "init", "The agent's own start message: model, cwd, tools, mcp_servers, its version." },
-	{ "result", "The end of a turn: subtype, is_error, num_turns, duration_ms, usage, total_cost_usd, result. "
-		    "origin: a turn that nobody asked for." },
-	{ "output", "A line the program printed: stream (stdout or stderr) and text; base64 when it was not UTF-8; "
-		    "partial when the line goes on in the next such event." },
-	{ "usage", "Tokens and cost so far." },
-	{ "api_retry", "A call of the model's API failed and is tried again: attempt, max_retries, retry_delay_ms, error_status." },
-	{ "permission_request", "The agent asked whether it may use a tool; nobody is there to say yes, so it was denied." },
-	{ "permission_denied", "The agent may not use a tool: tool_name, message." },
-	{ "task", "A task of the agent's own (subagent, background command) began, changed or ended." },
-	{ "status", "What the agent says it is doing." },
-	{ "thinking", "The model's thinking: text, or how many tokens of it." },
-	{ "control", "A message of the protocol between aod and the agent." },
-	{ "stream", "A piece of an answer that is still being written." },
-	{ "notice", "A remark of the agent or of one of its hooks." },
-	{ "unknown", "A message this version of aod does not know; raw has all of it." },
-	{ "error", "Something went wrong: error." },
-	{ NULL, NULL },
+	{"session_start", "A run of the session began."},
+	{"message", "Something was said: role (user or assistant) and content blocks. synthetic: "
+		    "not typed by a person."},
+	{"pre_tool", "The agent is about to use a tool: tool_name, tool_input, tool_use_id."},
+	{"post_tool", "A tool was used: tool_name, tool_input, tool_output, error where it failed, "
+		      "tool_use_id."},
+	{"session_stop", "The run ended: exit_code, and reason (completed, or how it failed)."},
+	{"init", "The agent's own start message: model, cwd, tools, mcp_servers, its version."},
+	{"result", "The end of a turn: subtype, is_error, num_turns, duration_ms, usage, "
+		   "total_cost_usd, result. "
+		   "origin: a turn that nobody asked for."},
+	{"output", "A line the program printed: stream (stdout or stderr) and text; base64 when it "
+		   "was not UTF-8; "
+		   "partial when the line goes on in the next such event."},
+	{"usage", "Tokens and cost so far."},
+	{"api_retry", "A call of the model's API failed and is tried again: attempt, max_retries, "
+		      "retry_delay_ms, error_status."},
+	{"permission_request", "The agent asked whether it may use a tool; nobody is there to say "
+			       "yes, so it was denied."},
+	{"permission_denied", "The agent may not use a tool: tool_name, message."},
+	{"task",
+	 "A task of the agent's own (subagent, background command) began, changed or ended."},
+	{"status", "What the agent says it is doing."},
+	{"thinking", "The model's thinking: text, or how many tokens of it."},
+	{"control", "A message of the protocol between aod and the agent."},
+	{"stream", "A piece of an answer that is still being written."},
+	{"notice", "A remark of the agent or of one of its hooks."},
+	{"unknown", "A message this version of aod does not know; raw has all of it."},
+	{"error", "Something went wrong: error."},
+	{NULL, NULL},
 };
 
 void
@@ -83,7 +94,8 @@ member_begin(struct event *ev, const char *name)
 	return start;
 }
 
-/* Data over its cap loses the member that did it: its value becomes null. Raw, where it is kept, still has it. */
+/* Data over its cap loses the member that did it: its value becomes null. Raw, where it is kept,
+ * still has it. */
 static void
 member_end(struct event *ev, const char *name, size_t start)
 {
@@ -161,8 +173,9 @@ static void
 put_missing(struct buf *out, uint32_t keys)
 {
 	if (keys == 0) {
-		PUT(out, ",\"tool_name\":null,\"tool_input\":null,\"tool_output\":null,\"error\":null,"
-			 "\"exit_code\":null,\"reason\":null,\"role\":null,\"content\":null");
+		PUT(out,
+		    ",\"tool_name\":null,\"tool_input\":null,\"tool_output\":null,\"error\":null,"
+		    "\"exit_code\":null,\"reason\":null,\"role\":null,\"content\":null");
 		return;
 	}
 	for (int i = 0; i < KEY_COUNT; i++) {

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The plan of a run: its memory, and its JSON for people. See plan.h; plan_make() is in adapter/. */
+/* The plan of a run: its memory, and its JSON for people. See plan.h; plan_make() is in adapter/.
+ */
 #ifdef HAVE_CONFIG_H
 #include "config.h"
 #endif
@@ -126,8 +127,8 @@ plan_json(struct buf *out, const struct plan *p)
 	buf_put_json_str(out, p->private_tmp);
 	buf_puts(out, ",\"bind\":");
 	put_strv(out, p->bind);
-	buf_printf(out, ",\"seccomp\":%s,\"close_stdin\":%s,\"input_bytes\":%zu", bool_name(p->seccomp),
-		   bool_name(p->close_stdin), p->input.len);
+	buf_printf(out, ",\"seccomp\":%s,\"close_stdin\":%s,\"input_bytes\":%zu",
+		   bool_name(p->seccomp), bool_name(p->close_stdin), p->input.len);
 	buf_puts(out, ",\"timeout_stop_us\":");
 	put_span(out, p->timeout_stop_us);
 	buf_puts(out, ",\"result_grace_us\":");

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Quick writing of JSON into a buffer, for the renderers of this folder, which run for every row of every
- * answer. Nothing here ends the buffer with a NUL; put_end() does, once, when the object is complete.
+ * Quick writing of JSON into a buffer, for the renderers of this folder, which run for every row of
+ * every answer. Nothing here ends the buffer with a NUL; put_end() does, once, when the object is
+ * complete.
  */
 #ifndef AOD_MODEL_PUT_H
 #define AOD_MODEL_PUT_H
@@ -47,7 +48,8 @@ put_int(struct buf *b, int64_t v)
 	put_bytes(b, p, (size_t)(end - p));
 }
 
-/* Whether all eight bytes of w stand for themselves in a JSON string: ASCII from 0x20 on, no quote, no backslash. */
+/* Whether all eight bytes of w stand for themselves in a JSON string: ASCII from 0x20 on, no quote,
+ * no backslash. */
 static inline bool
 put_plain8(uint64_t w)
 {
@@ -58,7 +60,8 @@ put_plain8(uint64_t w)
 	return (bad & high) == 0;
 }
 
-/* A JSON string with its quotes. Text that is all plain, the ordinary case, is copied; the rest is buf_put_json()'s. */
+/* A JSON string with its quotes. Text that is all plain, the ordinary case, is copied; the rest is
+ * buf_put_json()'s. */
 static inline void
 put_string_n(struct buf *b, const char *s, size_t n)
 {
@@ -105,7 +108,8 @@ put_two(char *p, unsigned v)
 
 #define PUT_TIME_MAX 253402300799999999 /* the end of the year 9999 */
 
-/* The time as time_iso() writes it, in quotes. Rows that follow each other are mostly of one day: its date is kept. */
+/* The time as time_iso() writes it, in quotes. Rows that follow each other are mostly of one day:
+ * its date is kept. */
 static inline void
 put_time(struct buf *b, int64_t us)
 {
@@ -118,7 +122,8 @@ put_time(struct buf *b, int64_t us)
 	p = b->data + b->len;
 	b->len += 34;
 	if (us < 0 || us > PUT_TIME_MAX || us / 86400000000 != day) {
-		/* Outside of the years that time_iso() has, all days look like one: none of them is kept. */
+		/* Outside of the years that time_iso() has, all days look like one: none of them is
+		 * kept. */
 		day = us < 0 || us > PUT_TIME_MAX ? -1 : us / 86400000000;
 		time_iso(us, text + 1);
 		text[33] = '"';

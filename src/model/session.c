@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Sessions: the table of moves, the words for states and outcomes, and the JSON object. See session.h. */
+/* Sessions: the table of moves, the words for states and outcomes, and the JSON object. See
+ * session.h. */
 #ifdef HAVE_CONFIG_H
 #include "config.h"
 #endif
@@ -13,9 +14,9 @@
 #include "model/put.h"
 
 static const char *const state_names[SESSION_STATE_COUNT] = {
-	[SESSION_PENDING] = "pending",	 [SESSION_RUNNING] = "running",
+	[SESSION_PENDING] = "pending",   [SESSION_RUNNING] = "running",
 	[SESSION_STOPPING] = "stopping", [SESSION_FINISHED] = "finished",
-	[SESSION_FAILED] = "failed",	 [SESSION_STOPPED] = "stopped",
+	[SESSION_FAILED] = "failed",     [SESSION_STOPPED] = "stopped",
 };
 
 static const char *const session_event_names[SESSION_EVENT_COUNT] = {
@@ -29,94 +30,117 @@ static const char *const action_names[] = {
 	[ACT_END] = "end",   [ACT_REFUSE] = "refuse", [ACT_IGNORE] = "ignore",
 };
 
-#define IGNORE(state) { SESSION_##state, ACT_IGNORE, NULL }
-#define LIVE(state) { SESSION_##state, ACT_REFUSE, "the session is still running: wait for it or stop it first" }
-#define GO(state, action) { SESSION_##state, ACT_##action, NULL }
+#define IGNORE(state)                                                                              \
+	{                                                                                          \
+		SESSION_##state, ACT_IGNORE, NULL                                                  \
+	}
+#define LIVE(state)                                                                                \
+	{                                                                                          \
+		SESSION_##state, ACT_REFUSE,                                                       \
+			"the session is still running: wait for it or stop it first"               \
+	}
+#define GO(state, action)                                                                          \
+	{                                                                                          \
+		SESSION_##state, ACT_##action, NULL                                                \
+	}
 
-static const struct session_move session_moves[SESSION_STATE_COUNT][SESSION_EVENT_COUNT] = {
-	[SESSION_PENDING] = {
-		[SEV_STARTED] = GO(RUNNING, NONE),
-		[SEV_STOP] = GO(STOPPING, STOP),
-		[SEV_EXIT_OK] = GO(FINISHED, END),
-		[SEV_EXIT_BAD] = GO(FAILED, END),
-		[SEV_RESUME] = LIVE(PENDING),
-		[SEV_CLOSE] = GO(FINISHED, NONE),
-		[SEV_REOPEN] = IGNORE(PENDING),
-	},
-	[SESSION_RUNNING] = {
-		[SEV_STARTED] = IGNORE(RUNNING),
-		[SEV_STOP] = GO(STOPPING, STOP),
-		[SEV_EXIT_OK] = GO(FINISHED, END),
-		[SEV_EXIT_BAD] = GO(FAILED, END),
-		[SEV_RESUME] = LIVE(RUNNING),
-		[SEV_CLOSE] = GO(FINISHED, NONE),
-		[SEV_REOPEN] = IGNORE(RUNNING),
-	},
-	[SESSION_STOPPING] = {
-		[SEV_STARTED] = IGNORE(STOPPING),
-		/* A second stop may shorten the time until SIGKILL. */
-		[SEV_STOP] = GO(STOPPING, STOP),
-		[SEV_EXIT_OK] = GO(STOPPED, END),
-		[SEV_EXIT_BAD] = GO(STOPPED, END),
-		[SEV_RESUME] = LIVE(STOPPING),
-		[SEV_CLOSE] = GO(FINISHED, NONE),
-		[SEV_REOPEN] = IGNORE(STOPPING),
-	},
-	[SESSION_FINISHED] = {
-		[SEV_STARTED] = IGNORE(FINISHED),
-		[SEV_STOP] = IGNORE(FINISHED),
-		[SEV_EXIT_OK] = IGNORE(FINISHED),
-		[SEV_EXIT_BAD] = IGNORE(FINISHED),
-		[SEV_RESUME] = GO(PENDING, RUN),
-		[SEV_CLOSE] = IGNORE(FINISHED),
-		[SEV_REOPEN] = GO(RUNNING, NONE),
-	},
-	[SESSION_FAILED] = {
-		[SEV_STARTED] = IGNORE(FAILED),
-		[SEV_STOP] = IGNORE(FAILED),
-		[SEV_EXIT_OK] = IGNORE(FAILED),
-		[SEV_EXIT_BAD] = IGNORE(FAILED),
-		[SEV_RESUME] = GO(PENDING, RUN),
-		[SEV_CLOSE] = IGNORE(FAILED),
-		[SEV_REOPEN] = GO(RUNNING, NONE),
-	},
-	[SESSION_STOPPED] = {
-		[SEV_STARTED] = IGNORE(STOPPED),
-		[SEV_STOP] = IGNORE(STOPPED),
-		[SEV_EXIT_OK] = IGNORE(STOPPED),
-		[SEV_EXIT_BAD] = IGNORE(STOPPED),
-		[SEV_RESUME] = GO(PENDING, RUN),
-		[SEV_CLOSE] = IGNORE(STOPPED),
-		[SEV_REOPEN] = GO(RUNNING, NONE),
-	},
+static const struct session_move session_moves[SESSION_STATE_COUNT][SESSION_EVENT_COUNT] =
+	{
+		[SESSION_PENDING] =
+			{
+				[SEV_STARTED] = GO(RUNNING, NONE),
+				[SEV_STOP] = GO(STOPPING, STOP),
+				[SEV_EXIT_OK] = GO(FINISHED, END),
+				[SEV_EXIT_BAD] = GO(FAILED, END),
+				[SEV_RESUME] = LIVE(PENDING),
+				[SEV_CLOSE] = GO(FINISHED, NONE),
+				[SEV_REOPEN] = IGNORE(PENDING),
+			},
+		[SESSION_RUNNING] =
+			{
+				[SEV_STARTED] = IGNORE(RUNNING),
+				[SEV_STOP] = GO(STOPPING, STOP),
+				[SEV_EXIT_OK] = GO(FINISHED, END),
+				[SEV_EXIT_BAD] = GO(FAILED, END),
+				[SEV_RESUME] = LIVE(RUNNING),
+				[SEV_CLOSE] = GO(FINISHED, NONE),
+				[SEV_REOPEN] = IGNORE(RUNNING),
+			},
+		[SESSION_STOPPING] =
+			{
+				[SEV_STARTED] = IGNORE(STOPPING),
+				/* A second stop may shorten the time until SIGKILL. */
+				[SEV_STOP] = GO(STOPPING, STOP),
+				[SEV_EXIT_OK] = GO(STOPPED, END),
+				[SEV_EXIT_BAD] = GO(STOPPED, END),
+				[SEV_RESUME] = LIVE(STOPPING),
+				[SEV_CLOSE] = GO(FINISHED, NONE),
+				[SEV_REOPEN] = IGNORE(STOPPING),
+			},
+		[SESSION_FINISHED] =
+			{
+				[SEV_STARTED] = IGNORE(FINISHED),
+				[SEV_STOP] = IGNORE(FINISHED),
+				[SEV_EXIT_OK] = IGNORE(FINISHED),
+				[SEV_EXIT_BAD] = IGNORE(FINISHED),
+				[SEV_RESUME] = GO(PENDING, RUN),
+				[SEV_CLOSE] = IGNORE(FINISHED),
+				[SEV_REOPEN] = GO(RUNNING, NONE),
+			},
+		[SESSION_FAILED] =
+			{
+				[SEV_STARTED] = IGNORE(FAILED),
+				[SEV_STOP] = IGNORE(FAILED),
+				[SEV_EXIT_OK] = IGNORE(FAILED),
+				[SEV_EXIT_BAD] = IGNORE(FAILED),
+				[SEV_RESUME] = GO(PENDING, RUN),
+				[SEV_CLOSE] = IGNORE(FAILED),
+				[SEV_REOPEN] = GO(RUNNING, NONE),
+			},
+		[SESSION_STOPPED] =
+			{
+				[SEV_STARTED] = IGNORE(STOPPED),
+				[SEV_STOP] = IGNORE(STOPPED),
+				[SEV_EXIT_OK] = IGNORE(STOPPED),
+				[SEV_EXIT_BAD] = IGNORE(STOPPED),
+				[SEV_RESUME] = GO(PENDING, RUN),
+				[SEV_CLOSE] = IGNORE(STOPPED),
+				[SEV_REOPEN] = GO(RUNNING, NONE),
+			},
 };
 
 static const struct {
 	const char *name, *doc;
 } outcomes[OUTCOME_COUNT] = {
-	[OUTCOME_NONE] = { NULL, "It has not ended." },
-	[OUTCOME_SUCCESS] = { "success", "The agent did what it was asked, or the command exited with status 0." },
-	[OUTCOME_EXIT_CODE] = { "exit-code", "The program exited with a status other than 0." },
-	[OUTCOME_SIGNAL] = { "signal", "The program was ended by a signal that nobody here sent." },
-	[OUTCOME_CORE_DUMP] = { "core-dump", "The program was ended by a signal and dumped core." },
-	[OUTCOME_OOM_KILL] = { "oom-kill", "The kernel killed it because memory ran out." },
-	[OUTCOME_TIMEOUT] = { "timeout", "It took longer than it was allowed to." },
-	[OUTCOME_WATCHDOG] = { "watchdog", "It missed its watchdog." },
-	[OUTCOME_STALLED] = { "stalled", "Nothing was heard of it for too long." },
-	[OUTCOME_MAX_TURNS] = { "max-turns", "The agent used up the turns it was given." },
-	[OUTCOME_BUDGET] = { "budget", "The agent used up the money it was given." },
-	[OUTCOME_RATE_LIMITED] = { "rate-limited", "The model's API refused further requests for now (429)." },
-	[OUTCOME_OVERLOADED] = { "overloaded", "The model's API was overloaded (529, 503)." },
-	[OUTCOME_AUTH] = { "auth", "The model's API did not accept the key, or there was none (401, 403)." },
-	[OUTCOME_BILLING] = { "billing", "The account behind the key has no credit (402)." },
-	[OUTCOME_REFUSED] = { "refused", "The model declined to answer." },
-	[OUTCOME_AGENT_ERROR] = { "agent-error", "The agent said that it failed, for another reason." },
-	[OUTCOME_CANCELLED] = { "cancelled", "It was stopped by request." },
-	[OUTCOME_START_LIMIT_HIT] = { "start-limit-hit", "It was started too often in too short a time." },
-	[OUTCOME_RESOURCES] = { "resources", "It could not be started." },
-	[OUTCOME_SHIM_LOST] = { "shim-lost", "Its shim was killed, so nobody knows how it ended." },
-	[OUTCOME_HOST_REBOOT] = { "host-reboot", "The machine was restarted while it ran." },
-	[OUTCOME_UNKNOWN] = { "unknown", "It ended without saying how." },
+	[OUTCOME_NONE] = {NULL, "It has not ended."},
+	[OUTCOME_SUCCESS] =
+		{"success",
+		 "The agent did what it was asked, or the command exited with status 0."},
+	[OUTCOME_EXIT_CODE] = {"exit-code", "The program exited with a status other than 0."},
+	[OUTCOME_SIGNAL] = {"signal", "The program was ended by a signal that nobody here sent."},
+	[OUTCOME_CORE_DUMP] = {"core-dump", "The program was ended by a signal and dumped core."},
+	[OUTCOME_OOM_KILL] = {"oom-kill", "The kernel killed it because memory ran out."},
+	[OUTCOME_TIMEOUT] = {"timeout", "It took longer than it was allowed to."},
+	[OUTCOME_WATCHDOG] = {"watchdog", "It missed its watchdog."},
+	[OUTCOME_STALLED] = {"stalled", "Nothing was heard of it for too long."},
+	[OUTCOME_MAX_TURNS] = {"max-turns", "The agent used up the turns it was given."},
+	[OUTCOME_BUDGET] = {"budget", "The agent used up the money it was given."},
+	[OUTCOME_RATE_LIMITED] = {"rate-limited",
+				  "The model's API refused further requests for now (429)."},
+	[OUTCOME_OVERLOADED] = {"overloaded", "The model's API was overloaded (529, 503)."},
+	[OUTCOME_AUTH] = {"auth",
+			  "The model's API did not accept the key, or there was none (401, 403)."},
+	[OUTCOME_BILLING] = {"billing", "The account behind the key has no credit (402)."},
+	[OUTCOME_REFUSED] = {"refused", "The model declined to answer."},
+	[OUTCOME_AGENT_ERROR] = {"agent-error",
+				 "The agent said that it failed, for another reason."},
+	[OUTCOME_CANCELLED] = {"cancelled", "It was stopped by request."},
+	[OUTCOME_START_LIMIT_HIT] = {"start-limit-hit",
+				     "It was started too often in too short a time."},
+	[OUTCOME_RESOURCES] = {"resources", "It could not be started."},
+	[OUTCOME_SHIM_LOST] = {"shim-lost", "Its shim was killed, so nobody knows how it ended."},
+	[OUTCOME_HOST_REBOOT] = {"host-reboot", "The machine was restarted while it ran."},
+	[OUTCOME_UNKNOWN] = {"unknown", "It ended without saying how."},
 };
 
 const char *
@@ -169,8 +193,9 @@ session_moves_print(struct buf *out)
 		for (int ev = 0; ev < SESSION_EVENT_COUNT; ev++) {
 			const struct session_move *m = &session_moves[s][ev];
 
-			buf_printf(out, "%-9s %-9s %-9s %s", state_names[s], session_event_names[ev],
-				   state_names[m->next], action_names[m->action]);
+			buf_printf(out, "%-9s %-9s %-9s %s", state_names[s],
+				   session_event_names[ev], state_names[m->next],
+				   action_names[m->action]);
 			if (m->why)
 				buf_printf(out, ": %s", m->why);
 			buf_putc(out, '\n');

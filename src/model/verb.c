@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Verbs: finding the row of a request, checking its arguments. The rows are in verb-table.c. See verb.h. */
+/* Verbs: finding the row of a request, checking its arguments. The rows are in verb-table.c. See
+ * verb.h. */
 #ifdef HAVE_CONFIG_H
 #include "config.h"
 #endif
@@ -97,7 +98,8 @@ place_name(enum arg_place place)
 	return place == IN_BODY ? "body" : place == IN_QUERY ? "query" : "path";
 }
 
-/* Add an error. input is borrowed; item is the index in an array, or -1. Returns its "ctx" to be filled. */
+/* Add an error. input is borrowed; item is the index in an array, or -1. Returns its "ctx" to be
+ * filled. */
 static void
 fail_at(struct check *c, const char *field, int item, const char *type, const char *msg,
 	struct json_object *input, const char *ctx_key, struct json_object *ctx_value)
@@ -125,7 +127,8 @@ fail_at(struct check *c, const char *field, int item, const char *type, const ch
 }
 
 static void
-fail(struct check *c, const struct verb_arg *a, const char *type, const char *msg, struct json_object *input)
+fail(struct check *c, const struct verb_arg *a, const char *type, const char *msg,
+     struct json_object *input)
 {
 	fail_at(c, a->name, -1, type, msg, input, NULL, NULL);
 }
@@ -158,8 +161,8 @@ check_length(struct check *c, const struct verb_arg *a, struct json_object *v, i
 	char msg[100];
 
 	if (n < a->min) {
-		snprintf(msg, sizeof(msg), "String should have at least %lld character%s", (long long)a->min,
-			 a->min == 1 ? "" : "s");
+		snprintf(msg, sizeof(msg), "String should have at least %lld character%s",
+			 (long long)a->min, a->min == 1 ? "" : "s");
 		fail_at(c, a->name, -1, "string_too_short", msg, v, "min_length",
 			json_object_new_int64(a->min));
 	} else if (n > a->max) {
@@ -173,7 +176,8 @@ check_length(struct check *c, const struct verb_arg *a, struct json_object *v, i
 				keep--;
 			v = cut = json_object_new_string_len(s, keep);
 		}
-		snprintf(msg, sizeof(msg), "String should have at most %lld characters", (long long)a->max);
+		snprintf(msg, sizeof(msg), "String should have at most %lld characters",
+			 (long long)a->max);
 		fail_at(c, a->name, -1, "string_too_long", msg, v, "max_length",
 			json_object_new_int64(a->max));
 		json_object_put(cut);
@@ -200,10 +204,12 @@ check_string(struct check *c, const struct verb_arg *a, struct json_object *v)
 			json_object_new_string(NAME_PATTERN));
 	else if (strlen(s) != n)
 		/* It would be cut there, silently, wherever it is used as a C string. */
-		fail(c, a, "string_pattern_mismatch", "String should not contain NUL characters", v);
+		fail(c, a, "string_pattern_mismatch", "String should not contain NUL characters",
+		     v);
 }
 
-/* Text and whole floating-point numbers count as integers, as in the old API; they are replaced by one. */
+/* Text and whole floating-point numbers count as integers, as in the old API; they are replaced by
+ * one. */
 static bool
 to_int(struct check *c, const struct verb_arg *a, struct json_object *v, int64_t *out)
 {
@@ -224,7 +230,9 @@ to_int(struct check *c, const struct verb_arg *a, struct json_object *v, int64_t
 	case json_type_string:
 		if (!parse_i64(json_object_get_string(v), INT64_MIN, INT64_MAX, out)) {
 			fail(c, a, "int_parsing",
-			     "Input should be a valid integer, unable to parse string as an integer", v);
+			     "Input should be a valid integer, unable to parse string as an "
+			     "integer",
+			     v);
 			return false;
 		}
 		break;
@@ -270,7 +278,8 @@ check_bool(struct check *c, const struct verb_arg *a, struct json_object *v)
 	if (json_object_is_type(v, json_type_string) && parse_bool(json_object_get_string(v), &b))
 		json_object_object_add(c->args, a->name, json_object_new_boolean(b));
 	else if (json_object_is_type(v, json_type_int) && (json_object_get_uint64(v) <= 1))
-		json_object_object_add(c->args, a->name, json_object_new_boolean(json_object_get_int(v)));
+		json_object_object_add(c->args, a->name,
+				       json_object_new_boolean(json_object_get_int(v)));
 	else
 		fail(c, a, "bool_type", "Input should be a valid boolean", v);
 }
@@ -278,21 +287,25 @@ check_bool(struct check *c, const struct verb_arg *a, struct json_object *v)
 static void
 check_strings(struct check *c, const struct verb_arg *a, struct json_object *v)
 {
-	int64_t n = json_object_is_type(v, json_type_array) ? (int64_t)json_object_array_length(v) : -1;
+	int64_t n =
+		json_object_is_type(v, json_type_array) ? (int64_t)json_object_array_length(v) : -1;
 	char msg[100];
 
 	if (n < a->min || n > a->max) {
 		snprintf(msg, sizeof(msg), "Input should be a valid list of %lld to %lld strings",
 			 (long long)a->min, (long long)a->max);
-		fail(c, a, "list_type", n < 0 ? "Input should be a valid list" : msg, n > a->max ? NULL : v);
+		fail(c, a, "list_type", n < 0 ? "Input should be a valid list" : msg,
+		     n > a->max ? NULL : v);
 		return;
 	}
 	for (int i = 0; i < n; i++) {
 		struct json_object *it = json_object_array_get_idx(v, (size_t)i);
 
 		if (!json_object_is_type(it, json_type_string))
-			fail_at(c, a->name, i, "string_type", "Input should be a valid string", it, NULL, NULL);
-		else if (strlen(json_object_get_string(it)) != (size_t)json_object_get_string_len(it))
+			fail_at(c, a->name, i, "string_type", "Input should be a valid string", it,
+				NULL, NULL);
+		else if (strlen(json_object_get_string(it)) !=
+			 (size_t)json_object_get_string_len(it))
 			fail_at(c, a->name, i, "string_pattern_mismatch",
 				"String should not contain NUL characters", it, NULL, NULL);
 	}
@@ -331,11 +344,12 @@ check_value(struct check *c, const struct verb_arg *a, struct json_object *v)
 struct json_object *
 verb_check(const struct verb *v, enum arg_place place, struct json_object *args)
 {
-	struct check c = { place, args, NULL };
+	struct check c = {place, args, NULL};
 	bool object = json_object_is_type(args, json_type_object);
 
 	if (args && !object) {
-		fail_at(&c, NULL, -1, "dict_type", "Input should be a valid dictionary", args, NULL, NULL);
+		fail_at(&c, NULL, -1, "dict_type", "Input should be a valid dictionary", args, NULL,
+			NULL);
 		return c.errors;
 	}
 	for (const struct verb_arg *a = v->args; a < v->args + VERB_ARGS_MAX && a->name; a++) {
@@ -345,7 +359,8 @@ verb_check(const struct verb *v, enum arg_place place, struct json_object *args)
 			continue;
 		if (!object) {
 			if (a->required) {
-				fail_at(&c, NULL, -1, "missing", "Field required", NULL, NULL, NULL);
+				fail_at(&c, NULL, -1, "missing", "Field required", NULL, NULL,
+					NULL);
 				break;
 			}
 		} else if (!arg_take(args, a, &value)) {
