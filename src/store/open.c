@@ -504,14 +504,13 @@ store_open_read(const char *path, struct store **out, struct err *e)
 {
 	struct store *s;
 	int64_t version;
-	char sql[80];
 	int r;
 
 	*out = NULL;
 	s = store_new(path, false);
-	snprintf(sql, sizeof(sql), "PRAGMA mmap_size = %d", STORE_MMAP);
-	if ((r = connect_file(s, SQLITE_OPEN_READONLY, e)) < 0 || (r = exec_sql(s, sql, e)) < 0 ||
-	    (r = check_schema(s, &version, e)) < 0 || (r = store_meta_get(s, "node", &s->scratch, e)) < 0) {
+	/* No mmap_size: it was measured to gain nothing, and each page that was ever read would count as our memory. */
+	if ((r = connect_file(s, SQLITE_OPEN_READONLY, e)) < 0 || (r = check_schema(s, &version, e)) < 0 ||
+	    (r = store_meta_get(s, "node", &s->scratch, e)) < 0) {
 		store_close(s);
 		return r;
 	}

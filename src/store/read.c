@@ -242,17 +242,18 @@ store_run_output_tail(struct store *s, int64_t session, int64_t run, size_t max,
 	if (!st)
 		return s->code;
 	sqlite3_bind_int64(st, 1, session);
-	sqlite3_bind_int64(st, 2, run);
-	/* A line takes a byte at least, its newline. */
-	sqlite3_bind_int64(st, 3, max < INT32_MAX ? (int64_t)max + 1 : INT32_MAX);
+	sqlite3_bind_int64(st, 2, INT32_MAX);
 	/* From the end to the start, and out backwards, so that nothing has to be moved. */
 	while ((r = store_step(s, st, e)) > 0) {
-		const char *stream = col_text(st, 0), *text = col_text(st, 1);
-		size_t len = sqlite3_column_bytes(st, 1);
+		int64_t of = sqlite3_column_int64(st, 0);
+		const char *stream = col_text(st, 1), *text = col_text(st, 2);
+		size_t len = sqlite3_column_bytes(st, 2);
 
-		if (!stream || strcmp(stream, "stdout") != 0 || !text)
+		if (of < run && of > 0)
+			break;
+		if (of != run || !stream || strcmp(stream, "stdout") != 0 || !text)
 			continue;
-		if (!first && !sqlite3_column_int(st, 2)) {
+		if (!first && !sqlite3_column_int(st, 3)) {
 			buf_putc(out, '\n');
 			whole = out->len;
 		}

@@ -141,9 +141,10 @@ const char *const store_sql[Q_COUNT] = {
 			      " ORDER BY n DESC LIMIT 1",
 	[Q_RUN_DELETE] = "DELETE FROM run WHERE session = ?1",
 	[Q_RUN_TEXT_DELETE] = "DELETE FROM run_text WHERE session = ?1",
-	[Q_OUTPUT_TAIL] = "SELECT json_extract(j, '$.stream'), json_extract(j, '$.text'), json_extract(j, '$.partial')"
-			  " FROM (SELECT " DATA " AS j FROM event WHERE session = ?1 AND run = ?2 AND type = 'output'"
-			  " ORDER BY seq DESC LIMIT ?3) AS o",
+	/* Also rows that are not wanted, so that the caller sees where the run begins and stops there. */
+	[Q_OUTPUT_TAIL] = "SELECT run, json_extract(j, '$.stream'), json_extract(j, '$.text'), json_extract(j, '$.partial')"
+			  " FROM (SELECT run, CASE WHEN type = 'output' AND instr(data, '\"stdout\"') > 0 THEN " DATA
+			  " END AS j FROM event WHERE session = ?1 ORDER BY seq DESC LIMIT ?2) AS o",
 
 	[Q_EVENT_ADD] = "INSERT INTO event (id, session, seq, run, time_us, timestamp, type, keys, data, raw)"
 			" VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",

@@ -15,8 +15,7 @@
 #define STORE_WAL_AGAIN 1000	 /* and to a further one when a reader was in the way */
 #define STORE_WAL_FLUSH 256	 /* pages after which the kernel is asked to begin writing them */
 #define STORE_WAL_KEEP (64 << 20) /* bytes of -wal that are left after a checkpoint */
-#define STORE_MMAP (64 << 20)	 /* bytes of the file that a reader maps */
-#define STORE_CHECK_MAX (64 << 20) /* largest file that is checked after a close that was not clean */
+#define STORE_CHECK_MAX (16 << 20) /* largest file that is checked after a close that was not clean: 4 ms a MiB */
 #define STORE_PRUNE 256		 /* changes that are dropped at a time */
 #define STORE_DELETE_CHUNK 20000 /* events that one DELETE takes: bounds its memory */
 

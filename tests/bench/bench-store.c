@@ -344,7 +344,7 @@ read_all(struct store *writer, int64_t first)
 	store_close(hundred);
 	buf_free(&out);
 	getrusage(RUSAGE_SELF, &ru);
-	printf("greatest resident size: %.1f MiB\n", ru.ru_maxrss / 1024.0 - (double)sizeof(*samples) * 0);
+	printf("greatest resident size: %.1f MiB\n", ru.ru_maxrss / 1024.0);
 }
 
 int

@@ -99,7 +99,7 @@ add_event(struct store *s, int64_t session, int64_t seq, const char *text)
 	event_begin(&ev, "message", 1000000 + seq);
 	event_put_text(&ev, KEY_ROLE, "user", 4);
 	event_put_content_text(&ev, text, strlen(text));
-	OK(store_event_add(s, session, seq, 1, &ev, &id, &e));
+	OK(store_event_add(s, session, seq, 0, &ev, &id, &e));
 	event_free(&ev);
 	return id;
 }
