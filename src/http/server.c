@@ -503,13 +503,17 @@ server_run(void)
 			return 0;
 		if (wake > next_tick)
 			wake = next_tick;
-		/* A write that is done already is reported in the next turn: do not sleep before it. */
-		if (more || front.loop->_pending_as_server || front.loop->_pending_as_client)
+		if (more)
 			wake = now;
 		int32_t wait_ms = wake <= now ? 0 : (int32_t)((wake - now + 999) / 1000);
 
 		if (front.quitting && wait_ms > 20)
 			wait_ms = 20;
+		/*
+		 * The writes begun above that are done already: their callbacks run here, as they do after h2o's own timers. Left to the next
+		 * turn, such a socket would be polled for writing first and then be found without a callback (an assertion of h2o).
+		 */
+		h2o_timeout__do_post_callback(front.loop);
 		h2o_evloop_run(front.loop, wait_ms);
 	}
 }
