@@ -3,7 +3,7 @@
 #include "config.h"
 
 #include <errno.h>
-#include <json.h>
+#include <json-c/json.h>
 #include <string.h>
 
 #include "aod/request.h"

@@ -3,7 +3,7 @@
 #ifndef AOD_AOD_REQUEST_H
 #define AOD_AOD_REQUEST_H
 
-#include <json.h>
+#include <json-c/json.h>
 #include <stdbool.h>
 #include <stdint.h>
 
