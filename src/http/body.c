@@ -5,9 +5,11 @@
 #endif
 
 #include <limits.h>
+#include <math.h>
 #include <string.h>
 
 #include <json-c/json.h>
+#include <json-c/json_visit.h>
 
 #include "base/util.h"
 #include "http/body.h"
@@ -39,6 +41,27 @@ not_json(size_t at, const char *why)
 	json_object_object_add(ctx, "error", json_object_new_string(why));
 	json_object_object_add(json_object_array_get_idx(list, 0), "ctx", ctx);
 	return list;
+}
+
+static int
+find_infinite(struct json_object *o, int flags, struct json_object *parent, const char *key, size_t *at, void *arg)
+{
+	bool *found = arg;
+
+	if (!json_object_is_type(o, json_type_double) || isfinite(json_object_get_double(o)))
+		return JSON_C_VISIT_RETURN_CONTINUE;
+	*found = true;
+	return JSON_C_VISIT_RETURN_STOP;
+}
+
+/* json-c takes NaN and Infinity, which are not JSON and which no other reader of what is stored would take. */
+static bool
+has_infinite(struct json_object *o)
+{
+	bool found = false;
+
+	json_c_visit(o, 0, find_infinite, &found);
+	return found;
 }
 
 struct json_object *
@@ -77,6 +100,8 @@ body_parse(const char *text, size_t n, struct json_object **bad)
 		*bad = not_json(end, json_tokener_error_desc(error));
 	else if (end < n)
 		*bad = not_json(end, "extra data");
+	else if (has_infinite(o))
+		*bad = not_json(0, "NaN, Infinity and numbers as large are not possible");
 	else if (!json_object_is_type(o, json_type_object))
 		*bad = one_problem("dict_type", NULL, "Input should be a valid dictionary", json_object_get(o));
 	if (!*bad)

@@ -134,6 +134,8 @@ raise_limits(void)
 	mallopt(M_TRIM_THRESHOLD, 2 * MMAP_THRESHOLD);
 }
 
+static h2o_socket_t *signal_sock;
+
 static void
 on_signal(h2o_socket_t *sock, const char *err)
 {
@@ -146,7 +148,6 @@ on_signal(h2o_socket_t *sock, const char *err)
 static int
 init_signals(struct err *e)
 {
-	h2o_socket_t *sock;
 	sigset_t set;
 	int fd;
 
@@ -158,8 +159,8 @@ init_signals(struct err *e)
 	fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 	if (fd < 0)
 		return err_errno(e, -errno, "signalfd");
-	sock = h2o_evloop_socket_create(front.loop, fd, H2O_SOCKET_FLAG_DONT_READ);
-	h2o_socket_read_start(sock, on_signal);
+	signal_sock = h2o_evloop_socket_create(front.loop, fd, H2O_SOCKET_FLAG_DONT_READ);
+	h2o_socket_read_start(signal_sock, on_signal);
 	return 0;
 }
 
@@ -199,5 +200,8 @@ main(int argc, char **argv)
 		log_error("%s", e.text);
 		return 1;
 	}
-	return server_run();
+	server_run();
+	h2o_socket_close(signal_sock);
+	store_close(front.store);
+	return 0;
 }

@@ -478,7 +478,7 @@ server_quit(const char *why)
 	front.conf.http1.callbacks.foreach_request(&front.ctx, end_idle, NULL);
 }
 
-int
+void
 server_run(void)
 {
 	int64_t next_tick = mono_us() + TICK_US;
@@ -500,7 +500,7 @@ server_run(void)
 		if (front.quitting && now >= quit_by_us - QUIT_ANSWER_US)
 			forward_tick(INT64_MAX); /* no longer: say so */
 		if (front.quitting && (conn_count == 0 || now >= quit_by_us))
-			return 0;
+			return;
 		if (wake > next_tick)
 			wake = next_tick;
 		if (more)

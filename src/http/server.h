@@ -56,8 +56,8 @@ struct conn {
 
 /* listen: "NAME=FD" strings. Call once, after front.store is open. */
 int server_init(char *const *listen, struct err *e);
-/* Runs until quit. Returns 0. */
-int server_run(void);
+/* Runs until quit. */
+void server_run(void);
 /* Stop accepting, answer what is pending, leave within QUIT_TIMEOUT_US. May be called again. */
 void server_quit(const char *why);
 /* TCP port of a listener by name, 0 when there is none. */
