@@ -51,6 +51,7 @@ static h2o_linklist_t subs, ready;
 static struct ring ring;
 static int64_t bell_id;
 static int sub_count;
+static bool feed_behind; /* there is more for the ring than one turn reads */
 
 static void sub_mark(struct sub *s);
 
@@ -344,13 +345,13 @@ on_stream_dispose(void *arg)
 	sub_free(s);
 }
 
-bool
+void
 live_work(void)
 {
-	bool more = read_feed();
 	int64_t now = mono_us();
 	h2o_linklist_t round;
 
+	feed_behind = read_feed();
 	/* Each once: who becomes ready again meanwhile has its turn after the next poll. */
 	h2o_linklist_init_anchor(&round);
 	h2o_linklist_insert_list(&round, &ready);
@@ -365,7 +366,12 @@ live_work(void)
 		else
 			stream_step(s, now);
 	}
-	return more || !h2o_linklist_is_empty(&ready);
+}
+
+bool
+live_pending(void)
+{
+	return feed_behind || !h2o_linklist_is_empty(&ready);
 }
 
 void

@@ -29,8 +29,10 @@ void live_ws(const struct request *rq);
 void live_feed(const struct request *rq);
 /* Everything up to id is committed. */
 void live_bell(int64_t id);
-/* A bounded piece of work; true when there is more to do at once. */
-bool live_work(void);
+/* A bounded piece of work. */
+void live_work(void);
+/* Whether there is more of it at once. */
+bool live_pending(void);
 void live_tick(int64_t now);
 void live_quit(void);
 

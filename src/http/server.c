@@ -478,6 +478,32 @@ server_quit(const char *why)
 	front.conf.http1.callbacks.foreach_request(&front.ctx, end_idle, NULL);
 }
 
+/* Until when the loop may sleep. */
+static int32_t
+sleep_ms(int64_t next_tick)
+{
+	int64_t now = mono_us(), wake = watch_next();
+
+	if (live_pending())
+		return 0;
+	if (wake > next_tick)
+		wake = next_tick;
+	if (front.quitting && wake > now + 20000)
+		wake = now + 20000;
+	return wake <= now ? 0 : (int32_t)((wake - now + 999) / 1000);
+}
+
+static void
+tick(int64_t now)
+{
+	if (paused && !front.quitting && conn_count < MAX_CONNECTIONS)
+		set_accepting(true);
+	forward_tick(now);
+	live_tick(now);
+	drain_tick(now);
+	cut_stalled(now);
+}
+
 void
 server_run(void)
 {
@@ -485,35 +511,23 @@ server_run(void)
 
 	for (;;) {
 		int64_t now = mono_us();
-		bool more = live_work();
-		int64_t wake = watch_work(now);
 
+		live_work();
+		watch_work(now);
 		if (now >= next_tick) {
 			next_tick = now + TICK_US;
-			if (paused && !front.quitting && conn_count < MAX_CONNECTIONS)
-				set_accepting(true);
-			forward_tick(now);
-			live_tick(now);
-			drain_tick(now);
-			cut_stalled(now);
+			tick(now);
 		}
 		if (front.quitting && now >= quit_by_us - QUIT_ANSWER_US)
 			forward_tick(INT64_MAX); /* no longer: say so */
 		if (front.quitting && (conn_count == 0 || now >= quit_by_us))
 			return;
-		if (wake > next_tick)
-			wake = next_tick;
-		if (more)
-			wake = now;
-		int32_t wait_ms = wake <= now ? 0 : (int32_t)((wake - now + 999) / 1000);
-
-		if (front.quitting && wait_ms > 20)
-			wait_ms = 20;
 		/*
-		 * The writes begun above that are done already: their callbacks run here, as they do after h2o's own timers. Left to the next
-		 * turn, such a socket would be polled for writing first and then be found without a callback (an assertion of h2o).
+		 * The writes begun above that are done already: their callbacks run here, as they do after h2o's own
+		 * timers. Left to the next turn, such a socket would be polled for writing first and then be found
+		 * without a callback (an assertion of h2o). They may make more work, so the sleep is found after them.
 		 */
 		h2o_timeout__do_post_callback(front.loop);
-		h2o_evloop_run(front.loop, wait_ms);
+		h2o_evloop_run(front.loop, sleep_ms(next_tick));
 	}
 }

@@ -45,7 +45,7 @@ watch_bell(void)
 	rung = true;
 }
 
-int64_t
+void
 watch_work(int64_t now)
 {
 	bool bell = rung && now >= rest_until_us, useful = false;
@@ -53,10 +53,10 @@ watch_work(int64_t now)
 	if (h2o_linklist_is_empty(&waiting)) {
 		rung = false;
 		next_wake_us = now + FAR_US;
-		return next_wake_us;
+		return;
 	}
 	if (!bell && now < next_wake_us)
-		return rung && rest_until_us < next_wake_us ? rest_until_us : next_wake_us;
+		return;
 	if (bell)
 		rung = false;
 	/* Those that check() adds or removes meanwhile do not disturb the round. */
@@ -81,7 +81,12 @@ watch_work(int64_t now)
 	}
 	if (bell && !useful)
 		rest_until_us = now + SHARE * (mono_us() - now);
-	return next_wake_us;
+}
+
+int64_t
+watch_next(void)
+{
+	return rung && rest_until_us < next_wake_us ? rest_until_us : next_wake_us;
 }
 
 void

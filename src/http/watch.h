@@ -23,8 +23,10 @@ void watch_init(void);
 void watch_add(struct watch *w);
 void watch_remove(struct watch *w); /* fine when it was not added */
 void watch_bell(void);
-/* Run what is due; returns the time of the next call that is needed. */
-int64_t watch_work(int64_t now);
+/* Run what is due. */
+void watch_work(int64_t now);
+/* When watch_work() is needed next. */
+int64_t watch_next(void);
 void watch_quit(void);
 
 #endif
