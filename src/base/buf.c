@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The growable byte buffer, and the encodings that everybody writes into one: JSON strings and base64. */
+/* The growable byte buffer, and the encodings that everybody writes into one: JSON strings and
+ * base64. */
 #ifdef HAVE_CONFIG_H
 #include "config.h"
 #endif
@@ -160,7 +161,7 @@ static void
 put_json_escape(struct buf *b, unsigned char c)
 {
 	static const char hex[] = "0123456789abcdef";
-	char u[6] = { '\\', 'u', '0', '0', hex[c >> 4], hex[c & 15] };
+	char u[6] = {'\\', 'u', '0', '0', hex[c >> 4], hex[c & 15]};
 
 	switch (c) {
 	case '"':
@@ -227,7 +228,8 @@ buf_put_json_str(struct buf *b, const char *s)
 void
 buf_put_base64(struct buf *b, const void *p, size_t n)
 {
-	static const char abc[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+	static const char abc[] =
+		"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 	const unsigned char *s = p;
 	char quad[4];
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * CRC-32C, declared in util.h. A file of its own because aod-shim links nothing but this and frame.c.
- * The SSE4.2 instruction where the processor has it, else eight tables (slicing-by-8), made at first use.
+ * CRC-32C, declared in util.h. A file of its own because aod-shim links nothing but this and
+ * frame.c. The SSE4.2 instruction where the processor has it, else eight tables (slicing-by-8),
+ * made at first use.
  */
 #ifdef HAVE_CONFIG_H
 #include "config.h"
@@ -39,7 +40,8 @@ have_instruction(void)
 	static int have = -1;
 	unsigned int a, b, c, d;
 
-	/* __get_cpuid rather than __builtin_cpu_supports(), which wants a libgcc that musl does not bring. */
+	/* __get_cpuid rather than __builtin_cpu_supports(), which wants a libgcc that musl does not
+	 * bring. */
 	if (have < 0)
 		have = __get_cpuid(1, &a, &b, &c, &d) && (c & bit_SSE4_2);
 	return have;
@@ -60,7 +62,8 @@ table_init(void)
 	}
 	for (int t = 1; t < 8; t++)
 		for (int i = 0; i < 256; i++)
-			crc_table[t][i] = crc_table[t - 1][i] >> 8 ^ crc_table[0][crc_table[t - 1][i] & 255];
+			crc_table[t][i] =
+				crc_table[t - 1][i] >> 8 ^ crc_table[0][crc_table[t - 1][i] & 255];
 }
 
 static uint32_t
@@ -72,9 +75,9 @@ crc_by_table(uint32_t c, const unsigned char *p, size_t n)
 		uint32_t lo = c ^ ((uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 |
 				   (uint32_t)p[3] << 24);
 
-		c = crc_table[7][lo & 255] ^ crc_table[6][lo >> 8 & 255] ^ crc_table[5][lo >> 16 & 255] ^
-		    crc_table[4][lo >> 24] ^ crc_table[3][p[4]] ^ crc_table[2][p[5]] ^
-		    crc_table[1][p[6]] ^ crc_table[0][p[7]];
+		c = crc_table[7][lo & 255] ^ crc_table[6][lo >> 8 & 255] ^
+		    crc_table[5][lo >> 16 & 255] ^ crc_table[4][lo >> 24] ^ crc_table[3][p[4]] ^
+		    crc_table[2][p[5]] ^ crc_table[1][p[6]] ^ crc_table[0][p[7]];
 	}
 	for (; n > 0; p++, n--)
 		c = c >> 8 ^ crc_table[0][(c ^ *p) & 255];

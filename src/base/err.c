@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Fills struct err. Texts are one line of valid UTF-8 as far as their sources were; they are cut between characters. */
+/* Fills struct err. Texts are one line of valid UTF-8 as far as their sources were; they are cut
+ * between characters. */
 #ifdef HAVE_CONFIG_H
 #include "config.h"
 #endif

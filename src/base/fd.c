@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Files, descriptors and what /proc says about processes. Everything here blocks for as long as the disk takes. */
+/* Files, descriptors and what /proc says about processes. Everything here blocks for as long as the
+ * disk takes. */
 #ifdef HAVE_CONFIG_H
 #include "config.h"
 #endif
@@ -96,15 +97,16 @@ static int
 sync_parent(const char *path)
 {
 	const char *slash = strrchr(path, '/');
-	CLEANUP_FREE char *dir = slash ? xstrndup(path, slash == path ? 1 : (size_t)(slash - path)) :
-					 xstrdup(".");
+	CLEANUP_FREE char *dir =
+		slash ? xstrndup(path, slash == path ? 1 : (size_t)(slash - path)) : xstrdup(".");
 	CLEANUP_CLOSE int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
 	return fd < 0 || fsync(fd) < 0 ? -errno : 0;
 }
 
 int
-file_write_atomic(const char *path, const void *p, size_t n, mode_t mode, bool durable, struct err *e)
+file_write_atomic(const char *path, const void *p, size_t n, mode_t mode, bool durable,
+		  struct err *e)
 {
 	CLEANUP_FREE char *temp = xasprintf("%s.XXXXXX", path);
 	CLEANUP_CLOSE int fd = mkostemp(temp, O_CLOEXEC);
@@ -144,7 +146,8 @@ mkdir_p(const char *path, mode_t mode, struct err *e)
 		if (*p && mkdir(p, mode) < 0 && errno != EEXIST) {
 			int r = -errno;
 
-			/* A read-only parent says so before it looks whether the directory is there. */
+			/* A read-only parent says so before it looks whether the directory is
+			 * there. */
 			if (stat(p, &st) < 0 || !S_ISDIR(st.st_mode))
 				return err_errno(e, r, "%s", p);
 		}
@@ -158,7 +161,8 @@ mkdir_p(const char *path, mode_t mode, struct err *e)
 	return 0;
 }
 
-/* Opens a directory to empty it, also one whose owner took its own permissions away. Never follows a link. */
+/* Opens a directory to empty it, also one whose owner took its own permissions away. Never follows
+ * a link. */
 static int
 open_for_removal(int at, const char *name)
 {
@@ -184,8 +188,8 @@ open_for_removal(int at, const char *name)
 }
 
 struct removal {
-	int top;	/* the directory that all of it is in */
-	dev_t dev;	/* mounts below are not entered */
+	int top;        /* the directory that all of it is in */
+	dev_t dev;      /* mounts below are not entered */
 	unsigned int n; /* names given to what was moved up */
 	bool moved;
 };
@@ -203,13 +207,15 @@ remove_entry(struct removal *rm, int dir, const char *name, int depth, struct er
 		return 0;
 	if (errno != EISDIR && errno != EPERM && errno != EBUSY)
 		return err_errno(e, -errno, "%s", name);
-	/* A tree of any depth costs few descriptors: what lies deep is moved to the top and removed from there. */
+	/* A tree of any depth costs few descriptors: what lies deep is moved to the top and removed
+	 * from there. */
 	if (depth >= RM_DEPTH_MAX) {
 		do
 			snprintf(unique, sizeof(unique), ".deep-%u", rm->n++);
 		while (fstatat(rm->top, unique, &st, AT_SYMLINK_NOFOLLOW) == 0);
 		rm->moved = true;
-		return renameat(dir, name, rm->top, unique) < 0 ? err_errno(e, -errno, "%s", name) : 0;
+		return renameat(dir, name, rm->top, unique) < 0 ? err_errno(e, -errno, "%s", name)
+								: 0;
 	}
 	fd = open_for_removal(dir, name);
 	if (fd < 0)
@@ -251,7 +257,7 @@ remove_content(struct removal *rm, int fd, int depth, struct err *e)
 int
 rm_rf(const char *path, struct err *e)
 {
-	struct removal rm = { 0 };
+	struct removal rm = {0};
 	struct stat st;
 	int fd, r;
 
@@ -268,7 +274,8 @@ rm_rf(const char *path, struct err *e)
 		rm.moved = false;
 		fd = openat(rm.top, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 		if (r == 0)
-			r = fd < 0 ? err_errno(e, -errno, "%s", path) : remove_content(&rm, fd, 0, e);
+			r = fd < 0 ? err_errno(e, -errno, "%s", path)
+				   : remove_content(&rm, fd, 0, e);
 		else if (fd >= 0)
 			close(fd);
 		if (r < 0)
@@ -288,7 +295,8 @@ memfd_with(const char *name, const void *p, size_t n)
 	if (fd < 0)
 		return -errno;
 	r = fd_write_all(fd, p, n);
-	if (r == 0 && fcntl(fd, F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE) < 0)
+	if (r == 0 &&
+	    fcntl(fd, F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE) < 0)
 		r = -errno;
 	if (r == 0 && lseek(fd, 0, SEEK_SET) < 0)
 		r = -errno;
@@ -328,7 +336,9 @@ proc_start_time(pid_t pid, uint64_t *out)
 		return r == -ENOENT || r == -ESRCH ? -ESRCH : (int)r;
 	/* The name, field 2, may hold anything, also ") ". */
 	p = strrchr(text, ')');
-	if (!p || sscanf(p, ") %c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d %*d %llu",
+	if (!p || sscanf(p,
+			 ") %c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d "
+			 "%*d %llu",
 			 &state, &start) != 2)
 		return -EINVAL;
 	if (state == 'Z' || state == 'X')

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Frame format v1, as frame.h draws it. Pure functions over memory; used by aod-shim, so free of stdio and malloc. */
+/* Frame format v1, as frame.h draws it. Pure functions over memory; used by aod-shim, so free of
+ * stdio and malloc. */
 #ifdef HAVE_CONFIG_H
 #include "config.h"
 #endif
@@ -54,11 +55,12 @@ frame_header(uint8_t *head, uint8_t type, uint8_t flags, int64_t time_us, const 
 int64_t
 frame_parse(const void *p, size_t n, struct frame *out)
 {
-	static const uint8_t magic[3] = { 0xa0, 0xd1, 1 };
+	static const uint8_t magic[3] = {0xa0, 0xd1, 1};
 	const uint8_t *h = p;
 	uint32_t len, crc;
 
-	/* Say that it is no frame as soon as that is known, rather than wait for bytes that never come. */
+	/* Say that it is no frame as soon as that is known, rather than wait for bytes that never
+	 * come. */
 	if (n > 0 && memcmp(h, magic, n < sizeof(magic) ? n : sizeof(magic)) != 0)
 		return -EBADMSG;
 	if (n < FRAME_HEADER)
@@ -73,11 +75,11 @@ frame_parse(const void *p, size_t n, struct frame *out)
 	crc = crc32c(crc, h + FRAME_HEADER, len);
 	if (crc != (uint32_t)get_le(h + 12, 4))
 		return -EBADMSG;
-	*out = (struct frame){ .type = h[3],
-			       .flags = h[4],
-			       .len = len,
-			       .time_us = (int64_t)get_le(h + 16, 8),
-			       .payload = (const char *)h + FRAME_HEADER };
+	*out = (struct frame){.type = h[3],
+			      .flags = h[4],
+			      .len = len,
+			      .time_us = (int64_t)get_le(h + 16, 8),
+			      .payload = (const char *)h + FRAME_HEADER};
 	return FRAME_HEADER + (int64_t)len;
 }
 

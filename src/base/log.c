@@ -23,7 +23,8 @@ static const char *log_name = "aod";
 static int log_level = LOG_INFO;
 static bool log_journal;
 
-/* $JOURNAL_STREAM is "DEV:INODE" of the journal's end (systemd.exec(5)); it counts only while stderr is still that. */
+/* $JOURNAL_STREAM is "DEV:INODE" of the journal's end (systemd.exec(5)); it counts only while
+ * stderr is still that. */
 static bool
 stderr_is_journal(void)
 {
@@ -71,8 +72,8 @@ log_write(int level, const char *fmt, ...)
 	if (log_journal)
 		head = snprintf(line, sizeof(line), "<%d>", level);
 	else
-		head = snprintf(line, sizeof(line), "%s %.64s[%d]: %s", time_iso(now_us(), iso), log_name,
-				(int)getpid(), level_word(level));
+		head = snprintf(line, sizeof(line), "%s %.64s[%d]: %s", time_iso(now_us(), iso),
+				log_name, (int)getpid(), level_word(level));
 	va_start(ap, fmt);
 	errno = saved; /* for %m */
 	n = vsnprintf(line + head, sizeof(line) - (size_t)head, fmt, ap);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Memory, strings, numbers, times and ids that every program uses. (crc32c() has a file of its own.) */
+/* Memory, strings, numbers, times and ids that every program uses. (crc32c() has a file of its
+ * own.) */
 #ifdef HAVE_CONFIG_H
 #include "config.h"
 #endif
@@ -105,38 +106,39 @@ static const struct {
 	const char *name;
 	int64_t us;
 } timespan_units[] = {
-	{ "usec", 1 },
-	{ "us", 1 },
-	{ "\xc2\xb5s", 1 },
-	{ "msec", 1000 },
-	{ "ms", 1000 },
-	{ "seconds", 1000000 },
-	{ "second", 1000000 },
-	{ "sec", 1000000 },
-	{ "s", 1000000 },
-	{ "minutes", 60000000 },
-	{ "minute", 60000000 },
-	{ "min", 60000000 },
-	{ "m", 60000000 },
-	{ "hours", 3600000000 },
-	{ "hour", 3600000000 },
-	{ "hr", 3600000000 },
-	{ "h", 3600000000 },
-	{ "days", 86400000000 },
-	{ "day", 86400000000 },
-	{ "d", 86400000000 },
-	{ "weeks", 604800000000 },
-	{ "week", 604800000000 },
-	{ "w", 604800000000 },
-	{ "months", 2629800000000 },
-	{ "month", 2629800000000 },
-	{ "M", 2629800000000 },
-	{ "years", 31557600000000 },
-	{ "year", 31557600000000 },
-	{ "y", 31557600000000 },
+	{"usec", 1},
+	{"us", 1},
+	{"\xc2\xb5s", 1},
+	{"msec", 1000},
+	{"ms", 1000},
+	{"seconds", 1000000},
+	{"second", 1000000},
+	{"sec", 1000000},
+	{"s", 1000000},
+	{"minutes", 60000000},
+	{"minute", 60000000},
+	{"min", 60000000},
+	{"m", 60000000},
+	{"hours", 3600000000},
+	{"hour", 3600000000},
+	{"hr", 3600000000},
+	{"h", 3600000000},
+	{"days", 86400000000},
+	{"day", 86400000000},
+	{"d", 86400000000},
+	{"weeks", 604800000000},
+	{"week", 604800000000},
+	{"w", 604800000000},
+	{"months", 2629800000000},
+	{"month", 2629800000000},
+	{"M", 2629800000000},
+	{"years", 31557600000000},
+	{"year", 31557600000000},
+	{"y", 31557600000000},
 };
 
-/* Unit at the start of *s, which moves behind it; no unit means seconds; 0 for one that is unknown. */
+/* Unit at the start of *s, which moves behind it; no unit means seconds; 0 for one that is unknown.
+ */
 static int64_t
 timespan_unit(const char **s)
 {
@@ -145,7 +147,8 @@ timespan_unit(const char **s)
 	if (n == 0)
 		return 1000000;
 	for (size_t i = 0; i < ARRAY_LEN(timespan_units); i++)
-		if (strlen(timespan_units[i].name) == n && memcmp(timespan_units[i].name, *s, n) == 0) {
+		if (strlen(timespan_units[i].name) == n &&
+		    memcmp(timespan_units[i].name, *s, n) == 0) {
 			*s += n;
 			return timespan_units[i].us;
 		}
@@ -212,8 +215,8 @@ parse_timespan(const char *s, int64_t *out_us)
 bool
 parse_bool(const char *s, bool *out)
 {
-	static const char *const yes[] = { "1", "yes", "y", "true", "t", "on" };
-	static const char *const no[] = { "0", "no", "n", "false", "f", "off" };
+	static const char *const yes[] = {"1", "yes", "y", "true", "t", "on"};
+	static const char *const no[] = {"0", "no", "n", "false", "f", "off"};
 
 	for (size_t i = 0; i < ARRAY_LEN(yes); i++) {
 		if (strcasecmp(s, yes[i]) == 0) {
@@ -267,7 +270,8 @@ str_distance(const char *a, const char *b, int max)
 	for (int i = 1; i <= na; i++) {
 		row[0] = i;
 		for (int j = 1; j <= nb; j++) {
-			row[j] = min_int(min_int(prev[j], row[j - 1]) + 1, prev[j - 1] + (a[i - 1] != b[j - 1]));
+			row[j] = min_int(min_int(prev[j], row[j - 1]) + 1,
+					 prev[j - 1] + (a[i - 1] != b[j - 1]));
 			if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1])
 				row[j] = min_int(row[j], prev2[j - 2] + 1);
 		}
@@ -350,7 +354,8 @@ put_digits(char *p, int v, int n)
 	return p + n;
 }
 
-/* By hand, because each event passes here; the calendar as in gmtime_r(3), within the years 0 to 9999. */
+/* By hand, because each event passes here; the calendar as in gmtime_r(3), within the years 0 to
+ * 9999. */
 char *
 time_iso(int64_t us, char *out)
 {
@@ -361,11 +366,13 @@ time_iso(int64_t us, char *out)
 
 	us = us < min ? min : us > max ? max : us;
 	us -= min; /* since 0000-01-01, so that nothing is negative */
-	days = us / 86400000000 + 146097 - 60; /* since March 1st one era earlier: leap days end a year */
+	days = us / 86400000000 + 146097 -
+	       60; /* since March 1st one era earlier: leap days end a year */
 	second_of_day = us / 1000000 % 86400;
 	era = days / 146097;
 	day_of_era = (int)(days % 146097);
-	year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36524 - day_of_era / 146096) / 365;
+	year_of_era =
+		(day_of_era - day_of_era / 1460 + day_of_era / 36524 - day_of_era / 146096) / 365;
 	day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
 	month = (5 * day_of_year + 2) / 153; /* 0 is March */
 	memcpy(out, shape, sizeof(shape));
@@ -428,7 +435,7 @@ parse_offset(const char *s, int64_t *out)
 static bool
 parse_date_time(const char **s, struct tm *tm)
 {
-	static const int month_days[] = { 31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31 };
+	static const int month_days[] = {31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
 	int y, mon;
 	bool leap;
 
@@ -439,9 +446,10 @@ parse_date_time(const char **s, struct tm *tm)
 	if (mon < 1 || mon > 12 || !skip_char(s, '-'))
 		return false;
 	leap = (y % 4 == 0 && y % 100 != 0) || y % 400 == 0;
-	*tm = (struct tm){ .tm_year = y - 1900, .tm_mon = mon - 1 };
+	*tm = (struct tm){.tm_year = y - 1900, .tm_mon = mon - 1};
 	tm->tm_mday = digits(s, 2);
-	if (tm->tm_mday < 1 || tm->tm_mday > month_days[mon - 1] || (mon == 2 && tm->tm_mday == 29 && !leap))
+	if (tm->tm_mday < 1 || tm->tm_mday > month_days[mon - 1] ||
+	    (mon == 2 && tm->tm_mday == 29 && !leap))
 		return false;
 	if (!skip_char(s, 'T'))
 		return false;
@@ -480,8 +488,9 @@ time_parse_iso(const char *s, int64_t *out_us)
 }
 
 /*
- * RFC 9562, 5.7 with method 1 of 6.2: rand_a is a counter that starts at random in the lower half of its range in
- * each new millisecond; should it run over, or the clock go back, the time part runs ahead of the clock instead.
+ * RFC 9562, 5.7 with method 1 of 6.2: rand_a is a counter that starts at random in the lower half
+ * of its range in each new millisecond; should it run over, or the clock go back, the time part
+ * runs ahead of the clock instead.
  */
 char *
 id_new(char *out)
