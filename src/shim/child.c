@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The child, from fork to exec. Each step fails by its name through the exec pipe. The shim is single-threaded, so
- * that the child may call what it likes.
+ * The child, from fork to exec. Each step fails by its name through the exec pipe. The shim is
+ * single-threaded, so that the child may call what it likes.
  */
 #ifdef HAVE_CONFIG_H
 #include "config.h"
@@ -65,7 +65,8 @@ own_mount_namespace(void)
 
 	if (uid == 0)
 		return unshare(CLONE_NEWNS) < 0 ? -errno : 0;
-	/* Files of /proc/self belong to root while a process is not dumpable, as the shim is. exec sets it again anyway. */
+	/* Files of /proc/self belong to root while a process is not dumpable, as the shim is. exec
+	 * sets it again anyway. */
 	prctl(PR_SET_DUMPABLE, 1);
 	if (unshare(CLONE_NEWUSER | CLONE_NEWNS) < 0)
 		return -errno;
@@ -89,7 +90,8 @@ below(const char *path, const char *dir)
 {
 	size_t n = strlen(dir);
 
-	return strncmp(path, dir, n) == 0 && path[n] == '/' && path[n + strspn(path + n, "/")] != '\0';
+	return strncmp(path, dir, n) == 0 && path[n] == '/' &&
+	       path[n + strspn(path + n, "/")] != '\0';
 }
 
 static bool
@@ -99,8 +101,8 @@ is_hidden(const char *path)
 }
 
 /*
- * Makes path, which lies in the private directory by now, and opens it. No link is followed: an earlier agent may have
- * left one there, and this may run as root.
+ * Makes path, which lies in the private directory by now, and opens it. No link is followed: an
+ * earlier agent may have left one there, and this may run as root.
  */
 static int
 make_place(const char *path, bool is_dir)
@@ -123,9 +125,12 @@ make_place(const char *path, bool is_dir)
 		rest += n;
 		if (!last || is_dir) {
 			if (mkdirat(at, name, 0755) == 0 || errno == EEXIST)
-				next = openat(at, name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+				next = openat(at, name,
+					      O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 		} else {
-			next = openat(at, name, O_WRONLY | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0644);
+			next = openat(at, name,
+				      O_WRONLY | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC,
+				      0644);
 		}
 		error = errno;
 		close(at);
@@ -169,7 +174,8 @@ private_tmp(const struct spec *spec)
 		return r;
 	if (mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
 		return -errno;
-	/* Opened in the new namespace, because the kernel binds nothing out of another; and before anything is hidden. */
+	/* Opened in the new namespace, because the kernel binds nothing out of another; and before
+	 * anything is hidden. */
 	dir = open(spec->private_tmp, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (dir < 0)
 		return -errno;
@@ -210,7 +216,7 @@ become_user(const struct spec *spec)
 static int
 apply_seccomp(void)
 {
-	struct sock_fprog prog = { .filter = filter };
+	struct sock_fprog prog = {.filter = filter};
 	size_t n = 0;
 	ssize_t r;
 	char more;
@@ -264,7 +270,8 @@ child_run(const struct spec *spec, const int fds[3], pid_t shim, const char **st
 	for (int i = 0; i < 3; i++)
 		if (dup2(fds[i], i) < 0)
 			return -errno;
-	/* The ends of the pipes; later descriptors are close-on-exec from birth. Older kernels do without the flag. */
+	/* The ends of the pipes; later descriptors are close-on-exec from birth. Older kernels do
+	 * without the flag. */
 	syscall(SYS_close_range, 3, ~0u, 4 /* CLOSE_RANGE_CLOEXEC */);
 	if (setsid() < 0)
 		return -errno;
@@ -301,7 +308,7 @@ close_pipe(int p[2])
 static void
 child_fail(int fd, int error, const char *step)
 {
-	struct child_failure f = { .error = -error };
+	struct child_failure f = {.error = -error};
 
 	put_text(f.step, f.step + sizeof(f.step), step);
 	if (write(fd, &f, sizeof(f)) < 0)
@@ -313,7 +320,7 @@ int
 child_start(const struct spec *spec, struct child *c, const char **step)
 {
 	enum { IN, OUT, ERR, EXEC, PIPES };
-	int p[PIPES][2] = { { -1, -1 }, { -1, -1 }, { -1, -1 }, { -1, -1 } }, r;
+	int p[PIPES][2] = {{-1, -1}, {-1, -1}, {-1, -1}, {-1, -1}}, r;
 	pid_t shim = getpid();
 
 	*step = "fork";
@@ -324,7 +331,7 @@ child_start(const struct spec *spec, struct child *c, const char **step)
 	if (c->pid < 0)
 		goto failed;
 	if (c->pid == 0) {
-		int fds[3] = { p[IN][0], p[OUT][1], p[ERR][1] };
+		int fds[3] = {p[IN][0], p[OUT][1], p[ERR][1]};
 
 		r = child_run(spec, fds, shim, step);
 		child_fail(p[EXEC][1], r, *step);

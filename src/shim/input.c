@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The input file. Two cursors go through it: `scan` checks each frame and does signals and stops at once, `at` follows
- * behind and moves the bytes for the agent's stdin as fast as the agent takes them. What was not taken yet stays in the
- * file: nothing is held in memory, however much aod has written.
+ * The input file. Two cursors go through it: `scan` checks each frame and does signals and stops at
+ * once, `at` follows behind and moves the bytes for the agent's stdin as fast as the agent takes
+ * them. What was not taken yet stays in the file: nothing is held in memory, however much aod has
+ * written.
  */
 #ifdef HAVE_CONFIG_H
 #include "config.h"
@@ -18,7 +19,7 @@
 #include "base/util.h"
 #include "shim/shim.h"
 
-#define NUMBER 8	  /* bytes of the number at the start of each payload */
+#define NUMBER 8           /* bytes of the number at the start of each payload */
 #define PIECES_PER_TURN 16 /* moved to stdin before other descriptors get their turn */
 
 struct head {
@@ -28,13 +29,13 @@ struct head {
 
 static struct {
 	int fd, out;
-	off_t scan; /* frames in front of it are whole and their orders are done */
-	off_t at;   /* next frame for stdin */
-	off_t pos;  /* next byte for stdin, within the frame in front of `at` */
+	off_t scan;  /* frames in front of it are whole and their orders are done */
+	off_t at;    /* next frame for stdin */
+	off_t pos;   /* next byte for stdin, within the frame in front of `at` */
 	size_t left; /* bytes of that frame from pos on */
-	bool want;  /* stdin is full, or it is not our turn */
-	bool bad;   /* nothing behind `scan` can be trusted */
-} in = { .fd = -1, .out = -1 };
+	bool want;   /* stdin is full, or it is not our turn */
+	bool bad;    /* nothing behind `scan` can be trusted */
+} in = {.fd = -1, .out = -1};
 
 static uint8_t piece[IN_PIECE];
 
@@ -71,7 +72,8 @@ get32(const uint8_t *p)
 	return (uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
 }
 
-/* 1, 0 when the file ends before it, -EBADMSG. *crc_part gets the checksum over the header's own part. */
+/* 1, 0 when the file ends before it, -EBADMSG. *crc_part gets the checksum over the header's own
+ * part. */
 static int
 read_head(off_t off, struct head *h, uint32_t *crc_part)
 {
@@ -81,12 +83,13 @@ read_head(off_t off, struct head *h, uint32_t *crc_part)
 		return 0;
 	if (raw[0] != 0xa0 || raw[1] != 0xd1 || raw[2] != 1)
 		return -EBADMSG;
-	*h = (struct head){ .type = raw[3], .len = get32(raw + 8), .crc = get32(raw + 12) };
+	*h = (struct head){.type = raw[3], .len = get32(raw + 8), .crc = get32(raw + 12)};
 	*crc_part = crc32c(crc32c(0, raw, 12), raw + 16, 8);
 	return h->len > FRAME_MAX ? -EBADMSG : 1;
 }
 
-/* The checksum of a payload, continued from crc; its first bytes go to first. False when the file ends before it does. */
+/* The checksum of a payload, continued from crc; its first bytes go to first. False when the file
+ * ends before it does. */
 static bool
 read_payload(off_t off, uint32_t len, uint32_t *crc, uint8_t *first, size_t first_size)
 {

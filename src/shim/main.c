@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * aod-shim: parent of one agent. It owns the agent's pipes, its process tree and its spool, and outlives aod, which
- * starts it with the spec of spec.h. This file: the spec, the loop, and how a run ends.
+ * aod-shim: parent of one agent. It owns the agent's pipes, its process tree and its spool, and
+ * outlives aod, which starts it with the spec of spec.h. This file: the spec, the loop, and how a
+ * run ends.
  *
- * A run: the agent runs; then, once its main process has ended, whatever it left behind is stopped; then what is still
- * in the pipes goes to the spool, the exit frame after it, and the shim ends. A stop is SIGTERM to the whole tree and
- * after some time rounds of SIGKILL until there is nobody left to wait for.
+ * A run: the agent runs; then, once its main process has ended, whatever it left behind is stopped;
+ * then what is still in the pipes goes to the spool, the exit frame after it, and the shim ends. A
+ * stop is SIGTERM to the whole tree and after some time rounds of SIGKILL until there is nobody
+ * left to wait for.
  */
 #ifdef HAVE_CONFIG_H
 #include "config.h"
@@ -31,7 +33,7 @@
 #include "shim/spec.h"
 
 #define STOP_MS_DEFAULT 200
-#define KILL_ROUND_MS 10	  /* between two rounds of SIGKILL at first; doubles */
+#define KILL_ROUND_MS 10 /* between two rounds of SIGKILL at first; doubles */
 #define KILL_ROUND_MAX_MS 320
 #define DRAIN_QUIET_MS 1000 /* all writers are dead: who still holds a pipe has escaped */
 #define DRAIN_MAX_MS 10000
@@ -51,7 +53,7 @@ static struct {
 	struct child_failure failure;
 	char start[256];
 	size_t start_len;
-} run = { .signals = -1, .bell = -1, .exec = -1 };
+} run = {.signals = -1, .bell = -1, .exec = -1};
 
 /* ---- small things ---- */
 
@@ -184,13 +186,16 @@ spec_item(struct spec *s, const char *item, size_t counts[3])
 		const char *key;
 		const char **to;
 	} texts[] = {
-		{ "spool=", &s->spool },   { "input=", &s->input }, { "bell=", &s->bell },
-		{ "cwd=", &s->cwd },	   { "private_tmp=", &s->private_tmp },
+		{"spool=", &s->spool},
+		{"input=", &s->input},
+		{"bell=", &s->bell},
+		{"cwd=", &s->cwd},
+		{"private_tmp=", &s->private_tmp},
 	};
 	const struct {
 		const char *key;
 		char **to;
-	} vectors[] = { { "argv=", s->argv }, { "env=", s->env }, { "bind=", s->bind } };
+	} vectors[] = {{"argv=", s->argv}, {"env=", s->env}, {"bind=", s->bind}};
 	const char *v;
 
 	for (size_t i = 0; i < 3; i++)
@@ -251,7 +256,7 @@ spec_load(struct spec *s, struct spec_memory *m)
 	struct stat st;
 	char **v;
 
-	*s = (struct spec){ .mask = 022, .uid = -1, .gid = -1, .stop_ms = STOP_MS_DEFAULT };
+	*s = (struct spec){.mask = 022, .uid = -1, .gid = -1, .stop_ms = STOP_MS_DEFAULT};
 	if (fstat(SHIM_SPEC_FD, &st) < 0)
 		die("no spec on descriptor 3", NULL, errno);
 	if (st.st_size < 1 || st.st_size > (off_t)SHIM_SPEC_MAX)
@@ -265,7 +270,8 @@ spec_load(struct spec *s, struct spec_memory *m)
 		die("the spec does not end in NUL", NULL, 0);
 	spec_each(s, m->text, m->text_size, counts);
 	m->vectors_size = (counts[0] + counts[1] + counts[2] + 3) * sizeof(char *);
-	m->vectors = mmap(NULL, m->vectors_size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	m->vectors = mmap(NULL, m->vectors_size, PROT_READ | PROT_WRITE,
+			  MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (m->vectors == MAP_FAILED)
 		die("cannot allocate", NULL, errno);
 	v = m->vectors;
@@ -306,7 +312,7 @@ open_files(const struct spec *s, const struct spec_memory *m)
 static void
 become_shim(void)
 {
-	struct sigaction sa = { .sa_handler = SIG_DFL, .sa_flags = SA_NOCLDSTOP };
+	struct sigaction sa = {.sa_handler = SIG_DFL, .sa_flags = SA_NOCLDSTOP};
 
 	setsid(); /* fails for a session leader, which is as good */
 	prctl(PR_SET_CHILD_SUBREAPER, 1);
@@ -436,13 +442,16 @@ kill_round(int64_t now)
 		return;
 	n = tree_kill(&refused);
 	reap();
-	/* A program with more rights than ours can be left behind, but must not hold the record of the run. */
+	/* A program with more rights than ours can be left behind, but must not hold the record of
+	 * the run. */
 	if (!run.alone && run.ended && n > 0 && refused == n) {
-		spool_note("processes of other users were left running: not permitted to kill them");
+		spool_note(
+			"processes of other users were left running: not permitted to kill them");
 		run.alone = true;
 	}
 	run.kill_at = now + run.kill_wait;
-	run.kill_wait = run.kill_wait * 2 > KILL_ROUND_MAX_MS ? KILL_ROUND_MAX_MS : run.kill_wait * 2;
+	run.kill_wait =
+		run.kill_wait * 2 > KILL_ROUND_MAX_MS ? KILL_ROUND_MAX_MS : run.kill_wait * 2;
 }
 
 /* ---- start and exit frames ---- */
@@ -478,6 +487,8 @@ on_exec(void)
 	/* Before it is waited for, so that /proc still knows it. */
 	p = put_field(p, "agent_start=", run.agent ? (int64_t)start_time(run.agent) : 0);
 	spool_start(run.start, (size_t)(p - run.start));
+	/* Not earlier: until exec the child ignores what the shim ignores. */
+	input_run();
 }
 
 static int64_t
@@ -531,7 +542,8 @@ drain(int64_t now, int64_t *timeout)
 	sooner(timeout, run.drain_quiet_at - now);
 }
 
-/* Does what the time has come for. Returns the milliseconds until the next such thing, -1 for none, -2 for the end. */
+/* Does what the time has come for. Returns the milliseconds until the next such thing, -1 for none,
+ * -2 for the end. */
 static int64_t
 on_time(int64_t now)
 {
@@ -565,12 +577,12 @@ loop(void)
 	int64_t timeout;
 
 	while ((timeout = on_time(mono_ms())) != -2) {
-		p[SIGNALS] = (struct pollfd){ .fd = run.signals, .events = POLLIN };
-		p[BELL] = (struct pollfd){ .fd = run.bell, .events = POLLIN };
-		p[EXEC] = (struct pollfd){ .fd = run.exec, .events = POLLIN };
-		p[OUT] = (struct pollfd){ .fd = spool_poll_fd(0), .events = POLLIN };
-		p[ERR] = (struct pollfd){ .fd = spool_poll_fd(1), .events = POLLIN };
-		p[IN] = (struct pollfd){ .fd = input_poll_fd(), .events = POLLOUT };
+		p[SIGNALS] = (struct pollfd){.fd = run.signals, .events = POLLIN};
+		p[BELL] = (struct pollfd){.fd = run.bell, .events = POLLIN};
+		p[EXEC] = (struct pollfd){.fd = run.exec, .events = POLLIN};
+		p[OUT] = (struct pollfd){.fd = spool_poll_fd(0), .events = POLLIN};
+		p[ERR] = (struct pollfd){.fd = spool_poll_fd(1), .events = POLLIN};
+		p[IN] = (struct pollfd){.fd = input_poll_fd(), .events = POLLOUT};
 		if (poll(p, FDS, timeout > INT32_MAX ? INT32_MAX : (int)timeout) <= 0)
 			continue;
 		if (p[EXEC].revents)
@@ -592,7 +604,7 @@ main(void)
 {
 	struct spec_memory memory;
 	struct spec spec;
-	struct child child = { .in = -1, .out = -1, .err = -1, .exec = -1 };
+	struct child child = {.in = -1, .out = -1, .err = -1, .exec = -1};
 	const char *step;
 	int r;
 
@@ -620,7 +632,6 @@ main(void)
 		put_text(run.failure.step, run.failure.step + sizeof(run.failure.step), step);
 		on_exec();
 	}
-	input_run();
 	loop();
 	spool_close();
 	return 0;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the modules of aod-shim share. There is one of everything in a shim: one spec, one spool, one child. No
- * malloc and no stdio: buffers are static, so that pages that were never touched cost nothing.
+ * What the modules of aod-shim share. There is one of everything in a shim: one spec, one spool,
+ *one child. No malloc and no stdio: buffers are static, so that pages that were never touched cost
+ *nothing.
  *
  *	main.c   the spec, the loop, how a run ends
  *	child.c  the child between fork and exec
@@ -17,9 +18,10 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#define SHIM_FAILED 111	   /* exit status when nothing was started */
-#define OUT_BUF 65536	   /* bytes held of each output stream: the longest piece of a line in one frame */
-#define IN_PIECE 16384	   /* bytes read of the input file at once */
+#define SHIM_FAILED 111 /* exit status when nothing was started */
+#define OUT_BUF                                                                                    \
+	65536 /* bytes held of each output stream: the longest piece of a line in one frame */
+#define IN_PIECE 16384     /* bytes read of the input file at once */
 #define RETRY_SPOOL_MS 500 /* after a write to the spool that failed */
 #define RETRY_RING_MS 20   /* after a full up FIFO */
 
@@ -36,7 +38,8 @@ struct spec {
 };
 
 int64_t mono_ms(void);
-/* The next free byte after the text of v at p (no NUL). Enough room is the caller's matter: 20 bytes. */
+/* The next free byte after the text of v at p (no NUL). Enough room is the caller's matter: 20
+ * bytes. */
 char *put_number(char *p, int64_t v);
 /* As stpcpy(3), but never writes at or behind end - 1 and always ends in NUL. */
 char *put_text(char *p, char *end, const char *s);
@@ -54,9 +57,9 @@ struct child_failure {
 };
 
 struct child {
-	pid_t pid; /* 0: fork failed */
+	pid_t pid;        /* 0: fork failed */
 	int in, out, err; /* the shim's ends, non-blocking */
-	int exec;	  /* read end: EOF when exec worked, else a struct child_failure */
+	int exec;         /* read end: EOF when exec worked, else a struct child_failure */
 };
 
 /* 0 or -errno, with *step set. The child goes on by itself; its fate is read from c->exec. */
@@ -64,7 +67,8 @@ int child_start(const struct spec *spec, struct child *c, const char **step);
 
 /* ---- tree.c ---- */
 
-/* Sends sig to every process below the shim. Returns how many there are; *refused counts those that kill(2) refused. */
+/* Sends sig to every process below the shim. Returns how many there are; *refused counts those that
+ * kill(2) refused. */
 int tree_signal(int sig, int *refused);
 /* One round of the end: stops all of them, so that none forks on, then kills them. Same result. */
 int tree_kill(int *refused);
@@ -73,23 +77,27 @@ int child_signal(pid_t pid, int sig);
 
 /* ---- spool.c ---- */
 
-/* 0, or -errno with *what naming the path. -EWOULDBLOCK: another shim has it. -EEXIST: it has content. */
+/* 0, or -errno with *what naming the path. -EWOULDBLOCK: another shim has it. -EEXIST: it has
+ * content. */
 int spool_open(const char *path, const char *up_path, const char *key);
 void spool_set_output(int out, int err);
 /* While true nothing may be read from the agent: the disk took nothing. */
 bool spool_blocked(void);
 /* Output descriptors to poll, -1 when closed or not wanted now. */
 int spool_poll_fd(int stream);
-/* Reads once from the stream (0 stdout, 1 stderr) and writes frames for its whole lines. Bytes read. */
+/* Reads once from the stream (0 stdout, 1 stderr) and writes frames for its whole lines. Bytes
+ * read. */
 size_t spool_read(int stream);
 bool spool_output_done(void); /* both at EOF, or given up, and all of it in the spool */
 void spool_give_up_output(void);
-/* Writes a frame as soon as the disk takes it: START before all else, EXIT after all else. Text is copied. */
+/* Writes a frame as soon as the disk takes it: START before all else, EXIT after all else. Text is
+ * copied. */
 void spool_start(const char *text, size_t n);
 void spool_note(const char *text);
 /* True once it is in the spool. */
 bool spool_exit(const char *text, size_t n);
-/* Goes on with what is waiting, rings for what was written. Returns ms until it wants to be called again, -1: no need. */
+/* Goes on with what is waiting, rings for what was written. Returns ms until it wants to be called
+ * again, -1: no need. */
 int spool_run(int64_t now);
 bool spool_rung(void); /* nothing left to tell */
 void spool_close(void);
@@ -99,7 +107,8 @@ void spool_close(void);
 int input_open(const char *path);
 void input_set_stdin(int fd);
 void input_close_stdin(void);
-/* Reads what is new in the file, does control frames at once, moves bytes to stdin as far as that takes them. */
+/* Reads what is new in the file, does control frames at once, moves bytes to stdin as far as that
+ * takes them. */
 void input_run(void);
 /* Descriptor to poll for writing, -1 when there is nothing to write. */
 int input_poll_fd(void);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The spool and the bell of aod. Nothing that the agent printed is lost: what the disk does not take stays in the
- * buffers, nothing more is read from the agent meanwhile, and a frame that was cut short is taken back before the next
- * try, so that the file holds whole frames only.
+ * The spool and the bell of aod. Nothing that the agent printed is lost: what the disk does not
+ * take stays in the buffers, nothing more is read from the agent meanwhile, and a frame that was
+ * cut short is taken back before the next try, so that the file holds whole frames only.
  */
 #ifdef HAVE_CONFIG_H
 #include "config.h"
@@ -39,31 +39,30 @@ struct stream {
 static char out_data[OUT_BUF] __attribute__((aligned(PAGE)));
 static char err_data[OUT_BUF] __attribute__((aligned(PAGE)));
 static struct stream streams[2] = {
-	{ .fd = -1, .type = FRAME_STDOUT, .data = out_data },
-	{ .fd = -1, .type = FRAME_STDERR, .data = err_data },
+	{.fd = -1, .type = FRAME_STDOUT, .data = out_data},
+	{.fd = -1, .type = FRAME_STDERR, .data = err_data},
 };
 
 static struct {
 	int fd;
-	off_t good;	 /* size of the file up to the last whole frame */
-	bool torn;	 /* bytes of a failed write may lie behind it */
+	off_t good;       /* size of the file up to the last whole frame */
+	bool torn;        /* bytes of a failed write may lie behind it */
 	int64_t retry_at; /* 0: the last write worked */
 	int64_t failed_since;
 	int failed_error;
+	int64_t last_output_ms;
 	bool started;
 	size_t start_len, note_len;
 	char start[NOTE_MAX], note[NOTE_MAX];
-} spool = { .fd = -1 };
+} spool = {.fd = -1};
 
 static struct {
 	int fd;
-	bool wanted;	  /* frames were written that nobody was told of */
+	bool wanted;      /* frames were written that nobody was told of */
 	int64_t retry_at; /* 0: not waiting */
 	char record[UP_RECORD];
 	char path[PATH_MAX];
-} up = { .fd = -1 };
-
-static int64_t last_output_ms;
+} up = {.fd = -1};
 
 int
 spool_open(const char *path, const char *up_path, const char *key)
@@ -126,7 +125,7 @@ static bool
 write_frame(uint8_t type, uint8_t flags, const char *p, size_t n)
 {
 	uint8_t head[FRAME_HEADER];
-	struct iovec iov[2] = { { head, sizeof(head) }, { (void *)p, n } };
+	struct iovec iov[2] = {{head, sizeof(head)}, {(void *)p, n}};
 	ssize_t r;
 
 	if (spool.torn) {
@@ -177,11 +176,13 @@ write_pending(void)
 	if (spool.retry_at > mono_ms())
 		return false;
 	if (!spool.started) {
-		if (spool.start_len == 0 || !write_frame(FRAME_START, 0, spool.start, spool.start_len))
+		if (spool.start_len == 0 ||
+		    !write_frame(FRAME_START, 0, spool.start, spool.start_len))
 			return false;
 		spool.started = true;
 	}
-	/* Not before the frame that failed: a disk with room for notes alone would fill up with them. */
+	/* Not before the frame that failed: a disk with room for notes alone would fill up with
+	 * them. */
 	if (spool.failed_error && !spool.retry_at && !write_report())
 		return false;
 	if (spool.note_len > 0) {
@@ -192,7 +193,8 @@ write_pending(void)
 	return true;
 }
 
-/* The frame that is due from a stream: whole lines, or a full buffer, or the rest at the end. 0: none. */
+/* The frame that is due from a stream: whole lines, or a full buffer, or the rest at the end. 0:
+ * none. */
 static size_t
 due(struct stream *s, uint8_t *flags)
 {
@@ -245,7 +247,7 @@ spool_read(int stream)
 		s->fd = -1;
 		n = 0;
 	}
-	last_output_ms = mono_ms();
+	spool.last_output_ms = mono_ms();
 	s->len += (size_t)n;
 	if (s->len > PAGE)
 		s->grown = true;
@@ -284,7 +286,8 @@ spool_note(const char *text)
 {
 	if (spool.note_len > 0)
 		return; /* one at a time; the first says the most */
-	spool.note_len = (size_t)(put_text(spool.note, spool.note + sizeof(spool.note), text) - spool.note);
+	spool.note_len =
+		(size_t)(put_text(spool.note, spool.note + sizeof(spool.note), text) - spool.note);
 	write_pending();
 }
 
@@ -299,7 +302,8 @@ spool_exit(const char *text, size_t n)
 	return write_frame(FRAME_EXIT, 0, text, n);
 }
 
-/* One record, or a new try later. A FIFO without a reader is fine: aod reads the spool when it comes back. */
+/* One record, or a new try later. A FIFO without a reader is fine: aod reads the spool when it
+ * comes back. */
 static void
 ring(int64_t now)
 {
@@ -326,7 +330,8 @@ ring(int64_t now)
 static void
 trim(struct stream *s)
 {
-	if (s->grown && s->len <= PAGE && madvise(s->data + PAGE, OUT_BUF - PAGE, MADV_DONTNEED) == 0)
+	if (s->grown && s->len <= PAGE &&
+	    madvise(s->data + PAGE, OUT_BUF - PAGE, MADV_DONTNEED) == 0)
 		s->grown = false;
 }
 
@@ -349,11 +354,11 @@ spool_run(int64_t now)
 	if (up.retry_at && (at < 0 || up.retry_at < at))
 		at = up.retry_at;
 	if (at < 0 && (streams[0].grown || streams[1].grown)) {
-		if (last_output_ms + TRIM_MS <= now) {
+		if (spool.last_output_ms + TRIM_MS <= now) {
 			trim(&streams[0]);
 			trim(&streams[1]);
 		} else {
-			at = last_output_ms + TRIM_MS;
+			at = spool.last_output_ms + TRIM_MS;
 		}
 	}
 	return at < 0 ? -1 : at > now ? (int)(at - now) : 0;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The processes below the shim. It is a subreaper: whatever the agent starts, also what called setsid(2) and forked
- * twice, is found by walking the children files of /proc from the shim itself.
+ * The processes below the shim. It is a subreaper: whatever the agent starts, also what called
+ * setsid(2) and forked twice, is found by walking the children files of /proc from the shim itself.
  */
 #ifdef HAVE_CONFIG_H
 #include "config.h"
@@ -17,7 +17,9 @@
 
 #include "shim/shim.h"
 
-#define TREE_MAX 4096 /* processes in one walk; what is beyond is met in a later round, when these are gone */
+#define TREE_MAX                                                                                   \
+	4096 /* processes in one walk; what is beyond is met in a later round, when these are gone \
+	      */
 
 static struct node {
 	pid_t pid, parent;
@@ -46,7 +48,7 @@ static void
 add_node(pid_t pid, pid_t parent)
 {
 	if (pid > 0 && node_count < TREE_MAX)
-		nodes[node_count++] = (struct node){ pid, parent };
+		nodes[node_count++] = (struct node){pid, parent};
 }
 
 static void
@@ -128,7 +130,8 @@ child_signal(pid_t pid, int sig)
 {
 	int fd = (int)syscall(SYS_pidfd_open, pid, 0), r;
 
-	/* A child that was not waited for keeps its number, so that kill(2) is as good on a kernel without pidfds. */
+	/* A child that was not waited for keeps its number, so that kill(2) is as good on a kernel
+	 * without pidfds. */
 	if (fd < 0)
 		return kill(pid, sig) < 0 ? -errno : 0;
 	r = syscall(SYS_pidfd_send_signal, fd, sig, NULL, 0) < 0 ? -errno : 0;
@@ -137,8 +140,9 @@ child_signal(pid_t pid, int sig)
 }
 
 /*
- * The number of a grandchild may have gone to another process since the walk. A pidfd holds on to one process; when
- * that one's parent is still who it was (or the shim, which inherits orphans), it is ours.
+ * The number of a grandchild may have gone to another process since the walk. A pidfd holds on to
+ * one process; when that one's parent is still who it was (or the shim, which inherits orphans), it
+ * is ours.
  */
 static int
 node_signal(const struct node *node, int sig)
