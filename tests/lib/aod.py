@@ -276,7 +276,7 @@ class Aod:
         self.proc.wait(WAIT)
 
     def http_pid(self):
-        found = [p for p in children_of(self.pid) if stat_of(p)[0] == "aod-http"]
+        found = [p for p in children_of(self.pid) if (stat_of(p) or ("",))[0] == "aod-http"]
         return found[0] if found else None
 
     def kill9_http(self):
