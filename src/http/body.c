@@ -34,8 +34,8 @@ one_problem(const char *type, struct json_object *place, const char *msg, struct
 static struct json_object *
 not_json(size_t at, const char *why)
 {
-	struct json_object *list = one_problem("json_invalid", json_object_new_int64((int64_t)at), "JSON decode error",
-					       json_object_new_object());
+	struct json_object *list = one_problem("json_invalid", json_object_new_int64((int64_t)at),
+					       "JSON decode error", json_object_new_object());
 	struct json_object *ctx = json_object_new_object();
 
 	json_object_object_add(ctx, "error", json_object_new_string(why));
@@ -44,7 +44,8 @@ not_json(size_t at, const char *why)
 }
 
 static int
-find_infinite(struct json_object *o, int flags, struct json_object *parent, const char *key, size_t *at, void *arg)
+find_infinite(struct json_object *o, int flags, struct json_object *parent, const char *key,
+	      size_t *at, void *arg)
 {
 	bool *found = arg;
 
@@ -54,7 +55,8 @@ find_infinite(struct json_object *o, int flags, struct json_object *parent, cons
 	return JSON_C_VISIT_RETURN_STOP;
 }
 
-/* json-c takes NaN and Infinity, which are not JSON and which no other reader of what is stored would take. */
+/* json-c takes NaN and Infinity, which are not JSON and which no other reader of what is stored
+ * would take. */
 static bool
 has_infinite(struct json_object *o)
 {
@@ -103,7 +105,8 @@ body_parse(const char *text, size_t n, struct json_object **bad)
 	else if (has_infinite(o))
 		*bad = not_json(0, "NaN, Infinity and numbers as large are not possible");
 	else if (!json_object_is_type(o, json_type_object))
-		*bad = one_problem("dict_type", NULL, "Input should be a valid dictionary", json_object_get(o));
+		*bad = one_problem("dict_type", NULL, "Input should be a valid dictionary",
+				   json_object_get(o));
 	if (!*bad)
 		return o;
 	json_object_put(o);

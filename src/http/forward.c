@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Actions and the wire to aod; see forward.h. A pending request is found by its number; when its client goes, its
- * record goes with the request and a late answer finds nothing. A start or resume with async_mode false waits on, after
- * aod's answer, until the session is not live any more.
+ * Actions and the wire to aod; see forward.h. A pending request is found by its number; when its
+ * client goes, its record goes with the request and a late answer finds nothing. A start or resume
+ * with async_mode false waits on, after aod's answer, until the session is not live any more.
  */
 #ifdef HAVE_CONFIG_H
 #include "config.h"
@@ -88,14 +88,14 @@ flush_wire(void)
 		break_wire("the wire to aod broke");
 }
 
-/* ---- answers --------------------------------------------------------------------------------------------- */
+/* ---- answers ----------------------------------------------------------------------------- */
 
 /* A sync request whose session has ended: its result, or its error. */
 static void
 reply_ended(struct pending *p, const struct found *f, struct buf *session)
 {
 	struct buf b = BUF_INIT, text = BUF_INIT;
-	struct err e = { 0 };
+	struct err e = {0};
 
 	if (f->state == SESSION_FINISHED) {
 		int r = store_session_result(front.store, f->n, &text, &e);
@@ -112,11 +112,14 @@ reply_ended(struct pending *p, const struct found *f, struct buf *session)
 		}
 	} else {
 		struct json_object *o = json_tokener_parse(session->data), *error = NULL;
-		const char *why = o && json_object_object_get_ex(o, "error", &error) ? json_object_get_string(error) : NULL;
+		const char *why = o && json_object_object_get_ex(o, "error", &error)
+					  ? json_object_get_string(error)
+					  : NULL;
 
 		if (!why)
 			why = outcome_name(f->outcome);
-		CLEANUP_FREE char *detail = xasprintf("Error: %s", why ? why : session_state_name(f->state));
+		CLEANUP_FREE char *detail =
+			xasprintf("Error: %s", why ? why : session_state_name(f->state));
 
 		reply_detail(p->req, 400, detail);
 		json_object_put(o);
@@ -130,7 +133,7 @@ sync_check(struct watch *w, int64_t now)
 {
 	struct pending *p = H2O_STRUCT_FROM_MEMBER(struct pending, watch, w);
 	struct buf session = BUF_INIT;
-	struct err e = { 0 };
+	struct err e = {0};
 	struct found f;
 	int r = query_find(p->session, strlen(p->session), &f, &e);
 
@@ -236,8 +239,9 @@ take_fast(const char *msg, size_t n)
 		return true;
 	}
 	s = msg;
-	if (!skip_number(&s, end, "{\"id\":", &id) || !skip_number(&s, end, ",\"status\":", &status) ||
-	    end - s < 9 || memcmp(s, ",\"body\":", 8) != 0 || end[-1] != '}' || status < 100 || status > 599)
+	if (!skip_number(&s, end, "{\"id\":", &id) ||
+	    !skip_number(&s, end, ",\"status\":", &status) || end - s < 9 ||
+	    memcmp(s, ",\"body\":", 8) != 0 || end[-1] != '}' || status < 100 || status > 599)
 		return false;
 	s += 8;
 	take_answer(id, (int)status, s, (size_t)(end - 1 - s));
@@ -258,12 +262,14 @@ take_message(const char *msg, size_t n)
 	} else if (o && json_object_object_get_ex(o, "bell", &v)) {
 		live_bell(json_object_get_int64(v));
 		watch_bell();
-	} else if (o && json_object_object_get_ex(o, "id", &v) && json_object_object_get_ex(o, "status", &status)) {
+	} else if (o && json_object_object_get_ex(o, "id", &v) &&
+		   json_object_object_get_ex(o, "status", &status)) {
 		const char *text;
 
 		json_object_object_get_ex(o, "body", &body);
 		text = json_object_to_json_string_ext(body, JSON_FLAGS);
-		take_answer((uint64_t)json_object_get_int64(v), json_object_get_int(status), text, strlen(text));
+		take_answer((uint64_t)json_object_get_int64(v), json_object_get_int(status), text,
+			    strlen(text));
 	} else {
 		log_warn("aod sent a message that is not understood (%zu bytes)", n);
 	}
@@ -302,7 +308,7 @@ forward_init(int fd)
 	flush_wire();
 }
 
-/* ---- requests -------------------------------------------------------------------------------------------- */
+/* ---- requests ---------------------------------------------------------------------------- */
 
 static void
 pending_dispose(void *arg)
@@ -323,8 +329,8 @@ wants_sync(const struct verb *v, struct json_object *args)
 {
 	struct json_object *mode;
 
-	if (!json_object_object_get_ex(args, "async_mode", &mode) || !json_object_is_type(mode, json_type_boolean) ||
-	    json_object_get_boolean(mode))
+	if (!json_object_object_get_ex(args, "async_mode", &mode) ||
+	    !json_object_is_type(mode, json_type_boolean) || json_object_get_boolean(mode))
 		return false;
 	if (strcmp(v->name, "session.resume") == 0)
 		return true;
@@ -340,7 +346,8 @@ send_action(const struct request *rq, struct json_object *args, uint64_t id, str
 	const char *text = json_object_to_json_string_length(args, JSON_FLAGS, &n);
 	struct buf b = BUF_INIT;
 
-	buf_printf(&b, "{\"id\":%llu,\"verb\":\"%s\",\"args\":", (unsigned long long)id, rq->verb->name);
+	buf_printf(&b, "{\"id\":%llu,\"verb\":\"%s\",\"args\":", (unsigned long long)id,
+		   rq->verb->name);
 	buf_put(&b, text, n);
 	buf_printf(&b, ",\"caller\":%s}", conn_caller(c));
 	wire_send(&wire, b.data, b.len);
@@ -350,7 +357,8 @@ send_action(const struct request *rq, struct json_object *args, uint64_t id, str
 void
 forward_action(const struct request *rq)
 {
-	struct json_object *bad, *args = body_parse(rq->req->entity.base, rq->req->entity.len, &bad);
+	struct json_object *bad,
+		*args = body_parse(rq->req->entity.base, rq->req->entity.len, &bad);
 	struct pending *p;
 
 	if (!args || (bad = verb_check(rq->verb, IN_BODY, args)) != NULL) {
@@ -359,18 +367,22 @@ forward_action(const struct request *rq)
 		return;
 	}
 	if (wire_broken || front.quitting || wire.out.len - wire.out_done > FORWARD_QUEUE_MAX) {
-		reply_detail(rq->req, 503, wire_broken || front.quitting ? "aod is not there" : "aod is busy");
+		reply_detail(rq->req, 503,
+			     wire_broken || front.quitting ? "aod is not there" : "aod is busy");
 		json_object_put(args);
 		return;
 	}
 	if (rq->query) {
-		json_object_object_foreach(rq->query, key, value)
-			for (const struct verb_arg *a = rq->verb->args; a < rq->verb->args + VERB_ARGS_MAX && a->name; a++)
-				if (a->place == IN_QUERY && strcmp(a->name, key) == 0)
-					json_object_object_add(args, key, json_object_get(value));
+		json_object_object_foreach(
+			rq->query, key,
+			value) for (const struct verb_arg *a = rq->verb->args;
+				    a < rq->verb->args + VERB_ARGS_MAX && a->name;
+				    a++) if (a->place == IN_QUERY && strcmp(a->name, key) == 0)
+			json_object_object_add(args, key, json_object_get(value));
 	}
 	if (rq->id_len > 0)
-		json_object_object_add(args, "id", json_object_new_string_len(rq->id, (int)rq->id_len));
+		json_object_object_add(args, "id",
+				       json_object_new_string_len(rq->id, (int)rq->id_len));
 	p = h2o_mem_alloc_shared(&rq->req->pool, sizeof(*p), pending_dispose);
 	memset(p, 0, sizeof(*p));
 	p->id = ++last_id;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Actions: checked here, carried out by aod. Owns the wire to aod and the requests that wait for its answers. */
+/* Actions: checked here, carried out by aod. Owns the wire to aod and the requests that wait for
+ * its answers. */
 #ifndef AOD_HTTP_FORWARD_H
 #define AOD_HTTP_FORWARD_H
 
@@ -8,7 +9,7 @@
 #include "http/route.h"
 
 #define FORWARD_TIMEOUT_US (30 * 1000000LL) /* then 503; a late answer is dropped */
-#define FORWARD_QUEUE_MAX (64u << 20)	    /* bytes that aod has not taken yet; above it 503 */
+#define FORWARD_QUEUE_MAX (64u << 20)       /* bytes that aod has not taken yet; above it 503 */
 
 /* Takes fd, says hello. Call after server_init(). */
 void forward_init(int fd);

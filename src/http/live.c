@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The feed and its subscribers; see live.h. Called by route.c, forward.c (bells) and server.c (work). */
+/* The feed and its subscribers; see live.h. Called by route.c, forward.c (bells) and server.c
+ * (work). */
 #ifdef HAVE_CONFIG_H
 #include "config.h"
 #endif
@@ -28,12 +29,12 @@ struct sub {
 	h2o_linklist_t link;
 	h2o_linklist_t ready; /* in the list of those to look at */
 	enum kind kind;
-	int64_t cursor;	 /* has everything up to this id, once what is in flight is written */
+	int64_t cursor;  /* has everything up to this id, once what is in flight is written */
 	int64_t session; /* only this one, 0 = all */
 	bool busy, gone, greeted;
 	struct conn *conn;
 	h2o_socket_t *sock; /* WebSocket */
-	h2o_req_t *req;	    /* SSE, ndjson */
+	h2o_req_t *req;     /* SSE, ndjson */
 	struct ws_reader *reader;
 	int64_t write_us, beat_us;
 	struct frame *flight[LIVE_BATCH];
@@ -55,7 +56,7 @@ static bool feed_behind; /* there is more for the ring than one turn reads */
 
 static void sub_mark(struct sub *s);
 
-/* ---- reading the feed ------------------------------------------------------------------------------------ */
+/* ---- reading the feed -------------------------------------------------------------------- */
 
 /* Renders one row of the feed; the caller has the reference. */
 static struct frame *
@@ -95,7 +96,7 @@ on_ring_row(const struct event_row *ev, const struct change_row *change, void *a
 static bool
 read_feed(void)
 {
-	struct err e = { 0 };
+	struct err e = {0};
 	int64_t upto = bell_id;
 	int rows = 0, r;
 
@@ -140,18 +141,20 @@ on_page_row(const struct event_row *ev, const struct change_row *change, void *a
 	return p->full;
 }
 
-/* Read what a subscriber that is behind the ring needs next. False when it has to wait or there is nothing. */
+/* Read what a subscriber that is behind the ring needs next. False when it has to wait or there is
+ * nothing. */
 static bool
 read_own_page(struct sub *s)
 {
-	struct paging p = { .sub = s };
-	struct err e = { 0 };
+	struct paging p = {.sub = s};
+	struct err e = {0};
 	int64_t upto = ring.head;
 
 	if (frame_bytes_alive() > LIVE_BYTES_MAX / 2)
 		return false; /* the tick tries again */
 	s->page_at = s->page_len = 0;
-	if (store_feed(front.store, s->cursor, s->session, LIVE_OWN_PAGE, on_page_row, &p, &e) < 0) {
+	if (store_feed(front.store, s->cursor, s->session, LIVE_OWN_PAGE, on_page_row, &p, &e) <
+	    0) {
 		log_error("cannot read the feed: %s", e.text);
 		return false;
 	}
@@ -162,7 +165,7 @@ read_own_page(struct sub *s)
 	return s->page_len > 0;
 }
 
-/* ---- writing --------------------------------------------------------------------------------------------- */
+/* ---- writing ----------------------------------------------------------------------------- */
 
 static void
 sub_mark(struct sub *s)
@@ -227,7 +230,8 @@ sub_free(struct sub *s)
 		h2o_linklist_unlink(&s->ready);
 	if (h2o_linklist_is_linked(&s->link)) {
 		h2o_linklist_unlink(&s->link);
-		sub_count--;
+		if (--sub_count == 0)
+			ring_reset(&ring, ring.head);
 	}
 	ws_reader_free(s->reader);
 	s->reader = NULL;
@@ -270,7 +274,8 @@ ws_step(struct sub *s, int64_t now)
 	if (!s->closing)
 		fill_flight(s);
 	for (int i = 0; i < s->flights; i++)
-		v[n++] = h2o_iovec_init(s->flight[i]->data, s->flight[i]->ws_len + s->flight[i]->len);
+		v[n++] = h2o_iovec_init(s->flight[i]->data,
+					s->flight[i]->ws_len + s->flight[i]->len);
 	if (n == 0)
 		return;
 	s->busy = true;
@@ -381,7 +386,7 @@ live_bell(int64_t id)
 		bell_id = id;
 }
 
-/* ---- WebSocket ------------------------------------------------------------------------------------------- */
+/* ---- WebSocket --------------------------------------------------------------------------- */
 
 static void
 ws_queue(struct sub *s, int opcode, const void *payload, size_t n)
@@ -396,7 +401,7 @@ ws_queue(struct sub *s, int opcode, const void *payload, size_t n)
 static void
 ws_close(struct sub *s, int status)
 {
-	uint8_t payload[2] = { (uint8_t)(status >> 8), (uint8_t)status };
+	uint8_t payload[2] = {(uint8_t)(status >> 8), (uint8_t)status};
 
 	if (s->closing)
 		return;
@@ -461,13 +466,13 @@ on_ws_open(void *arg, h2o_socket_t *sock, size_t request_size)
 		on_ws_readable(sock, NULL);
 }
 
-/* ---- subscribing ----------------------------------------------------------------------------------------- */
+/* ---- subscribing ------------------------------------------------------------------------- */
 
 #define INIT_KEPT (4u << 20) /* bytes of an init frame that is kept for the next client */
 
 /*
- * The init frame of all sessions as of id. Every change of a session has an id, so the same id means the same text: many
- * clients that come back at once share one frame.
+ * The init frame of all sessions as of id. Every change of a session has an id, so the same id
+ * means the same text: many clients that come back at once share one frame.
  */
 static int
 init_frame(int64_t id, struct frame **out, struct err *e)
@@ -496,7 +501,8 @@ init_frame(int64_t id, struct frame **out, struct err *e)
 
 /* The init frame of one session, or with a gap to be told of. */
 static int
-init_frame_own(const char *only, int64_t id, bool gap, struct found *f, struct frame **out, struct err *e)
+init_frame_own(const char *only, int64_t id, bool gap, struct found *f, struct frame **out,
+	       struct err *e)
 {
 	struct buf b = BUF_INIT;
 	int r;
@@ -517,15 +523,15 @@ init_frame_own(const char *only, int64_t id, bool gap, struct found *f, struct f
 }
 
 /*
- * Place a subscriber on the feed. Snapshot and cursor come from one read transaction, so that between the init frame
- * and the first one after it nothing is missing and nothing is there twice.
+ * Place a subscriber on the feed. Snapshot and cursor come from one read transaction, so that
+ * between the init frame and the first one after it nothing is missing and nothing is there twice.
  */
 static int
 subscribe(struct sub *s, const struct request *rq, struct err *e)
 {
 	int64_t after = request_int(rq, "after", -1), last;
 	const char *only = request_text(rq, "session");
-	struct found f = { 0 };
+	struct found f = {0};
 	bool gap;
 	int r;
 
@@ -557,8 +563,9 @@ header_has(const h2o_req_t *req, const char *name, const char *token)
 {
 	ssize_t i = h2o_find_header_by_str(&req->headers, name, strlen(name), -1);
 
-	return i >= 0 && h2o_contains_token(req->headers.entries[i].value.base, req->headers.entries[i].value.len,
-					    token, strlen(token), ',');
+	return i >= 0 &&
+	       h2o_contains_token(req->headers.entries[i].value.base,
+				  req->headers.entries[i].value.len, token, strlen(token), ',');
 }
 
 void
@@ -567,16 +574,21 @@ live_ws(const struct request *rq)
 	h2o_req_t *req = rq->req;
 	ssize_t key = h2o_find_header_by_str(&req->headers, H2O_STRLIT("sec-websocket-key"), -1);
 	char *accept;
-	struct err e = { 0 };
+	struct err e = {0};
 	struct sub *s;
 
-	if (!h2o_memis(req->method.base, req->method.len, H2O_STRLIT("GET")) || req->version != 0x101 ||
+	if (!h2o_memis(req->method.base, req->method.len, H2O_STRLIT("GET")) ||
+	    req->version != 0x101 ||
 	    !h2o_lcstris(req->upgrade.base, req->upgrade.len, H2O_STRLIT("websocket")) || key < 0 ||
-	    req->headers.entries[key].value.len != WS_KEY_LEN || !header_has(req, "sec-websocket-version", "13")) {
-		h2o_add_header_by_str(&req->pool, &req->res.headers, H2O_STRLIT("upgrade"), 0, NULL, H2O_STRLIT("websocket"));
-		h2o_add_header_by_str(&req->pool, &req->res.headers, H2O_STRLIT("sec-websocket-version"), 0, NULL,
+	    req->headers.entries[key].value.len != WS_KEY_LEN ||
+	    !header_has(req, "sec-websocket-version", "13")) {
+		h2o_add_header_by_str(&req->pool, &req->res.headers, H2O_STRLIT("upgrade"), 0, NULL,
+				      H2O_STRLIT("websocket"));
+		h2o_add_header_by_str(&req->pool, &req->res.headers,
+				      H2O_STRLIT("sec-websocket-version"), 0, NULL,
 				      H2O_STRLIT("13"));
-		reply_detail(req, 426, "This is a WebSocket: upgrade the connection (RFC 6455, version 13)");
+		reply_detail(req, 426,
+			     "This is a WebSocket: upgrade the connection (RFC 6455, version 13)");
 		return;
 	}
 	s = xcalloc(1, sizeof(*s));
@@ -593,9 +605,10 @@ live_ws(const struct request *rq)
 	ws_accept(req->headers.entries[key].value.base, WS_KEY_LEN, accept);
 	req->res.status = 101;
 	req->res.reason = "Switching Protocols";
-	h2o_add_header_by_str(&req->pool, &req->res.headers, H2O_STRLIT("upgrade"), 0, NULL, H2O_STRLIT("websocket"));
-	h2o_add_header_by_str(&req->pool, &req->res.headers, H2O_STRLIT("sec-websocket-accept"), 0, NULL, accept,
-			      WS_ACCEPT_SIZE - 1);
+	h2o_add_header_by_str(&req->pool, &req->res.headers, H2O_STRLIT("upgrade"), 0, NULL,
+			      H2O_STRLIT("websocket"));
+	h2o_add_header_by_str(&req->pool, &req->res.headers, H2O_STRLIT("sec-websocket-accept"), 0,
+			      NULL, accept, WS_ACCEPT_SIZE - 1);
 	h2o_http1_upgrade(req, NULL, 0, on_ws_open, s);
 }
 
@@ -604,7 +617,7 @@ live_feed(const struct request *rq)
 {
 	h2o_req_t *req = rq->req;
 	ssize_t last = h2o_find_header_by_str(&req->headers, H2O_STRLIT("last-event-id"), -1);
-	struct err e = { 0 };
+	struct err e = {0};
 	struct sub *s;
 
 	s = h2o_mem_alloc_shared(&req->pool, sizeof(*s), on_stream_dispose);
@@ -625,7 +638,8 @@ live_feed(const struct request *rq)
 		if (parse_i64(number, 0, INT64_MAX, &id) && id < s->cursor)
 			s->cursor = id;
 	}
-	h2o_add_header(&req->pool, &req->res.headers, H2O_TOKEN_CACHE_CONTROL, NULL, H2O_STRLIT("no-cache"));
+	h2o_add_header(&req->pool, &req->res.headers, H2O_TOKEN_CACHE_CONTROL, NULL,
+		       H2O_STRLIT("no-cache"));
 	if (req->version < 0x101)
 		req->http1_is_persistent = 0;
 	conn_bound_buffers(s->conn);
@@ -639,7 +653,7 @@ live_feed(const struct request *rq)
 	sub_mark(s);
 }
 
-/* ---- time ------------------------------------------------------------------------------------------------ */
+/* ---- time -------------------------------------------------------------------------------- */
 
 /* Clients that take nothing hold frames; the one that has done so for longest goes first. */
 static void
@@ -657,7 +671,8 @@ shed(void)
 	}
 	if (!oldest)
 		return;
-	log_note("closing a client that takes nothing: %zu bytes are held for such clients", frame_bytes_alive());
+	log_note("closing a client that takes nothing: %zu bytes are held for such clients",
+		 frame_bytes_alive());
 	shutdown(h2o_socket_get_fd(oldest->conn->sock), SHUT_RDWR);
 }
 

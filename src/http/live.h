@@ -2,9 +2,10 @@
 /*
  * The feed and its subscribers: WebSocket, SSE and ndjson.
  *
- * Nothing is queued per client. A subscriber is a cursor and at most one write in flight. Frames come from a shared ring of
- * the newest ones, or, for one who is behind the ring, from a page of its own read from the store. So a client that
- * takes nothing costs nothing and holds up nobody, and one that comes back with its cursor misses nothing.
+ * Nothing is queued per client. A subscriber is a cursor and at most one write in flight. Frames
+ * come from a shared ring of the newest ones, or, for one who is behind the ring, from a page of
+ * its own read from the store. So a client that takes nothing costs nothing and holds up nobody,
+ * and one that comes back with its cursor misses nothing.
  */
 #ifndef AOD_HTTP_LIVE_H
 #define AOD_HTTP_LIVE_H
@@ -14,12 +15,14 @@
 
 #include "http/route.h"
 
-#define LIVE_FEED_PAGE 500	       /* rows read into the ring in one turn */
-#define LIVE_OWN_PAGE 200	       /* rows of a subscriber's own page */
+#define LIVE_FEED_PAGE 500              /* rows read into the ring in one turn */
+#define LIVE_OWN_PAGE 200               /* rows of a subscriber's own page */
 #define LIVE_OWN_PAGE_BYTES (64u << 10) /* it ends with the frame that goes over it */
-#define LIVE_BATCH 64		       /* frames in one write */
+#define LIVE_BATCH 64                   /* frames in one write */
 #define LIVE_BATCH_BYTES (256u << 10)
-#define LIVE_BYTES_MAX (96u << 20)     /* all frames alive; above it own pages wait, then stalled clients are closed */
+#define LIVE_BYTES_MAX                                                                             \
+	(96u << 20) /* all frames alive; above it own pages wait, then stalled clients are closed  \
+		     */
 #define LIVE_PING_US (30 * 1000000LL)
 
 void live_init(void);

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * aod-http: the HTTP side of aod. Reads the database with a connection of its own and serves it; what changes something
- * is passed on to aod over a socket pair. Started by aod with its listening sockets; keeps nothing of its own, so it
- * may be killed at any time. Here: arguments, privileges, signals.
+ * aod-http: the HTTP side of aod. Reads the database with a connection of its own and serves it;
+ * what changes something is passed on to aod over a socket pair. Started by aod with its listening
+ * sockets; keeps nothing of its own, so it may be killed at any time. Here: arguments, privileges,
+ * signals.
  */
 #ifdef HAVE_CONFIG_H
 #include "config.h"
@@ -42,9 +43,9 @@ static int
 parse_options(int argc, char **argv, struct options *o, struct err *e)
 {
 	static const struct option longs[] = {
-		{ "db", required_argument, NULL, 'd' },	    { "www", required_argument, NULL, 'w' },
-		{ "user", required_argument, NULL, 'u' },   { "listen", required_argument, NULL, 'l' },
-		{ "debug", no_argument, NULL, 'D' },	    { 0 },
+		{"db", required_argument, NULL, 'd'},   {"www", required_argument, NULL, 'w'},
+		{"user", required_argument, NULL, 'u'}, {"listen", required_argument, NULL, 'l'},
+		{"debug", no_argument, NULL, 'D'},      {0},
 	};
 	int c;
 
@@ -66,11 +67,15 @@ parse_options(int argc, char **argv, struct options *o, struct err *e)
 			log_init("aod-http", LOG_DBG);
 			break;
 		default:
-			return err_set(e, -EINVAL, "usage: aod-http --db FILE [--www DIR] [--user NAME] --listen NAME=FD…");
+			return err_set(e, -EINVAL,
+				       "usage: aod-http --db FILE [--www DIR] [--user NAME] "
+				       "--listen NAME=FD…");
 		}
 	}
 	if (!o->db || optind < argc)
-		return err_set(e, -EINVAL, "usage: aod-http --db FILE [--www DIR] [--user NAME] --listen NAME=FD…");
+		return err_set(
+			e, -EINVAL,
+			"usage: aod-http --db FILE [--www DIR] [--user NAME] --listen NAME=FD…");
 	return 0;
 }
 
@@ -167,7 +172,7 @@ init_signals(struct err *e)
 static int
 start(int argc, char **argv, struct err *e)
 {
-	struct options o = { 0 };
+	struct options o = {0};
 	int r;
 
 	if ((r = parse_options(argc, argv, &o, e)) < 0)
@@ -193,7 +198,7 @@ start(int argc, char **argv, struct err *e)
 int
 main(int argc, char **argv)
 {
-	struct err e = { 0 };
+	struct err e = {0};
 
 	log_init("aod-http", LOG_INFO);
 	if (start(argc, argv, &e) < 0) {

@@ -87,8 +87,10 @@ put_parameters(struct buf *out, const struct verb *v)
 	for (const struct verb_arg *a = v->args; a < v->args + VERB_ARGS_MAX && a->name; a++) {
 		if (a->place == IN_BODY)
 			continue;
-		buf_printf(out, "%s{\"name\":\"%s\",\"in\":\"%s\",\"required\":%s,\"schema\":", comma, a->name,
-			   a->place == IN_PATH ? "path" : "query", a->required ? "true" : "false");
+		buf_printf(out,
+			   "%s{\"name\":\"%s\",\"in\":\"%s\",\"required\":%s,\"schema\":", comma,
+			   a->name, a->place == IN_PATH ? "path" : "query",
+			   a->required ? "true" : "false");
 		put_schema(out, a);
 		buf_putc(out, '}');
 		comma = ",";
@@ -102,7 +104,8 @@ put_body(struct buf *out, const struct verb *v)
 	const char *comma = "";
 	bool required = false;
 
-	buf_puts(out, ",\"requestBody\":{\"content\":{\"application/json\":{\"schema\":{\"type\":\"object\",\"properties\":{");
+	buf_puts(out, ",\"requestBody\":{\"content\":{\"application/"
+		      "json\":{\"schema\":{\"type\":\"object\",\"properties\":{");
 	for (const struct verb_arg *a = v->args; a < v->args + VERB_ARGS_MAX && a->name; a++) {
 		if (a->place != IN_BODY)
 			continue;
@@ -115,7 +118,8 @@ put_body(struct buf *out, const struct verb *v)
 	if (required) {
 		comma = "";
 		buf_puts(out, ",\"required\":[");
-		for (const struct verb_arg *a = v->args; a < v->args + VERB_ARGS_MAX && a->name; a++)
+		for (const struct verb_arg *a = v->args; a < v->args + VERB_ARGS_MAX && a->name;
+		     a++)
 			if (a->place == IN_BODY && a->required) {
 				buf_printf(out, "%s\"%s\"", comma, a->name);
 				comma = ",";
@@ -140,7 +144,8 @@ put_operation(struct buf *out, const struct verb *v)
 	buf_printf(out, ",\"responses\":{\"%d\":{\"description\":\"Success\"", v->success);
 	if (v->success != 101)
 		buf_puts(out, ",\"content\":{\"application/json\":{}}");
-	buf_puts(out, "},\"422\":{\"description\":\"Arguments that are missing or wrong\",\"content\":{\"application/json\":"
+	buf_puts(out, "},\"422\":{\"description\":\"Arguments that are missing or "
+		      "wrong\",\"content\":{\"application/json\":"
 		      "{\"schema\":{\"$ref\":\"#/components/schemas/Problems\"}}}},"
 		      "\"default\":{\"description\":\"Error\",\"content\":{\"application/json\":"
 		      "{\"schema\":{\"$ref\":\"#/components/schemas/Error\"}}}}}}");
@@ -161,7 +166,8 @@ openapi_render(struct buf *out, unsigned ports)
 		while (first != v && (strcmp(first->path, v->path) != 0 || !(first->ports & ports)))
 			first++;
 		if (first != v || !(v->ports & ports))
-			continue; /* another port's, or listed with an earlier one of the same path */
+			continue; /* another port's, or listed with an earlier one of the same path
+				   */
 		buf_printf(out, "%s\"%s\":{", comma, v->path);
 		comma = ",";
 		for (const struct verb *o = v; o->name; o++)
@@ -173,10 +179,14 @@ openapi_render(struct buf *out, unsigned ports)
 		buf_putc(out, '}');
 	}
 	buf_puts(out, "},\"components\":{\"schemas\":{"
-		      "\"Error\":{\"type\":\"object\",\"properties\":{\"detail\":{\"type\":\"string\"}},\"required\":[\"detail\"]},"
-		      "\"Problems\":{\"type\":\"object\",\"properties\":{\"detail\":{\"type\":\"array\",\"items\":{\"type\":\"object\","
-		      "\"properties\":{\"type\":{\"type\":\"string\"},\"loc\":{\"type\":\"array\",\"items\":{}},"
-		      "\"msg\":{\"type\":\"string\"},\"input\":{}},\"required\":[\"type\",\"loc\",\"msg\"]}}},"
+		      "\"Error\":{\"type\":\"object\",\"properties\":{\"detail\":{\"type\":"
+		      "\"string\"}},\"required\":[\"detail\"]},"
+		      "\"Problems\":{\"type\":\"object\",\"properties\":{\"detail\":{\"type\":"
+		      "\"array\",\"items\":{\"type\":\"object\","
+		      "\"properties\":{\"type\":{\"type\":\"string\"},\"loc\":{\"type\":\"array\","
+		      "\"items\":{}},"
+		      "\"msg\":{\"type\":\"string\"},\"input\":{}},\"required\":[\"type\",\"loc\","
+		      "\"msg\"]}}},"
 		      "\"required\":[\"detail\"]}}}}");
 }
 

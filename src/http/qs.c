@@ -66,7 +66,8 @@ qs_each(const char *s, size_t n, void (*on_pair)(const char *name, const char *v
 			ok = qs_decode(s, name_len, true, &name) &&
 			     (!eq || qs_decode(eq + 1, len - name_len - 1, true, &value));
 			if (ok)
-				on_pair(name.data ? name.data : "", value.data ? value.data : "", arg);
+				on_pair(name.data ? name.data : "", value.data ? value.data : "",
+					arg);
 		}
 		s += len + (end != NULL);
 		n -= len + (end != NULL);

@@ -16,7 +16,7 @@
 #include "http/server.h"
 #include "http/watch.h"
 
-/* ---- finding --------------------------------------------------------------------------------------------- */
+/* ---- finding ----------------------------------------------------------------------------- */
 
 struct finding {
 	struct found *found;
@@ -43,7 +43,7 @@ on_found(const struct session_row *s, void *arg)
 int
 query_render(const char *key, size_t len, struct buf *out, struct found *found, struct err *e)
 {
-	struct finding f = { found, out };
+	struct finding f = {found, out};
 	int r = store_session_find(front.store, key, len, on_found, &f, e);
 
 	if (r == -ENOENT)
@@ -57,7 +57,7 @@ query_find(const char *key, size_t len, struct found *out, struct err *e)
 	return query_render(key, len, NULL, out, e);
 }
 
-/* ---- lists ----------------------------------------------------------------------------------------------- */
+/* ---- lists ------------------------------------------------------------------------------- */
 
 struct listing {
 	struct buf *out;
@@ -89,7 +89,7 @@ on_listed(const struct session_row *s, void *arg)
 int
 query_sessions_json(struct buf *out, struct err *e)
 {
-	struct listing l = { .out = out, .state = -1, .left = INT64_MAX };
+	struct listing l = {.out = out, .state = -1, .left = INT64_MAX};
 	int r;
 
 	buf_putc(out, '[');
@@ -139,7 +139,8 @@ list_remember(const struct request *rq, int64_t version, void *shared, size_t le
 	if (c->shared)
 		h2o_mem_release_shared(c->shared);
 	h2o_mem_addref_shared(shared);
-	*c = (struct list_entry){ .key_len = rq->query_text_len, .version = version, .shared = shared, .len = len };
+	*c = (struct list_entry){
+		.key_len = rq->query_text_len, .version = version, .shared = shared, .len = len};
 	if (c->key_len)
 		memcpy(c->key, rq->query_text, c->key_len);
 }
@@ -164,11 +165,13 @@ parse_state(const char *s, int *live, int *state)
 static void
 refuse_state(const struct request *rq, const char *state)
 {
-	struct json_object *list = json_tokener_parse(
-		"[{\"type\":\"literal_error\",\"loc\":[\"query\",\"state\"],\"msg\":\"Input should be a state of "
-		"sessions, 'live' or 'ended'\"}]");
+	struct json_object *list =
+		json_tokener_parse("[{\"type\":\"literal_error\",\"loc\":[\"query\",\"state\"],"
+				   "\"msg\":\"Input should be a state of "
+				   "sessions, 'live' or 'ended'\"}]");
 
-	json_object_object_add(json_object_array_get_idx(list, 0), "input", json_object_new_string(state));
+	json_object_object_add(json_object_array_get_idx(list, 0), "input",
+			       json_object_new_string(state));
 	reply_invalid(rq->req, list);
 }
 
@@ -178,7 +181,7 @@ query_list(const struct request *rq)
 	int64_t version = store_version(front.store);
 	struct list_entry *c = list_lookup(rq, version);
 	struct buf b = BUF_INIT;
-	struct err e = { 0 };
+	struct err e = {0};
 	int live, state, r;
 
 	if (c) {
@@ -189,7 +192,7 @@ query_list(const struct request *rq)
 		refuse_state(rq, request_text(rq, "state"));
 		return;
 	}
-	struct listing l = { .out = &b, .state = state };
+	struct listing l = {.out = &b, .state = state};
 	int64_t limit = request_int(rq, "limit", -1), offset = request_int(rq, "offset", 0);
 
 	l.left = limit < 0 ? INT64_MAX : limit;
@@ -215,13 +218,13 @@ query_list(const struct request *rq)
 	buf_free(&b);
 }
 
-/* ---- one session ----------------------------------------------------------------------------------------- */
+/* ---- one session ------------------------------------------------------------------------- */
 
 void
 query_session(const struct request *rq)
 {
 	struct buf b = BUF_INIT;
-	struct err e = { 0 };
+	struct err e = {0};
 
 	buf_puts(&b, "{\"session\":");
 	if (query_render(rq->id, rq->id_len, &b, NULL, &e) < 0) {
@@ -237,7 +240,7 @@ void
 query_result(const struct request *rq)
 {
 	struct buf b = BUF_INIT, text = BUF_INIT;
-	struct err e = { 0 };
+	struct err e = {0};
 	struct found f;
 	int r = query_find(rq->id, rq->id_len, &f, &e);
 
@@ -245,7 +248,8 @@ query_result(const struct request *rq)
 		reply_err(rq->req, &e);
 	} else if (session_state_live(f.state)) {
 		reply_detail(rq->req, 400, "Session not finished");
-	} else if ((r = store_session_result(front.store, f.n, &text, &e)) == -ENODATA || r == -ENOENT) {
+	} else if ((r = store_session_result(front.store, f.n, &text, &e)) == -ENODATA ||
+		   r == -ENOENT) {
 		reply_detail(rq->req, 404, "No result found");
 	} else if (r < 0) {
 		reply_err(rq->req, &e);
@@ -263,7 +267,7 @@ void
 query_plan(const struct request *rq)
 {
 	struct buf b = BUF_INIT;
-	struct err e = { 0 };
+	struct err e = {0};
 	struct found f;
 	int r = query_find(rq->id, rq->id_len, &f, &e);
 
@@ -289,16 +293,18 @@ query_health(const struct request *rq)
 {
 	struct conn *c = conn_of(rq->req);
 
-	/* A look into the database is part of being well; without aod this process would have ended. */
+	/* A look into the database is part of being well; without aod this process would have
+	 * ended. */
 	if (store_last_id(front.store) < 0)
 		reply_detail(rq->req, 503, "The database cannot be read");
 	else if (c->listener->port == PORT_CONTEXT)
-		reply_json(rq->req, 200, H2O_STRLIT("{\"status\":\"healthy\",\"service\":\"context-store\"}"));
+		reply_json(rq->req, 200,
+			   H2O_STRLIT("{\"status\":\"healthy\",\"service\":\"context-store\"}"));
 	else
 		reply_json(rq->req, 200, H2O_STRLIT("{\"status\":\"healthy\"}"));
 }
 
-/* ---- status, at once or when it is not live any more ----------------------------------------------------- */
+/* ---- status, at once or when it is not live any more ------------------------------------- */
 
 struct poll {
 	struct watch watch;
@@ -330,7 +336,7 @@ static bool
 poll_check(struct watch *w, int64_t now)
 {
 	struct poll *p = H2O_STRUCT_FROM_MEMBER(struct poll, watch, w);
-	struct err e = { 0 };
+	struct err e = {0};
 	struct found f;
 	int r = query_find(p->id, strlen(p->id), &f, &e);
 
@@ -376,7 +382,7 @@ poll_start(const struct request *rq, const struct found *f, int64_t wait_s)
 void
 query_status(const struct request *rq)
 {
-	struct err e = { 0 };
+	struct err e = {0};
 	struct found f;
 	int64_t wait_s = request_int(rq, "wait", 0);
 	int r = query_find(rq->id, rq->id_len, &f, &e);
@@ -385,7 +391,8 @@ query_status(const struct request *rq)
 		reply_status(rq->req, "not_existent");
 	else if (r < 0)
 		reply_err(rq->req, &e);
-	else if (wait_s > 0 && session_state_live(f.state) && !front.quitting && !reply_is_head(rq->req))
+	else if (wait_s > 0 && session_state_live(f.state) && !front.quitting &&
+		 !reply_is_head(rq->req))
 		poll_start(rq, &f, wait_s);
 	else
 		reply_status(rq->req, session_state_status(f.state));

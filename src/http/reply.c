@@ -22,12 +22,25 @@ static const struct {
 	int status;
 	const char *reason;
 } reasons[] = {
-	{ 101, "Switching Protocols" }, { 200, "OK" }, { 201, "Created" }, { 204, "No Content" },
-	{ 304, "Not Modified" }, { 400, "Bad Request" }, { 401, "Unauthorized" }, { 403, "Forbidden" },
-	{ 404, "Not Found" }, { 405, "Method Not Allowed" }, { 409, "Conflict" },
-	{ 413, "Request Entity Too Large" }, { 422, "Unprocessable Entity" }, { 426, "Upgrade Required" },
-	{ 429, "Too Many Requests" }, { 500, "Internal Server Error" }, { 501, "Not Implemented" },
-	{ 503, "Service Unavailable" }, { 507, "Insufficient Storage" },
+	{101, "Switching Protocols"},
+	{200, "OK"},
+	{201, "Created"},
+	{204, "No Content"},
+	{304, "Not Modified"},
+	{400, "Bad Request"},
+	{401, "Unauthorized"},
+	{403, "Forbidden"},
+	{404, "Not Found"},
+	{405, "Method Not Allowed"},
+	{409, "Conflict"},
+	{413, "Request Entity Too Large"},
+	{422, "Unprocessable Entity"},
+	{426, "Upgrade Required"},
+	{429, "Too Many Requests"},
+	{500, "Internal Server Error"},
+	{501, "Not Implemented"},
+	{503, "Service Unavailable"},
+	{507, "Insufficient Storage"},
 };
 
 void
@@ -54,7 +67,7 @@ reply_is_head(const h2o_req_t *req)
 static void
 send_whole(h2o_req_t *req, int status, const char *content_type, const void *body, size_t n)
 {
-	static h2o_generator_t generator = { NULL, NULL };
+	static h2o_generator_t generator = {NULL, NULL};
 	h2o_iovec_t v = h2o_iovec_init(body, n);
 
 	reply_start(req, status, content_type);
@@ -139,20 +152,21 @@ reply_invalid(h2o_req_t *req, struct json_object *problems)
 	struct buf b = BUF_INIT;
 
 	buf_puts(&b, "{\"detail\":");
-	buf_puts(&b, json_object_to_json_string_ext(problems, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE));
+	buf_puts(&b, json_object_to_json_string_ext(
+			     problems, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE));
 	buf_putc(&b, '}');
 	json_object_put(problems);
 	reply_buf(req, 422, &b);
 	buf_free(&b);
 }
 
-/* ---- CORS ------------------------------------------------------------------------------------------------ */
+/* ---- CORS -------------------------------------------------------------------------------- */
 
 void
 reply_init(void)
 {
 	const char *list = getenv("CORS_ORIGINS"), *own = getenv("AOD_DASHBOARD_ORIGIN");
-	static const char *const hosts[] = { "localhost", "127.0.0.1", "[::1]" };
+	static const char *const hosts[] = {"localhost", "127.0.0.1", "[::1]"};
 	int port = server_port("dashboard");
 
 	if (!list)
@@ -218,9 +232,10 @@ reply_cors(h2o_req_t *req)
 		return;
 	/* The header's bytes may lie in the input buffer. */
 	origin = h2o_strdup(&req->pool, origin.base, origin.len);
-	h2o_add_header(&req->pool, &req->res.headers, H2O_TOKEN_ACCESS_CONTROL_ALLOW_ORIGIN, NULL, origin.base,
-		       origin.len);
-	h2o_add_header_by_str(&req->pool, &req->res.headers, H2O_STRLIT("access-control-allow-credentials"), 0, NULL,
+	h2o_add_header(&req->pool, &req->res.headers, H2O_TOKEN_ACCESS_CONTROL_ALLOW_ORIGIN, NULL,
+		       origin.base, origin.len);
+	h2o_add_header_by_str(&req->pool, &req->res.headers,
+			      H2O_STRLIT("access-control-allow-credentials"), 0, NULL,
 			      H2O_STRLIT("true"));
 	h2o_add_header(&req->pool, &req->res.headers, H2O_TOKEN_VARY, NULL, H2O_STRLIT("Origin"));
 }
@@ -228,12 +243,14 @@ reply_cors(h2o_req_t *req)
 bool
 reply_preflight(h2o_req_t *req)
 {
-	ssize_t asked = h2o_find_header_by_str(&req->headers, H2O_STRLIT("access-control-request-headers"), -1);
+	ssize_t asked = h2o_find_header_by_str(&req->headers,
+					       H2O_STRLIT("access-control-request-headers"), -1);
 	h2o_headers_t *h = &req->res.headers;
 	h2o_iovec_t origin;
 
 	if (!find_origin(req, &origin) ||
-	    h2o_find_header_by_str(&req->headers, H2O_STRLIT("access-control-request-method"), -1) < 0)
+	    h2o_find_header_by_str(&req->headers, H2O_STRLIT("access-control-request-method"), -1) <
+		    0)
 		return false;
 	if (!origin_allowed(origin)) {
 		reply_body(req, 400, "text/plain; charset=utf-8", "Disallowed CORS origin", 22);
@@ -241,12 +258,14 @@ reply_preflight(h2o_req_t *req)
 	}
 	h2o_add_header_by_str(&req->pool, h, H2O_STRLIT("access-control-allow-methods"), 0, NULL,
 			      H2O_STRLIT("DELETE, GET, HEAD, OPTIONS, PATCH, POST, PUT"));
-	h2o_add_header_by_str(&req->pool, h, H2O_STRLIT("access-control-max-age"), 0, NULL, H2O_STRLIT("600"));
+	h2o_add_header_by_str(&req->pool, h, H2O_STRLIT("access-control-max-age"), 0, NULL,
+			      H2O_STRLIT("600"));
 	if (asked >= 0) {
 		h2o_iovec_t v = req->headers.entries[asked].value;
 
 		v = h2o_strdup(&req->pool, v.base, v.len);
-		h2o_add_header_by_str(&req->pool, h, H2O_STRLIT("access-control-allow-headers"), 0, NULL, v.base, v.len);
+		h2o_add_header_by_str(&req->pool, h, H2O_STRLIT("access-control-allow-headers"), 0,
+				      NULL, v.base, v.len);
 	}
 	reply_body(req, 200, "text/plain; charset=utf-8", "OK", 2);
 	return true;

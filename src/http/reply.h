@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Answers: JSON bodies, errors in the form {"detail":…}, and the headers that browsers want (CORS). */
+/* Answers: JSON bodies, errors in the form {"detail":…}, and the headers that browsers want (CORS).
+ */
 #ifndef AOD_HTTP_REPLY_H
 #define AOD_HTTP_REPLY_H
 
@@ -23,7 +24,8 @@ bool reply_is_head(const h2o_req_t *req);
 void reply_body(h2o_req_t *req, int status, const char *content_type, const void *body, size_t n);
 void reply_json(h2o_req_t *req, int status, const char *body, size_t n);
 void reply_buf(h2o_req_t *req, int status, const struct buf *b);
-/* shared comes from h2o_mem_alloc_shared(); a reference is taken for as long as the answer needs it. */
+/* shared comes from h2o_mem_alloc_shared(); a reference is taken for as long as the answer needs
+ * it. */
 void reply_shared(h2o_req_t *req, int status, const char *content_type, void *shared, size_t n);
 void reply_detail(h2o_req_t *req, int status, const char *text);
 /* A failed read of the store, or whatever else filled e. */

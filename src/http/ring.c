@@ -19,7 +19,8 @@ frame_new(const char *type, int64_t id, int64_t session, const char *text, size_
 {
 	struct frame *f = xmalloc(sizeof(*f) + WS_HEAD_MAX + n);
 	uint8_t head[WS_HEAD_MAX];
-	int len = snprintf(f->sse, sizeof(f->sse), "id: %lld\nevent: %s\ndata: ", (long long)id, type);
+	int len = snprintf(f->sse, sizeof(f->sse), "id: %lld\nevent: %s\ndata: ", (long long)id,
+			   type);
 
 	assert(len > 0 && (size_t)len < sizeof(f->sse));
 	f->refs = 1;

@@ -27,21 +27,22 @@ static const struct route {
 	const char *verb;
 	void (*handle)(const struct request *rq);
 } routes[] = {
-	{ "session.list", query_list },
-	{ "session.get", query_session },
-	{ "session.status", query_status },
-	{ "session.result", query_result },
-	{ "session.plan", query_plan },
-	{ "session.events", stream_events },
-	{ "event.list-old", stream_events_old },
-	{ "feed", live_feed },
-	{ "ws", live_ws },
-	{ "health", query_health },
-	{ "openapi", openapi_get },
+	{"session.list", query_list},
+	{"session.get", query_session},
+	{"session.status", query_status},
+	{"session.result", query_result},
+	{"session.plan", query_plan},
+	{"session.events", stream_events},
+	{"event.list-old", stream_events_old},
+	{"feed", live_feed},
+	{"ws", live_ws},
+	{"health", query_health},
+	{"openapi", openapi_get},
 };
 
 #define VERBS_MAX 128
-static void (*handlers[VERBS_MAX])(const struct request *rq); /* by place in verbs[]; NULL = action */
+/* By place in verbs[]; NULL = action. */
+static void (*handlers[VERBS_MAX])(const struct request *rq);
 
 void
 route_init(void)
@@ -58,7 +59,7 @@ route_init(void)
 	}
 }
 
-/* ---- arguments ------------------------------------------------------------------------------------------- */
+/* ---- arguments --------------------------------------------------------------------------- */
 
 bool
 request_has(const struct request *rq, const char *name)
@@ -71,7 +72,9 @@ request_text(const struct request *rq, const char *name)
 {
 	struct json_object *v;
 
-	return rq->query && json_object_object_get_ex(rq->query, name, &v) ? json_object_get_string(v) : NULL;
+	return rq->query && json_object_object_get_ex(rq->query, name, &v)
+		       ? json_object_get_string(v)
+		       : NULL;
 }
 
 int64_t
@@ -110,17 +113,21 @@ struct adding {
 	const struct verb *verb;
 };
 
-/* Booleans become such, since a check cannot tell a text that means one. Numbers are checked as text. */
+/* Booleans become such, since a check cannot tell a text that means one. Numbers are checked as
+ * text. */
 static void
 add_pair(const char *name, const char *value, void *arg)
 {
 	struct adding *a = arg;
 	bool b, boolean = false;
 
-	for (const struct verb_arg *v = a->verb->args; v < a->verb->args + VERB_ARGS_MAX && v->name; v++)
+	for (const struct verb_arg *v = a->verb->args; v < a->verb->args + VERB_ARGS_MAX && v->name;
+	     v++)
 		if (v->place == IN_QUERY && v->type == ARG_BOOL && strcmp(v->name, name) == 0)
 			boolean = parse_bool(value, &b);
-	json_object_object_add(a->args, name, boolean ? json_object_new_boolean(b) : json_object_new_string(value));
+	json_object_object_add(a->args, name,
+			       boolean ? json_object_new_boolean(b)
+				       : json_object_new_string(value));
 }
 
 static struct json_object *
@@ -147,11 +154,12 @@ call(struct request *rq, struct buf *id)
 	rq->id = id->data ? id->data : "";
 	rq->id_len = id->len;
 	if (rq->query_text_len > 0) {
-		struct adding a = { json_object_new_object(), rq->verb };
+		struct adding a = {json_object_new_object(), rq->verb};
 
 		rq->query = a.args;
 		if (!qs_each(rq->query_text, rq->query_text_len, add_pair, &a))
-			bad = problem("value_error", "query", "The query string is not well encoded");
+			bad = problem("value_error", "query",
+				      "The query string is not well encoded");
 		else
 			bad = verb_check(rq->verb, IN_QUERY, rq->query);
 	}
@@ -165,7 +173,7 @@ call(struct request *rq, struct buf *id)
 		json_object_put(rq->query);
 }
 
-/* ---- dispatch -------------------------------------------------------------------------------------------- */
+/* ---- dispatch ---------------------------------------------------------------------------- */
 
 static void
 not_found(h2o_req_t *req, const char *allow)
@@ -183,9 +191,10 @@ not_found(h2o_req_t *req, const char *allow)
 int
 route_request(h2o_handler_t *self, h2o_req_t *req)
 {
-	struct request rq = { .req = req };
+	struct request rq = {.req = req};
 	struct conn *c = conn_of(req);
-	const char *path = req->path.base, *mark = memchr(path, '?', req->path.len), *id = NULL, *allow = NULL;
+	const char *path = req->path.base, *mark = memchr(path, '?', req->path.len), *id = NULL,
+		   *allow = NULL;
 	size_t path_len = mark ? (size_t)(mark - path) : req->path.len;
 	unsigned long id_len = 0;
 	char method[16] = "";
@@ -212,10 +221,11 @@ route_request(h2o_handler_t *self, h2o_req_t *req)
 		return 0;
 	}
 	/*
-	 * A page of another site can make a browser send a simple POST, or open a WebSocket, without asking first:
-	 * it must not start agents or read along.
+	 * A page of another site can make a browser send a simple POST, or open a WebSocket,
+	 * without asking first: it must not start agents or read along.
 	 */
-	if ((rq.verb->kind == VERB_ACTION || strcmp(rq.verb->name, "ws") == 0) && !reply_origin_ok(req)) {
+	if ((rq.verb->kind == VERB_ACTION || strcmp(rq.verb->name, "ws") == 0) &&
+	    !reply_origin_ok(req)) {
 		reply_detail(req, 403, "Origin not allowed; add it to CORS_ORIGINS");
 		return 0;
 	}

@@ -19,8 +19,9 @@ struct request {
 	const struct verb *verb;
 	const char *id; /* the {id} of the path, decoded; "" when there is none */
 	size_t id_len;
-	struct json_object *query; /* arguments of the query string as text, checked; NULL when there are none */
-	const char *query_text;	   /* the query string as it came */
+	struct json_object *query; /* arguments of the query string as text, checked; NULL when
+				      there are none */
+	const char *query_text;    /* the query string as it came */
 	size_t query_text_len;
 };
 

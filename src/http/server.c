@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The server around the handlers: h2o's set-up, listeners, connections and their limits, the errors that h2o makes
- * itself, the loop, the end. Requests go to route.c. Called by main.c.
+ * The server around the handlers: h2o's set-up, listeners, connections and their limits, the errors
+ * that h2o makes itself, the loop, the end. Requests go to route.c. Called by main.c.
  */
 #ifdef HAVE_CONFIG_H
 #include "config.h"
@@ -33,10 +33,10 @@
 #define ACCEPTS_A_TURN 16
 #define LISTENERS_MAX 8
 #define TICK_US 1000000
-#define DRAINS_MAX 64		/* connections that are drained at once */
+#define DRAINS_MAX 64 /* connections that are drained at once */
 #define DRAIN_US (5 * 1000000LL)
 #define DRAIN_BYTES (256ULL << 20)
-#define DRAIN_READS 16		/* in one turn */
+#define DRAIN_READS 16        /* in one turn */
 #define QUIT_ANSWER_US 300000 /* left for the last answers to go out */
 
 struct front front;
@@ -48,7 +48,7 @@ static int conn_count;
 static bool paused; /* listeners do not accept for now */
 static int64_t quit_by_us;
 
-/* ---- connections ----------------------------------------------------------------------------------------- */
+/* ---- connections ------------------------------------------------------------------------- */
 
 struct conn *
 conn_of_socket(h2o_socket_t *sock)
@@ -109,7 +109,8 @@ on_accept(h2o_socket_t *sock, const char *err)
 
 		if (!s) {
 			/* No descriptors left: the tick tries again, or the next close does. */
-			if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
+			if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS ||
+			    errno == ENOMEM) {
 				log_warn("cannot accept a connection: %s", strerror(errno));
 				set_accepting(false);
 			}
@@ -137,18 +138,20 @@ conn_caller(struct conn *c)
 	if (c->caller)
 		return c->caller;
 	if (c->listener->unix_socket) {
-		struct ucred cred = { 0, (uid_t)-1, (gid_t)-1 };
+		struct ucred cred = {0, (uid_t)-1, (gid_t)-1};
 		socklen_t len = sizeof(cred);
 
 		getsockopt(h2o_socket_get_fd(c->sock), SOL_SOCKET, SO_PEERCRED, &cred, &len);
-		c->caller = xasprintf("{\"uid\":%lld,\"pid\":%ld}", cred.uid == (uid_t)-1 ? -1LL : (long long)cred.uid,
+		c->caller = xasprintf("{\"uid\":%lld,\"pid\":%ld}",
+				      cred.uid == (uid_t)-1 ? -1LL : (long long)cred.uid,
 				      (long)cred.pid);
 		return c->caller;
 	}
 	socklen_t len = h2o_socket_getpeername(c->sock, (struct sockaddr *)&ss);
 
 	n = len ? h2o_socket_getnumerichost((struct sockaddr *)&ss, len, host) : SIZE_MAX;
-	c->caller = n == SIZE_MAX ? xstrdup("{\"tcp\":\"\"}") : xasprintf("{\"tcp\":\"%.*s\"}", (int)n, host);
+	c->caller = n == SIZE_MAX ? xstrdup("{\"tcp\":\"\"}")
+				  : xasprintf("{\"tcp\":\"%.*s\"}", (int)n, host);
 	return c->caller;
 }
 
@@ -240,12 +243,12 @@ cut_stalled(int64_t now)
 	}
 }
 
-/* ---- draining -------------------------------------------------------------------------------------------- */
+/* ---- draining ---------------------------------------------------------------------------- */
 
 /*
- * h2o refuses a body that is too large before it has read it, and closes at once; the kernel then answers what the
- * client still sends with a reset, and the client never sees why. A second descriptor keeps such a connection open and
- * reads for a moment.
+ * h2o refuses a body that is too large before it has read it, and closes at once; the kernel then
+ * answers what the client still sends with a reset, and the client never sees why. A second
+ * descriptor keeps such a connection open and reads for a moment.
  */
 struct drain {
 	h2o_linklist_t link;
@@ -327,7 +330,7 @@ drain_tick(int64_t now)
 	}
 }
 
-/* ---- h2o ------------------------------------------------------------------------------------------------- */
+/* ---- h2o --------------------------------------------------------------------------------- */
 
 struct error_ostream {
 	h2o_ostream_t super;
@@ -354,7 +357,8 @@ on_error_ostream(h2o_filter_t *self, h2o_req_t *req, h2o_ostream_t **slot)
 	o->body = h2o_strdup(&req->pool, b.data, b.len);
 	buf_free(&b);
 	req->res.content_length = o->body.len;
-	h2o_set_header(&req->pool, &req->res.headers, H2O_TOKEN_CONTENT_TYPE, H2O_STRLIT("application/json"), 1);
+	h2o_set_header(&req->pool, &req->res.headers, H2O_TOKEN_CONTENT_TYPE,
+		       H2O_STRLIT("application/json"), 1);
 	reply_cors(req);
 	if (!req->http1_is_persistent)
 		drain_start(h2o_socket_get_fd(req->conn->callbacks->get_socket(req->conn)));
@@ -375,8 +379,10 @@ init_h2o(void)
 	front.conf.http1.req_timeout = REQUEST_TIMEOUT_MS;
 	front.conf.http1.upgrade_to_http2 = 0;
 	host = h2o_config_register_host(&front.conf, h2o_iovec_init(H2O_STRLIT("default")), 65535);
-	h2o_create_handler(h2o_config_register_path(host, "/", 0), sizeof(h2o_handler_t))->on_req = route_request;
-	h2o_create_filter(&host->fallback_path, sizeof(h2o_filter_t))->on_setup_ostream = on_error_ostream;
+	h2o_create_handler(h2o_config_register_path(host, "/", 0), sizeof(h2o_handler_t))->on_req =
+		route_request;
+	h2o_create_filter(&host->fallback_path, sizeof(h2o_filter_t))->on_setup_ostream =
+		on_error_ostream;
 	h2o_context_init(&front.ctx, front.loop, &front.conf);
 }
 
@@ -386,9 +392,11 @@ add_listener(const char *arg, struct err *e)
 	static const struct {
 		const char *name;
 		unsigned port;
-	} names[] = { { "runtime", PORT_RUNTIME },     { "context", PORT_CONTEXT },
-		      { "registry", PORT_REGISTRY },   { "dashboard", PORT_DASHBOARD },
-		      { "unix", PORT_RUNTIME } };
+	} names[] = {{"runtime", PORT_RUNTIME},
+		     {"context", PORT_CONTEXT},
+		     {"registry", PORT_REGISTRY},
+		     {"dashboard", PORT_DASHBOARD},
+		     {"unix", PORT_RUNTIME}};
 	struct listener *l = &listeners[listener_count];
 	struct sockaddr_storage ss;
 	socklen_t len = sizeof(ss);
@@ -398,12 +406,16 @@ add_listener(const char *arg, struct err *e)
 	if (listener_count == LISTENERS_MAX)
 		return err_set(e, -EINVAL, "--listen: more than %d of them", LISTENERS_MAX);
 	for (size_t i = 0; eq && i < ARRAY_LEN(names); i++)
-		if (strlen(names[i].name) == (size_t)(eq - arg) && strncmp(arg, names[i].name, (size_t)(eq - arg)) == 0) {
+		if (strlen(names[i].name) == (size_t)(eq - arg) &&
+		    strncmp(arg, names[i].name, (size_t)(eq - arg)) == 0) {
 			l->name = names[i].name;
 			l->port = names[i].port;
 		}
 	if (!l->name || !parse_i64(eq + 1, 0, INT32_MAX, &fd))
-		return err_set(e, -EINVAL, "--listen %s: want runtime=FD, context=FD, registry=FD, dashboard=FD or unix=FD", arg);
+		return err_set(e, -EINVAL,
+			       "--listen %s: want runtime=FD, context=FD, registry=FD, "
+			       "dashboard=FD or unix=FD",
+			       arg);
 	if (getsockname((int)fd, (struct sockaddr *)&ss, &len) != 0)
 		return err_errno(e, -errno, "--listen %s", arg);
 	l->unix_socket = ss.ss_family == AF_UNIX;
@@ -411,7 +423,7 @@ add_listener(const char *arg, struct err *e)
 		l->number = ntohs(((struct sockaddr_in *)&ss)->sin_port);
 	else if (ss.ss_family == AF_INET6)
 		l->number = ntohs(((struct sockaddr_in6 *)&ss)->sin6_port);
-	l->accept = (h2o_accept_ctx_t){ .ctx = &front.ctx, .hosts = front.conf.hosts };
+	l->accept = (h2o_accept_ctx_t){.ctx = &front.ctx, .hosts = front.conf.hosts};
 	l->sock = h2o_evloop_socket_create(front.loop, (int)fd, H2O_SOCKET_FLAG_DONT_READ);
 	listener_count++;
 	return 0;
@@ -443,7 +455,7 @@ server_port(const char *name)
 	return 0;
 }
 
-/* ---- loop and end ---------------------------------------------------------------------------------------- */
+/* ---- loop and end ------------------------------------------------------------------------ */
 
 static int
 end_idle(h2o_req_t *req, void *arg)
@@ -523,9 +535,10 @@ server_run(void)
 		if (front.quitting && (conn_count == 0 || now >= quit_by_us))
 			return;
 		/*
-		 * The writes begun above that are done already: their callbacks run here, as they do after h2o's own
-		 * timers. Left to the next turn, such a socket would be polled for writing first and then be found
-		 * without a callback (an assertion of h2o). They may make more work, so the sleep is found after them.
+		 * The writes begun above that are done already: their callbacks run here, as they
+		 * do after h2o's own timers. Left to the next turn, such a socket would be polled
+		 * for writing first and then be found without a callback (an assertion of h2o).
+		 * They may make more work, so the sleep is found after them.
 		 */
 		h2o_timeout__do_post_callback(front.loop);
 		h2o_evloop_run(front.loop, sleep_ms(next_tick));

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the parts of aod-http share: the loop, the store, connections, and the order of a turn of the loop.
+ * What the parts of aod-http share: the loop, the store, connections, and the order of a turn of
+ * the loop.
  *
- * One thread. A turn: h2o polls and runs its callbacks, which only note what has become possible (a write is done, a
- * bell rang); then server_run() lets live.c and watch.c do a bounded piece of work each. So a client that takes
- * everything at once cannot keep the others waiting.
+ * One thread. A turn: h2o polls and runs its callbacks, which only note what has become possible (a
+ * write is done, a bell rang); then server_run() lets live.c and watch.c do a bounded piece of work
+ * each. So a client that takes everything at once cannot keep the others waiting.
  */
 #ifndef AOD_HTTP_SERVER_H
 #define AOD_HTTP_SERVER_H
@@ -17,12 +18,12 @@
 #include "base/err.h"
 #include "store/store.h"
 
-#define MAX_BODY (16u << 20)	   /* bytes of a request's body */
-#define MAX_CONNECTIONS 4096	   /* further ones wait in the listen queue */
-#define REQUEST_TIMEOUT_MS 30000   /* idle, or for a whole request */
+#define MAX_BODY (16u << 20)              /* bytes of a request's body */
+#define MAX_CONNECTIONS 4096              /* further ones wait in the listen queue */
+#define REQUEST_TIMEOUT_MS 30000          /* idle, or for a whole request */
 #define STALL_TIMEOUT_US (60 * 1000000LL) /* a write that makes no progress */
 #define QUIT_TIMEOUT_US (1500 * 1000LL)
-#define SEND_BUFFER (256 << 10)	   /* SO_SNDBUF of streams */
+#define SEND_BUFFER (256 << 10) /* SO_SNDBUF of streams */
 
 struct front {
 	h2o_globalconf_t conf;
@@ -34,11 +35,11 @@ struct front {
 extern struct front front;
 
 struct listener {
-	const char *name;    /* of the port */
-	unsigned port;	     /* PORT_… bit */
+	const char *name; /* of the port */
+	unsigned port;    /* PORT_… bit */
 	bool unix_socket;
-	int number;	     /* TCP port, 0 for the unix socket */
-	h2o_socket_t *sock;  /* NULL once closed */
+	int number;         /* TCP port, 0 for the unix socket */
+	h2o_socket_t *sock; /* NULL once closed */
 	h2o_accept_ctx_t accept;
 };
 
@@ -47,11 +48,11 @@ struct conn {
 	h2o_linklist_t link;
 	h2o_socket_t *sock;
 	const struct listener *listener;
-	uint64_t progress;   /* of the write in flight, when last looked at */
-	int64_t stalled_us;  /* since when there is none; 0 = nothing in flight */
+	uint64_t progress;  /* of the write in flight, when last looked at */
+	int64_t stalled_us; /* since when there is none; 0 = nothing in flight */
 	void (*on_gone)(void *arg);
 	void *gone_arg;
-	char *caller;	     /* JSON for aod, made when first asked for */
+	char *caller; /* JSON for aod, made when first asked for */
 };
 
 /* listen: "NAME=FD" strings. Call once, after front.store is open. */
@@ -67,9 +68,9 @@ struct conn *conn_of(h2o_req_t *req);
 struct conn *conn_of_socket(h2o_socket_t *sock);
 const char *conn_caller(struct conn *c);
 /*
- * While an answer is outstanding h2o does not look at the socket: have on_gone called when the client closes.
- * End it with conn_unwatch() before the answer is finished; it also ends by itself when the client sends
- * the next request early, so long answers need a heartbeat too.
+ * While an answer is outstanding h2o does not look at the socket: have on_gone called when the
+ * client closes. End it with conn_unwatch() before the answer is finished; it also ends by itself
+ * when the client sends the next request early, so long answers need a heartbeat too.
  */
 void conn_watch(struct conn *c, void (*on_gone)(void *arg), void *arg);
 void conn_unwatch(struct conn *c);

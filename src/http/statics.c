@@ -34,12 +34,21 @@ type_of(const char *name)
 	static const struct {
 		const char *end, *type;
 	} types[] = {
-		{ ".html", "text/html; charset=utf-8" }, { ".css", "text/css; charset=utf-8" },
-		{ ".js", "text/javascript; charset=utf-8" }, { ".mjs", "text/javascript; charset=utf-8" },
-		{ ".json", "application/json" }, { ".map", "application/json" }, { ".svg", "image/svg+xml" },
-		{ ".png", "image/png" }, { ".jpg", "image/jpeg" }, { ".ico", "image/x-icon" },
-		{ ".webp", "image/webp" }, { ".woff2", "font/woff2" }, { ".woff", "font/woff" },
-		{ ".txt", "text/plain; charset=utf-8" }, { ".webmanifest", "application/manifest+json" },
+		{".html", "text/html; charset=utf-8"},
+		{".css", "text/css; charset=utf-8"},
+		{".js", "text/javascript; charset=utf-8"},
+		{".mjs", "text/javascript; charset=utf-8"},
+		{".json", "application/json"},
+		{".map", "application/json"},
+		{".svg", "image/svg+xml"},
+		{".png", "image/png"},
+		{".jpg", "image/jpeg"},
+		{".ico", "image/x-icon"},
+		{".webp", "image/webp"},
+		{".woff2", "font/woff2"},
+		{".woff", "font/woff"},
+		{".txt", "text/plain; charset=utf-8"},
+		{".webmanifest", "application/manifest+json"},
 	};
 	size_t n = strlen(name);
 
@@ -64,7 +73,9 @@ add_file(const char *disk, const char *path, struct err *e)
 	r = file_read(disk, STATICS_BYTES - bytes, &b, e);
 	if (r < 0) {
 		buf_free(&b);
-		return r == -EFBIG ? err_set(e, r, "%s: more than %u bytes to serve", disk, STATICS_BYTES) : r;
+		return r == -EFBIG ? err_set(e, r, "%s: more than %u bytes to serve", disk,
+					     STATICS_BYTES)
+				   : r;
 	}
 	f->path = xstrdup(path);
 	f->type = type_of(path);
@@ -125,8 +136,8 @@ find_file(const char *path, size_t n)
 static bool
 host_char(char c)
 {
-	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' || c == '-' ||
-	       c == ':';
+	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+	       c == '.' || c == '-' || c == ':';
 }
 
 /* The host of the request without its port, when it looks like one; else loopback. */
@@ -136,8 +147,8 @@ request_host(h2o_req_t *req)
 	h2o_iovec_t host;
 	uint16_t port;
 
-	if (h2o_url_parse_hostport(req->authority.base, req->authority.len, &host, &port) != NULL && host.len > 0 &&
-	    host.len < 256) {
+	if (h2o_url_parse_hostport(req->authority.base, req->authority.len, &host, &port) != NULL &&
+	    host.len > 0 && host.len < 256) {
 		size_t ok = 0;
 
 		while (ok < host.len && host_char(host.base[ok]))
@@ -151,16 +162,18 @@ request_host(h2o_req_t *req)
 static void
 send_config(h2o_req_t *req)
 {
-	static const char *const names[] = { "runtime", "context", "registry" };
+	static const char *const names[] = {"runtime", "context", "registry"};
 	h2o_iovec_t host = request_host(req);
 	bool v6 = memchr(host.base, ':', host.len) != NULL;
 	struct buf b = BUF_INIT;
 
 	for (size_t i = 0; i < ARRAY_LEN(names); i++)
-		buf_printf(&b, "%s\"%s\":\"http://%s%.*s%s:%d\"", i ? "," : "{", names[i], v6 ? "[" : "", (int)host.len,
-			   host.base, v6 ? "]" : "", server_port(names[i]));
+		buf_printf(&b, "%s\"%s\":\"http://%s%.*s%s:%d\"", i ? "," : "{", names[i],
+			   v6 ? "[" : "", (int)host.len, host.base, v6 ? "]" : "",
+			   server_port(names[i]));
 	buf_putc(&b, '}');
-	h2o_add_header(&req->pool, &req->res.headers, H2O_TOKEN_CACHE_CONTROL, NULL, H2O_STRLIT("no-store"));
+	h2o_add_header(&req->pool, &req->res.headers, H2O_TOKEN_CACHE_CONTROL, NULL,
+		       H2O_STRLIT("no-store"));
 	reply_buf(req, 200, &b);
 	buf_free(&b);
 }
@@ -170,8 +183,9 @@ not_modified(const h2o_req_t *req, const struct file *f)
 {
 	ssize_t i = h2o_find_header(&req->headers, H2O_TOKEN_IF_NONE_MATCH, -1);
 
-	return i >= 0 && memmem(req->headers.entries[i].value.base, req->headers.entries[i].value.len, f->etag,
-				strlen(f->etag)) != NULL;
+	return i >= 0 &&
+	       memmem(req->headers.entries[i].value.base, req->headers.entries[i].value.len,
+		      f->etag, strlen(f->etag)) != NULL;
 }
 
 void
@@ -200,9 +214,11 @@ statics_get(h2o_req_t *req, const char *method, const char *path, size_t path_le
 	}
 	h2o_add_header(&req->pool, h, H2O_TOKEN_CACHE_CONTROL, NULL, H2O_STRLIT("no-cache"));
 	h2o_add_header(&req->pool, h, H2O_TOKEN_ETAG, NULL, f->etag, strlen(f->etag));
-	h2o_add_header_by_str(&req->pool, h, H2O_STRLIT("x-content-type-options"), 0, NULL, H2O_STRLIT("nosniff"));
-	h2o_add_header_by_str(&req->pool, h, H2O_STRLIT("content-security-policy"), 0, NULL,
-			      H2O_STRLIT("frame-ancestors 'none'; object-src 'none'; base-uri 'none'"));
+	h2o_add_header_by_str(&req->pool, h, H2O_STRLIT("x-content-type-options"), 0, NULL,
+			      H2O_STRLIT("nosniff"));
+	h2o_add_header_by_str(
+		&req->pool, h, H2O_STRLIT("content-security-policy"), 0, NULL,
+		H2O_STRLIT("frame-ancestors 'none'; object-src 'none'; base-uri 'none'"));
 	if (not_modified(req, f))
 		reply_body(req, 304, f->type, NULL, 0);
 	else

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Events of one session; see stream.h. Memory is bounded by one page: the next one is read when the one before has been
- * written. A page that holds everything is sent with its length, anything else in chunks. Called by route.c.
+ * Events of one session; see stream.h. Memory is bounded by one page: the next one is read when the
+ * one before has been written. A page that holds everything is sent with its length, anything else
+ * in chunks. Called by route.c.
  */
 #ifdef HAVE_CONFIG_H
 #include "config.h"
@@ -70,7 +71,8 @@ on_event(const struct event_row *ev, void *arg)
 	return s->out.len >= STREAM_PAGE_BYTES;
 }
 
-/* Put the next page into out; ended is set when nothing comes after it. Negative when the store fails. */
+/* Put the next page into out; ended is set when nothing comes after it. Negative when the store
+ * fails. */
 static int
 read_page(struct stream *s, struct err *e)
 {
@@ -87,7 +89,8 @@ read_page(struct stream *s, struct err *e)
 		return 0;
 	}
 	if (want > 0 && s->cursor < s->session.last_seq) {
-		r = store_events(front.store, s->session.n, s->cursor, want, s->raw, on_event, s, e);
+		r = store_events(front.store, s->session.n, s->cursor, want, s->raw, on_event, s,
+				 e);
 		if (r < 0)
 			return r;
 	}
@@ -141,7 +144,7 @@ put_heartbeat(struct stream *s)
 static bool
 stream_step(struct stream *s, int64_t now)
 {
-	struct err e = { 0 };
+	struct err e = {0};
 
 	if (s->busy)
 		return false;
@@ -194,12 +197,12 @@ stream_gone(void *arg)
 		stream_step(s, 0);
 }
 
-/* ---- beginning ------------------------------------------------------------------------------------------- */
+/* ---- beginning --------------------------------------------------------------------------- */
 
 static const char *
 content_type(enum form form)
 {
-	return form == FORM_SSE	     ? "text/event-stream"
+	return form == FORM_SSE      ? "text/event-stream"
 	       : form == FORM_NDJSON ? "application/x-ndjson"
 				     : NULL;
 }
@@ -243,7 +246,8 @@ set_start(struct stream *s, const struct request *rq, int64_t resumed)
 	s->left = request_int(rq, "limit", INT64_MAX);
 	s->paging = request_has(rq, "after") || request_has(rq, "limit");
 	s->raw = request_bool(rq, "raw");
-	s->follow = s->form != FORM_ARRAY && (!request_has(rq, "follow") || request_bool(rq, "follow"));
+	s->follow =
+		s->form != FORM_ARRAY && (!request_has(rq, "follow") || request_bool(rq, "follow"));
 }
 
 static void
@@ -252,7 +256,8 @@ start_stream(struct stream *s)
 	h2o_req_t *req = s->req;
 
 	if (s->form != FORM_ARRAY)
-		h2o_add_header(&req->pool, &req->res.headers, H2O_TOKEN_CACHE_CONTROL, NULL, H2O_STRLIT("no-cache"));
+		h2o_add_header(&req->pool, &req->res.headers, H2O_TOKEN_CACHE_CONTROL, NULL,
+			       H2O_STRLIT("no-cache"));
 	/* Without chunks the end of the connection is the end of the answer. */
 	if (req->version < 0x101)
 		req->http1_is_persistent = 0;
@@ -280,7 +285,7 @@ begin(const struct request *rq, const struct found *f)
 {
 	h2o_req_t *req = rq->req;
 	struct stream *s = h2o_mem_alloc_shared(&req->pool, sizeof(*s), stream_dispose);
-	struct err e = { 0 };
+	struct err e = {0};
 	int64_t resumed;
 
 	memset(s, 0, sizeof(*s));
@@ -314,7 +319,7 @@ begin(const struct request *rq, const struct found *f)
 void
 stream_events(const struct request *rq)
 {
-	struct err e = { 0 };
+	struct err e = {0};
 	struct found f;
 
 	if (query_find(rq->id, rq->id_len, &f, &e) < 0)
@@ -326,7 +331,7 @@ stream_events(const struct request *rq)
 void
 stream_events_old(const struct request *rq)
 {
-	struct err e = { 0 };
+	struct err e = {0};
 	struct found f;
 	int r = query_find(rq->id, rq->id_len, &f, &e);
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The list of requests that wait for a session; see watch.h. Used by query.c, forward.c, stream.c, run by server.c. */
+/* The list of requests that wait for a session; see watch.h. Used by query.c, forward.c, stream.c,
+ * run by server.c. */
 #ifdef HAVE_CONFIG_H
 #include "config.h"
 #endif

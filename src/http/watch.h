@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Requests that wait for a session to change: long polls, sync starts, streams of one session. After a bell each is
- * asked to look at the store again. Looking costs microseconds; when so many wait that it would take more than a
- * part of the time, the rounds are spaced out.
+ * Requests that wait for a session to change: long polls, sync starts, streams of one session.
+ * After a bell each is asked to look at the store again. Looking costs microseconds; when so many
+ * wait that it would take more than a part of the time, the rounds are spaced out.
  */
 #ifndef AOD_HTTP_WATCH_H
 #define AOD_HTTP_WATCH_H

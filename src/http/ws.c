@@ -70,7 +70,7 @@ struct ws_reader {
 	size_t n;
 	uint64_t message; /* bytes of the message so far */
 	bool in_message;  /* fragments of a message are outstanding */
-	bool in_frame;	  /* the head of the present frame was looked at */
+	bool in_frame;    /* the head of the present frame was looked at */
 	uint64_t frame_left;
 	uint8_t control[WS_CONTROL_MAX];
 	size_t control_len;
@@ -93,7 +93,7 @@ on_recv(uint8_t *buf, size_t len, int flags, void *arg)
 struct ws_reader *
 ws_reader_new(void)
 {
-	static const struct wslay_frame_callbacks callbacks = { .recv_callback = on_recv };
+	static const struct wslay_frame_callbacks callbacks = {.recv_callback = on_recv};
 	struct ws_reader *r = xcalloc(1, sizeof(*r));
 
 	if (wslay_frame_context_init(&r->ctx, &callbacks, r) != 0)
@@ -139,12 +139,13 @@ begin_frame(struct ws_reader *r, const struct wslay_frame_iocb *f)
 
 int
 ws_reader_feed(struct ws_reader *r, const void *p, size_t n,
-	       void (*on_control)(int opcode, const uint8_t *payload, size_t n, void *arg), void *arg)
+	       void (*on_control)(int opcode, const uint8_t *payload, size_t n, void *arg),
+	       void *arg)
 {
 	r->p = p;
 	r->n = n;
 	for (;;) {
-		struct wslay_frame_iocb f = { 0 };
+		struct wslay_frame_iocb f = {0};
 		ssize_t got = wslay_frame_recv(r->ctx, &f);
 		int status;
 

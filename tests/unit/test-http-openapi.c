@@ -33,7 +33,8 @@ static void
 check_argument(struct json_object *op, const struct verb_arg *a)
 {
 	if (a->place == IN_BODY) {
-		struct json_object *schema = at(at(at(at(op, "requestBody"), "content"), "application/json"), "schema");
+		struct json_object *schema =
+			at(at(at(at(op, "requestBody"), "content"), "application/json"), "schema");
 
 		assert_non_null(at(at(schema, "properties"), a->name));
 		return;
@@ -42,7 +43,8 @@ check_argument(struct json_object *op, const struct verb_arg *a)
 		struct json_object *p = json_object_array_get_idx(at(op, "parameters"), i);
 
 		if (strcmp(json_object_get_string(at(p, "name")), a->name) == 0) {
-			assert_string_equal(json_object_get_string(at(p, "in")), a->place == IN_PATH ? "path" : "query");
+			assert_string_equal(json_object_get_string(at(p, "in")),
+					    a->place == IN_PATH ? "path" : "query");
 			assert_int_equal(json_object_get_boolean(at(p, "required")), a->required);
 			assert_non_null(at(at(p, "schema"), "description"));
 			return;
@@ -73,12 +75,14 @@ test_every_verb(void **state)
 		op = at(at(at(doc, "paths"), v->path), method);
 		assert_non_null(op);
 		assert_string_equal(json_object_get_string(at(op, "operationId")), v->name);
-		for (const struct verb_arg *a = v->args; a < v->args + VERB_ARGS_MAX && a->name; a++)
+		for (const struct verb_arg *a = v->args; a < v->args + VERB_ARGS_MAX && a->name;
+		     a++)
 			check_argument(op, a);
 		n++;
 	}
 	/* And nothing else, nothing twice. */
-	json_object_object_foreach(at(doc, "paths"), path, methods) {
+	json_object_object_foreach(at(doc, "paths"), path, methods)
+	{
 		assert_non_null(path);
 		n -= (size_t)json_object_object_length(methods);
 	}

@@ -108,7 +108,8 @@ test_drops_oldest_by_bytes(void **state)
 		push(r, id, RING_BYTES / 10);
 	assert_int_equal(r->next - r->first, 10);
 	assert_int_equal(r->base, 90);
-	/* One that is larger than the cap is alone in the ring, and one that is held outlives it. */
+	/* One that is larger than the cap is alone in the ring, and one that is held outlives it.
+	 */
 	held = frame_ref(ring_at(r, r->first));
 	push(r, 101, RING_BYTES + 1);
 	assert_int_equal(r->next - r->first, 1);

@@ -50,12 +50,12 @@ test_accept(void **state)
 	assert_string_equal(out, "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
 }
 
-/* ---- reading --------------------------------------------------------------------------------------------- */
+/* ---- reading ----------------------------------------------------------------------------- */
 
 static void
 put_frame(struct buf *b, uint8_t first, const char *payload, size_t n)
 {
-	static const uint8_t mask[4] = { 1, 2, 3, 4 };
+	static const uint8_t mask[4] = {1, 2, 3, 4};
 	uint8_t h[WS_HEAD_MAX];
 	size_t len = ws_head(h, 0, n);
 
@@ -85,8 +85,9 @@ check(const struct buf *in, int want_status, const char *want_seen)
 
 		buf_puts(&seen, "");
 		for (size_t at = 0; at < in->len && status == 0; at += piece)
-			status = ws_reader_feed(r, in->data + at, piece < in->len - at ? piece : in->len - at, on_control,
-						&seen);
+			status = ws_reader_feed(r, in->data + at,
+						piece < in->len - at ? piece : in->len - at,
+						on_control, &seen);
 		assert_int_equal(status, want_status);
 		assert_string_equal(seen.data ? seen.data : "", want_seen);
 		buf_free(&seen);
@@ -153,13 +154,13 @@ test_read_broken(void **state)
 	struct buf b = BUF_INIT;
 	char big[126] = "";
 
-	check_bytes("\x81\x05hello", 7, 1002);		/* not masked */
+	check_bytes("\x81\x05hello", 7, 1002);             /* not masked */
 	check_bytes("\xc1\x81\x01\x02\x03\x04x", 7, 1002); /* a reserved bit */
 	check_bytes("\x83\x81\x01\x02\x03\x04x", 7, 1002); /* an unknown opcode */
 	check_bytes("\x8b\x81\x01\x02\x03\x04x", 7, 1002); /* an unknown control opcode */
 	check_bytes("\x09\x81\x01\x02\x03\x04x", 7, 1002); /* a ping in fragments */
 	check_bytes("\x80\x81\x01\x02\x03\x04x", 7, 1002); /* the end of no message */
-	put_frame(&b, 0x89, big, sizeof(big)); /* too long for a ping */
+	put_frame(&b, 0x89, big, sizeof(big));             /* too long for a ping */
 	check(&b, 1002, "");
 	b.len = 0;
 	put_frame(&b, 0x01, "a", 1);
@@ -197,8 +198,8 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_head),	      cmocka_unit_test(test_control_frame),
-		cmocka_unit_test(test_accept),	      cmocka_unit_test(test_read_messages),
+		cmocka_unit_test(test_head),           cmocka_unit_test(test_control_frame),
+		cmocka_unit_test(test_accept),         cmocka_unit_test(test_read_messages),
 		cmocka_unit_test(test_read_too_large), cmocka_unit_test(test_read_broken),
 		cmocka_unit_test(test_read_noise),
 	};
