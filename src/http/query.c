@@ -266,7 +266,7 @@ query_result(const struct request *rq)
 void
 query_plan(const struct request *rq)
 {
-	struct buf b = BUF_INIT;
+	struct buf plan = BUF_INIT, b = BUF_INIT;
 	struct err e = {0};
 	struct found f;
 	int r = query_find(rq->id, rq->id_len, &f, &e);
@@ -275,16 +275,18 @@ query_plan(const struct request *rq)
 		reply_err(rq->req, &e);
 		return;
 	}
-	buf_puts(&b, "{\"plan\":");
-	r = store_run_plan(front.store, f.n, request_int(rq, "run", 0), &b, &e);
+	r = store_run_plan(front.store, f.n, request_int(rq, "run", 0), &plan, &e);
 	if (r == -ENOENT) {
 		reply_detail(rq->req, 404, "No such run");
 	} else if (r < 0) {
 		reply_err(rq->req, &e);
 	} else {
+		buf_puts(&b, "{\"plan\":");
+		buf_put(&b, plan.data, plan.len);
 		buf_putc(&b, '}');
 		reply_buf(rq->req, 200, &b);
 	}
+	buf_free(&plan);
 	buf_free(&b);
 }
 
