@@ -106,7 +106,6 @@ action_append_any(struct request *q, struct err *e)
 		request_new_session(q, &s);
 		s.row.passive = true;
 		s.row.state = SESSION_RUNNING;
-		s.row.started_us = s.row.created_us;
 		rc = request_store_new(q, &s, e);
 	}
 	if (rc == 0)

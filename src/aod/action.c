@@ -95,10 +95,19 @@ request_session(const struct request *q, struct session *s, struct run **run, st
 
 /* ---- create, resume -------------------------------------------------------------------------------------- */
 
+/* What is known of a session that has the name or id which is asked for. */
+struct taken {
+	const char *id; /* asked for */
+	bool by_id, live;
+};
+
 static int
-session_exists(const struct session_row *row, void *arg)
+is_taken(const struct session_row *row, void *arg)
 {
-	*(struct session_row *)arg = *row;
+	struct taken *t = arg;
+
+	t->by_id = !strcmp(row->id, t->id);
+	t->live = session_state_live(row->state);
 	return 1;
 }
 
@@ -109,26 +118,24 @@ session_exists(const struct session_row *row, void *arg)
 int
 request_check_name(const struct request *q, const char *name, bool registration, struct err *e)
 {
-	struct session_row row;
-	int rc = store_session_find(q->m->store, name, strlen(name), session_exists, &row, e);
+	struct taken t = { .id = name };
+	int rc = store_session_find(q->m->store, name, strlen(name), is_taken, &t, e);
 
-	if (rc == -ENOENT)
+	if (rc == -ENOENT || (rc == 1 && registration && !t.live))
 		return 0;
 	if (rc < 0)
 		return rc;
-	if (registration && !session_state_live(row.state))
-		return 0;
 	return err_set_status(e, 409, -EEXIST,
 			      "Session '%s' already exists. Use 'ao-resume' command to continue or choose a different name", name);
 }
 
 static int
-check_id(struct request *q, const char *id, struct err *e)
+check_id(const struct request *q, const char *id, struct err *e)
 {
-	struct session_row row;
-	int rc = store_session_find(q->m->store, id, strlen(id), session_exists, &row, e);
+	struct taken t = { .id = id };
+	int rc = store_session_find(q->m->store, id, strlen(id), is_taken, &t, e);
 
-	if (rc == -ENOENT || (rc == 1 && strcmp(row.id, id)))
+	if (rc == -ENOENT || (rc == 1 && !t.by_id))
 		return 0;
 	return rc < 0 ? rc : err_set_status(e, 409, -EEXIST, "Session already exists");
 }
@@ -180,7 +187,6 @@ register_session(struct request *q, struct session *s, struct err *e)
 		return rc;
 	s->row.passive = true;
 	s->row.state = SESSION_RUNNING;
-	s->row.started_us = s->row.created_us;
 	rc = request_store_new(q, s, e);
 	if (rc == 0)
 		request_reply_session(q, s, NULL);
