@@ -133,9 +133,13 @@ file_write_atomic(const char *path, const void *p, size_t n, mode_t mode, bool d
 int
 mkdir_p(const char *path, mode_t mode, struct err *e)
 {
-	CLEANUP_FREE char *p = xstrdup(path);
+	CLEANUP_FREE char *p = NULL;
 	struct stat st;
 
+	/* Most often the parent is there: one call instead of one for each part of the path. */
+	if (mkdir(path, mode) == 0 || (errno == EEXIST && stat(path, &st) == 0 && S_ISDIR(st.st_mode)))
+		return 0;
+	p = xstrdup(path);
 	for (char *s = p; *s;) {
 		char *end, kept;
 
