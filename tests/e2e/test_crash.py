@@ -123,17 +123,53 @@ def test_kill_aod_while_it_catches_up(make_aod, rng, n):
 
 
 def test_kill_aod_with_lines_that_are_not_complete(make_aod, rng):
-    """A line that is printed in pieces over several lives of aod is one event."""
+    """A line that is printed in pieces over several lives of aod is whole; the pieces of an over-long one are each there once."""
     a = make_aod()
-    sid = a.sh("for i in 1 2 3 4 5 6 7 8; do printf \"piece $i,\"; printf \"err $i,\" >&2; sleep 0.12; done; echo; echo >&2; echo end")
-    for _ in range(3):
-        time.sleep(rng.uniform(0.05, 0.25))
+    short = a.sh("for i in 1 2 3 4 5 6 7 8; do printf \"piece $i,\"; printf \"err $i,\" >&2; sleep 0.2; done; echo; echo >&2; echo end")
+    # 8 times 100 kB is one event; 8 times 400 kB is more than the command adapter takes as one.
+    sizes = (100000, 400000)
+    longer = [a.sh("for i in 1 2 3 4 5 6 7 8; do head -c %d /dev/zero | tr '\\0' $i; sleep 0.2; done; echo; echo end" % n) for n in sizes]
+    for _ in range(4):
+        time.sleep(rng.uniform(0.15, 0.35))
         a.kill9()
+        totals["kills"] += 1
         a.start()
-    a.wait_status(sid)
-    ev = a.events(sid)
+    for sid in [short, *longer]:
+        a.wait_status(sid)
+    ev = a.events(short)
     assert outputs(ev, "stdout") == ["".join("piece %d," % i for i in range(1, 9)), "end"]
     assert outputs(ev, "stderr") == ["".join("err %d," % i for i in range(1, 9))]
+    for sid, n in zip(longer, sizes):
+        out = outputs(a.events(sid))
+        assert out[-1] == "end"
+        line = "".join(out[:-1])
+        assert len(line) == 8 * n and line == "".join(str(i) * n for i in range(1, 9)), "%d of %d bytes" % (len(line), 8 * n)
+
+
+def test_what_an_adapter_remembers_survives(make_aod):
+    """Which tool was called, the tokens of an earlier turn, the answer itself: told before aod was killed, needed after it."""
+    a = make_aod()
+    flag = os.path.join(a.base, "go")
+    tool = a.sh("true")  # so that the numbers of sessions and of runs differ
+    a.wait_status(tool)
+    tool = a.demo("task early\nbash while [ ! -e %s ]; do sleep 0.02; done; echo ran\nsay after" % flag, project_dir=a.base)
+    a.wait_event(tool, lambda e: e["event_type"] == "pre_tool")
+    a.blueprint("lingers", "[Agent]\nAdapter=claude\nExecStart=/bin/sh -c 'aod-demo-agent \"$@\"; while [ ! -e %s ]; do sleep 0.02; done; exit 9' sh\n"
+                           "[Session]\nResultGraceSec=60s\n[Sandbox]\nPrivateTmp=no\n" % flag)
+    answered = a.create(agent_name="lingers", prompt="say the answer")["session_id"]
+    a.wait_event(answered, lambda e: e["event_type"] == "result")
+    a.kill9()
+    a.start()
+    with open(flag, "w"):
+        pass
+    s = a.wait_status(tool)
+    ev = a.events(tool)
+    post = [e for e in ev if e["event_type"] == "post_tool"]
+    assert len(post) == 1 and post[0]["tool_name"] == "Bash" and post[0]["tool_output"] == "ran"
+    assert s["usage"]["input_tokens"] == 200 and s["usage"]["cost_usd"] == pytest.approx(0.002) and a.result(tool) == "after"
+    s = a.wait_status(answered)
+    assert (s["state"], s["result"], s["exit_code"]) == ("finished", "success", 9) and a.result(answered) == "the answer"
+    assert s["usage"]["input_tokens"] == 100
 
 
 def test_an_end_while_aod_was_away(make_aod):

@@ -27,6 +27,8 @@ def test_a_plain_prompt_is_answered(aod):
     init = of(ev, "init")[0]
     assert init["model"] and init["cwd"] == aod.session_dir(s["session_id"])
     assert s["agent_session_id"] == init["agent_session_id"]
+    # The prompt was given with a uuid: whoever delivers it twice has it run once.
+    assert {e["state"] for e in of(ev, "control") if e.get("command_uuid")} == {"queued", "started", "completed"}
 
 
 def test_tools_come_in_pairs(aod):
