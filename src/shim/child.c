@@ -213,24 +213,29 @@ become_user(const struct spec *spec)
 	return 0;
 }
 
+/*
+ * The whole program or none: a part of one would let through what the rest forbids. aod's memfd is one open file for all shims, so its
+ * position is nobody's: pread(2) only.
+ */
 static int
 apply_seccomp(void)
 {
 	struct sock_fprog prog = {.filter = filter};
+	struct stat st;
 	size_t n = 0;
-	ssize_t r;
-	char more;
+	ssize_t r = 0;
 
-	lseek(SHIM_SECCOMP_FD, 0, SEEK_SET);
-	while ((r = read(SHIM_SECCOMP_FD, (char *)filter + n, sizeof(filter) - n)) > 0)
-		n += (size_t)r;
-	if (r < 0)
+	if (fstat(SHIM_SECCOMP_FD, &st) < 0)
 		return -errno;
-	if (n == 0 || n % sizeof(filter[0]) != 0)
+	if (st.st_size <= 0 || st.st_size % (off_t)sizeof(filter[0]) != 0)
 		return -EINVAL;
-	/* A buffer that is full may mean that there is more. */
-	if (n == sizeof(filter) && read(SHIM_SECCOMP_FD, &more, 1) != 0)
+	if (st.st_size > (off_t)sizeof(filter))
 		return -E2BIG;
+	while (n < (size_t)st.st_size &&
+	       (r = pread(SHIM_SECCOMP_FD, (char *)filter + n, (size_t)st.st_size - n, (off_t)n)) > 0)
+		n += (size_t)r;
+	if (n != (size_t)st.st_size)
+		return r < 0 ? -errno : -EIO;
 	prog.len = (unsigned short)(n / sizeof(filter[0]));
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ||
 	    prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &prog, 0, 0) < 0)

@@ -28,6 +28,7 @@
 #include <sys/file.h>
 #include <sys/ioctl.h>
 #include <sys/mount.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -89,9 +90,9 @@ rig_open(struct rig *r)
 {
 	*r = (struct rig){
 		.seccomp_fd = -1, .bell_fd = -1, .up_fd = -1, .input_fd = -1, .pidfd = -1};
-	strcpy(r->dir, "/tmp/aod-test-shim-XXXXXX");
+	snprintf(r->dir, sizeof(r->dir), "/tmp/aod-test-shim-XXXXXX");
 	assert_non_null(mkdtemp(r->dir));
-	strcpy(live_dir, r->dir);
+	memcpy(live_dir, r->dir, sizeof(live_dir));
 	snprintf(r->spool, sizeof(r->spool), "%s/1.spool", r->dir);
 	snprintf(r->input, sizeof(r->input), "%s/1.in", r->dir);
 	snprintf(r->bell, sizeof(r->bell), "%s/1.bell", r->dir);
@@ -1235,6 +1236,46 @@ test_seccomp(void **state)
 	rig_close(&r);
 }
 
+/* aod's program is one open file for all shims: another one may move its position at any time. */
+static void
+test_seccomp_shared_position(void **state)
+{
+	struct sock_filter program[64];
+	pid_t mover;
+	int fd;
+
+	for (size_t i = 0; i < ARRAY_LEN(program); i++)
+		program[i] = (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr));
+	program[61] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_sethostname, 0, 1);
+	program[62] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EDOM);
+	program[63] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW);
+	fd = memfd_with("filter", program, sizeof(program));
+	assert_true(fd >= 0);
+	mover = fork();
+	if (mover == 0) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		for (off_t at = 0;; at = (at + 8) % (off_t)sizeof(program))
+			lseek(fd, at, SEEK_SET);
+	}
+	for (int i = 0; i < 40; i++) {
+		struct rig r;
+
+		rig_open(&r);
+		spec_add(&r, "seccomp=1");
+		r.seccomp_fd = dup(fd);
+		rig_start_sh(&r, "grep -E '^Seccomp:' /proc/self/status");
+		rig_finish(&r);
+		if (strcmp(r.exec_step, "") || strcmp(r.out.data ? r.out.data : "", "Seccomp:\t2\n"))
+			kill(mover, SIGKILL);
+		assert_string_equal(r.exec_step, "");
+		assert_string_equal(r.out.data, "Seccomp:\t2\n");
+		rig_close(&r);
+	}
+	kill(mover, SIGKILL);
+	waitpid(mover, NULL, 0);
+	close(fd);
+}
+
 static void
 test_seccomp_fails(void **state)
 {
@@ -1501,6 +1542,7 @@ main(void)
 		cmocka_unit_test_teardown(test_private_tmp_fails, clean_up),
 		cmocka_unit_test_teardown(test_private_tmp_link, clean_up),
 		cmocka_unit_test_teardown(test_seccomp, clean_up),
+		cmocka_unit_test_teardown(test_seccomp_shared_position, clean_up),
 		cmocka_unit_test_teardown(test_seccomp_fails, clean_up),
 		cmocka_unit_test_teardown(test_spool_held, clean_up),
 		cmocka_unit_test_teardown(test_spool_used, clean_up),
