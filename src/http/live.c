@@ -52,7 +52,8 @@ static h2o_linklist_t subs, ready;
 static struct ring ring;
 static int64_t bell_id;
 static int sub_count;
-static bool feed_behind; /* there is more for the ring than one turn reads */
+static size_t turn_bytes; /* handed to sockets in this turn */
+static bool feed_behind;  /* there is more for the ring than one turn reads */
 
 static void sub_mark(struct sub *s);
 
@@ -174,8 +175,8 @@ sub_mark(struct sub *s)
 		h2o_linklist_insert(&ready, &s->ready);
 }
 
-/* Collect frames for one write. */
-static void
+/* Collect frames for one write; returns their bytes. */
+static size_t
 fill_flight(struct sub *s)
 {
 	size_t bytes = 0;
@@ -209,6 +210,7 @@ fill_flight(struct sub *s)
 		s->flight[s->flights++] = f;
 		bytes += f->len;
 	}
+	return bytes;
 }
 
 static void
@@ -272,7 +274,7 @@ ws_step(struct sub *s, int64_t now)
 		s->control_len = 0;
 	}
 	if (!s->closing)
-		fill_flight(s);
+		turn_bytes += fill_flight(s);
 	for (int i = 0; i < s->flights; i++)
 		v[n++] = h2o_iovec_init(s->flight[i]->data,
 					s->flight[i]->ws_len + s->flight[i]->len);
@@ -300,7 +302,7 @@ stream_step(struct sub *s, int64_t now)
 		stream_end(s, s->gone ? H2O_SEND_STATE_ERROR : H2O_SEND_STATE_FINAL);
 		return;
 	}
-	fill_flight(s);
+	turn_bytes += fill_flight(s);
 	for (int i = 0; i < s->flights; i++) {
 		struct frame *f = s->flight[i];
 
@@ -360,7 +362,8 @@ live_work(void)
 	/* Each once: who becomes ready again meanwhile has its turn after the next poll. */
 	h2o_linklist_init_anchor(&round);
 	h2o_linklist_insert_list(&round, &ready);
-	while (!h2o_linklist_is_empty(&round)) {
+	turn_bytes = 0;
+	while (!h2o_linklist_is_empty(&round) && turn_bytes < LIVE_TURN_BYTES) {
 		struct sub *s = H2O_STRUCT_FROM_MEMBER(struct sub, ready, round.next);
 
 		h2o_linklist_unlink(&s->ready);
@@ -371,6 +374,8 @@ live_work(void)
 		else
 			stream_step(s, now);
 	}
+	/* The rest is first in the next turn; requests are looked at in between. */
+	h2o_linklist_insert_list(ready.next, &round);
 }
 
 bool

@@ -23,6 +23,7 @@
 #define LIVE_BYTES_MAX                                                                             \
 	(96u << 20) /* all frames alive; above it own pages wait, then stalled clients are closed  \
 		     */
+#define LIVE_TURN_BYTES (8u << 20) /* handed to sockets in one turn of the loop */
 #define LIVE_PING_US (30 * 1000000LL)
 
 void live_init(void);

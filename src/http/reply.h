@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Answers: JSON bodies, errors in the form {"detail":…}, and the headers that browsers want (CORS).
- */
+/* Answers: JSON bodies, errors in the form {"detail":…}, and the headers for browsers (CORS). */
 #ifndef AOD_HTTP_REPLY_H
 #define AOD_HTTP_REPLY_H
 
