@@ -122,6 +122,32 @@ def test_kill_aod_while_it_catches_up(make_aod, rng, n):
     assert got == [(500000, {str(k % 10)}) for k in range(40)]
 
 
+@pytest.mark.parametrize("n", range(ROUNDS))
+def test_kill_aod_while_it_reads_what_a_shim_left(make_aod, rng, n):
+    """aod is held up until programs and shims have ended, finds megabytes of them, and is killed while it reads them."""
+    a = make_aod()
+    flag = os.path.join(a.base, "go")
+    script = ("echo up; while [ ! -e %s ]; do sleep 0.01; done; i=0; while [ $i -lt 24 ]; do head -c 500000 /dev/zero | tr '\\0' $((i %% 10)); echo; "
+              "i=$((i+1)); done; exit 3" % flag)
+    made = [a.sh(script) for _ in range(3)]
+    for sid in made:
+        a.wait_event(sid, lambda e: e.get("text") == "up")
+    os.kill(a.pid, signal.SIGSTOP)
+    with open(flag, "w"):
+        pass
+    wait_for("the shims to go", lambda: not a.shims(), 60)
+    os.kill(a.pid, signal.SIGCONT)
+    time.sleep(rng.choice((0.01, 0.03, 0.06, 0.1, 0.15)))
+    a.kill9()
+    totals["kills"] += 1
+    a.start()
+    for sid in made:
+        s = a.wait_status(sid, timeout=60)
+        assert (s["state"], s["exit_code"]) == ("failed", 3)
+        got = [(len(t), set(t)) for t in outputs(a.events(sid))[1:]]
+        assert got == [(500000, {str(k % 10)}) for k in range(24)], "%d of 24 lines" % len(got)
+
+
 def test_kill_aod_with_lines_that_are_not_complete(make_aod, rng):
     """A line that is printed in pieces over several lives of aod is whole; the pieces of an over-long one are each there once."""
     a = make_aod()
