@@ -364,6 +364,7 @@ delete_row(struct manager *m, const struct session_row *row, int64_t *events, st
 
 	if (rc == 0)
 		rc = manager_check(m, store_session_delete(m->store, row->n, events, e), e);
+	manager_purge(m);
 	if (rc == 0 && dir) {
 		struct err why = { 0 };
 

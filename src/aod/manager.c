@@ -22,6 +22,7 @@
 
 #define RETRY_S 0.5	 /* after a failed transaction */
 #define SWEEP_S 2.0	 /* after the start: it need not hold up anybody */
+#define PURGE_PAUSE_S 0.02 /* between pieces of a large delete: others get their turns */
 #define SWEEP_BATCH 200
 #define SWEEP_PAUSE_S 0.02
 #define QUIT_EXTRA_S 2.0 /* over the longest TimeoutStopSec= at a clean end */
@@ -380,6 +381,32 @@ on_up(struct ev_loop *loop, ev_io *w, int revents)
 		read_dirty(m);
 }
 
+/* ---- house-keeping ---------------------------------------------------------------------------------------- */
+
+void
+manager_purge(struct manager *m)
+{
+	if (!ev_is_active(&m->purge_w)) {
+		ev_timer_set(&m->purge_w, PURGE_PAUSE_S, 0.);
+		ev_timer_start(m->loop, &m->purge_w);
+	}
+}
+
+static void
+on_purge(struct ev_loop *loop, ev_timer *w, int revents)
+{
+	struct manager *m = CONTAINER_OF(w, struct manager, purge_w);
+	struct err e = { 0 };
+	int rc;
+
+	if (!m->loaded || manager_begin(m, &e) < 0)
+		return;
+	rc = store_purge(m->store, &e);
+	manager_check(m, rc, &e);
+	if (rc > 0)
+		manager_purge(m);
+}
+
 /* ---- start and end --------------------------------------------------------------------------------------- */
 
 static int
@@ -445,6 +472,7 @@ manager_load(struct manager *m, struct err *e)
 		return rc;
 	}
 	m->loaded = true;
+	manager_purge(m);
 	if (m->run_count)
 		log_note("%d live sessions taken over", m->run_count);
 	return 0;
@@ -553,6 +581,7 @@ manager_init(struct manager *m, struct ev_loop *loop, const struct config *cfg, 
 	ev_timer_init(&m->more_w, on_more, 0., 0.);
 	ev_timer_init(&m->retry_w, on_retry, 0., 0.);
 	ev_timer_init(&m->quit_w, on_quit_timeout, 0., 0.);
+	ev_timer_init(&m->purge_w, on_purge, 0., 0.);
 	ev_timer_init(&m->sweep_w, on_sweep, SWEEP_S, 0.);
 	ev_timer_start(loop, &m->sweep_w);
 	return 0;
@@ -568,6 +597,7 @@ manager_done(struct manager *m)
 		ev_timer_stop(m->loop, &m->retry_w);
 		ev_timer_stop(m->loop, &m->quit_w);
 		ev_timer_stop(m->loop, &m->sweep_w);
+		ev_timer_stop(m->loop, &m->purge_w);
 	}
 	forget_runs(m);
 	if (m->sweep)

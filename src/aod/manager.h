@@ -70,7 +70,7 @@ struct manager {
 	ev_timer more_w; /* started with 0: spools had more than one turn's budget */
 	ev_timer retry_w;
 	ev_timer quit_w;
-	ev_timer sweep_w;
+	ev_timer sweep_w, purge_w;
 	DIR *sweep; /* while directories are being looked through */
 };
 
@@ -99,6 +99,8 @@ int err_http_status(const struct err *e);
 struct run *manager_find_run(struct manager *m, int64_t session);
 void manager_add_run(struct manager *m, struct run *r);
 void manager_remove_run(struct manager *m, struct run *r);
+/* Events of deleted sessions may be left: remove them by and by. */
+void manager_purge(struct manager *m);
 /* The spool of r may have something new: read it in this turn of the loop. */
 void manager_mark_dirty(struct manager *m, struct run *r);
 

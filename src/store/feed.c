@@ -7,6 +7,7 @@
 #include "store/store.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <string.h>
 
 #include "store/store-internal.h"
@@ -64,8 +65,9 @@ give_event(struct store *s, sqlite3_stmt *st, store_feed_cb cb, void *arg, struc
 	int r;
 
 	store_event_row(st, &row);
-	if ((r = names_get(s, row.session, &names, e)) < 0)
-		return r;
+	r = names_get(s, row.session, &names, e);
+	if (r < 0) /* of a session that was deleted, not purged yet: nobody wants it */
+		return r == -ENOENT ? 0 : r;
 	row.session_id = names->text.data;
 	row.session_name = names->has_name ? names->text.data + names->name_at : NULL;
 	return cb(&row, NULL, arg);

@@ -41,6 +41,8 @@ const char *const store_schema[] = {
 	"CREATE INDEX session_name ON session (name);"
 	"CREATE INDEX session_live ON session (n) WHERE state IN " LIVE ";"
 	"CREATE TABLE result (session BIGINT PRIMARY KEY REFERENCES session (n), text TEXT NOT NULL);"
+	/* Deleted sessions whose events are still to go, in small pieces: store_purge(). */
+	"CREATE TABLE garbage (session BIGINT PRIMARY KEY);"
 	"CREATE TABLE run ("
 	" session BIGINT NOT NULL REFERENCES session (n), n BIGINT NOT NULL, boot_id TEXT,"
 	" shim_pid BIGINT NOT NULL, shim_start BIGINT NOT NULL,"
@@ -52,7 +54,8 @@ const char *const store_schema[] = {
 	" session BIGINT NOT NULL REFERENCES session (n), n BIGINT NOT NULL, args TEXT, plan TEXT,"
 	" PRIMARY KEY (session, n));"
 	"CREATE TABLE event ("
-	" id INTEGER PRIMARY KEY, session BIGINT NOT NULL REFERENCES session (n), seq BIGINT NOT NULL,"
+	/* No reference: many events outlive their session for a moment, see garbage. */
+	" id INTEGER PRIMARY KEY, session BIGINT NOT NULL, seq BIGINT NOT NULL,"
 	" run BIGINT NOT NULL, time_us BIGINT NOT NULL, timestamp TEXT, type TEXT NOT NULL,"
 	" keys INTEGER NOT NULL, data TEXT NOT NULL, raw BLOB);"
 	"CREATE UNIQUE INDEX event_seq ON event (session, seq);"
@@ -149,6 +152,10 @@ const char *const store_sql[Q_COUNT] = {
 	[Q_EVENT_ADD] = "INSERT INTO event (id, session, seq, run, time_us, timestamp, type, keys, data, raw)"
 			" VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
 	[Q_EVENT_DELETE] = "DELETE FROM event WHERE session = ?1 AND seq <= ?2",
+	[Q_EVENT_FIRST] = "SELECT seq FROM event WHERE session = ?1 ORDER BY seq LIMIT 1",
+	[Q_GARBAGE_ADD] = "INSERT INTO garbage (session) VALUES (?1)",
+	[Q_GARBAGE_GET] = "SELECT session FROM garbage ORDER BY session LIMIT 1",
+	[Q_GARBAGE_DELETE] = "DELETE FROM garbage WHERE session = ?1",
 	[Q_EVENT_ID] = "SELECT id FROM event WHERE session = ?1 AND seq = ?2 LIMIT 1",
 	[Q_EVENTS] = EVENT " FROM event WHERE session = ?1 AND seq > ?2 ORDER BY seq LIMIT ?3",
 	[Q_EVENTS_RAW] = EVENT ", raw FROM event WHERE session = ?1 AND seq > ?2 ORDER BY seq LIMIT ?3",

@@ -17,7 +17,7 @@
 #define STORE_WAL_KEEP (64 << 20) /* bytes of -wal that are left after a checkpoint */
 #define STORE_CHECK_MAX (16 << 20) /* largest file that is checked after a close that was not clean: 4 ms a MiB */
 #define STORE_PRUNE 256		 /* changes that are dropped at a time */
-#define STORE_DELETE_CHUNK 20000 /* events that one DELETE takes: bounds its memory */
+#define STORE_DELETE_CHUNK 2000  /* events that go at once: bounds how long the writer is held up */
 
 /* Statements, each prepared at its first use and kept. The texts are in schema.c. */
 enum query {
@@ -29,7 +29,8 @@ enum query {
 	Q_RESULT_SET, Q_RESULT_DELETE, Q_RESULT_GET, Q_RESULT_PASSIVE, Q_CONTENT_TEXT,
 	Q_RUN_ADD, Q_RUN_TEXT_ADD, Q_RUN_UPDATE, Q_RUN_LATEST, Q_RUN_PLAN, Q_RUN_PLAN_LATEST,
 	Q_RUN_DELETE, Q_RUN_TEXT_DELETE, Q_OUTPUT_TAIL,
-	Q_EVENT_ADD, Q_EVENT_DELETE, Q_EVENT_ID, Q_EVENTS, Q_EVENTS_RAW, Q_FEED_EVENTS,
+	Q_EVENT_ADD, Q_EVENT_DELETE, Q_EVENT_FIRST, Q_EVENT_ID, Q_EVENTS, Q_EVENTS_RAW, Q_FEED_EVENTS,
+	Q_GARBAGE_ADD, Q_GARBAGE_GET, Q_GARBAGE_DELETE,
 	Q_CHANGE_ADD, Q_CHANGE_NTH, Q_CHANGE_PRUNE, Q_FEED_CHANGES, Q_FEED_CHANGES_SESSION,
 	Q_COUNT,
 };

@@ -63,7 +63,10 @@ int store_session_add(struct store *s, struct session_row *row, struct err *e);
 /* Writes all columns of the row but n, id, created_us and last_seq, and adds a "session_updated" change (with the true last_seq). -ENOENT */
 int store_session_update(struct store *s, const struct session_row *row, struct err *e);
 /* Deletes the session with its events and runs, adds a "session_deleted" change; *events = how many events went. */
+/* A session with many events is gone at once for every read; its events go by and by, with store_purge(). */
 int store_session_delete(struct store *s, int64_t n, int64_t *events, struct err *e);
+/* Removes a bounded number of events of deleted sessions, within a transaction. 1: there may be more; 0: none are left. */
+int store_purge(struct store *s, struct err *e);
 /* The text of the latest result; NULL clears it. */
 int store_session_set_result(struct store *s, int64_t n, const char *text, size_t len, struct err *e);
 

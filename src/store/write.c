@@ -220,25 +220,51 @@ run_for_session(struct store *s, enum query q, int64_t n, struct err *e)
 	return store_exec(s, st, e);
 }
 
-/* In pieces: SQLite first collects the rows of a DELETE in memory. */
 static int
-delete_events(struct store *s, int64_t n, int64_t last_seq, int64_t *count, struct err *e)
+delete_events(struct store *s, int64_t n, int64_t upto, struct err *e)
 {
+	sqlite3_stmt *st = store_stmt(s, Q_EVENT_DELETE, e);
+
+	if (st) {
+		sqlite3_bind_int64(st, 1, n);
+		sqlite3_bind_int64(st, 2, upto);
+	}
+	return store_exec(s, st, e);
+}
+
+/* The number that a statement gives, bound to n when n > 0; 0 when there is no row. */
+static int
+one_number(struct store *s, enum query q, int64_t n, int64_t *out, struct err *e)
+{
+	sqlite3_stmt *st = store_stmt(s, q, e);
 	int r;
 
-	for (int64_t seq = 0; seq < last_seq;) {
-		sqlite3_stmt *st = store_stmt(s, Q_EVENT_DELETE, e);
-
-		seq += STORE_DELETE_CHUNK;
-		if (st) {
-			sqlite3_bind_int64(st, 1, n);
-			sqlite3_bind_int64(st, 2, seq);
-		}
-		if ((r = store_exec(s, st, e)) < 0)
-			return r;
-		*count += sqlite3_changes(s->db);
+	*out = 0;
+	if (!st)
+		return s->code;
+	if (n > 0)
+		sqlite3_bind_int64(st, 1, n);
+	if ((r = store_step(s, st, e)) > 0) {
+		*out = sqlite3_column_int64(st, 0);
+		sqlite3_reset(st);
 	}
-	return 0;
+	return r < 0 ? r : 0;
+}
+
+int
+store_purge(struct store *s, struct err *e)
+{
+	int64_t n, first;
+	int r;
+
+	assert(s->in_tx);
+	if ((r = one_number(s, Q_GARBAGE_GET, 0, &n, e)) < 0 || n == 0)
+		return r;
+	if ((r = one_number(s, Q_EVENT_FIRST, n, &first, e)) < 0)
+		return r;
+	/* seq has no gaps: so many events, and no more. */
+	r = first == 0 ? run_for_session(s, Q_GARBAGE_DELETE, n, e) : delete_events(s, n, first + STORE_DELETE_CHUNK - 1, e);
+	return r < 0 ? r : 1;
 }
 
 int
@@ -246,7 +272,7 @@ store_session_delete(struct store *s, int64_t n, int64_t *events, struct err *e)
 {
 	static const enum query others[] = { Q_RESULT_DELETE, Q_RUN_TEXT_DELETE, Q_RUN_DELETE, Q_SESSION_DELETE };
 	struct buf *b = &s->scratch;
-	int64_t last_seq, count = 0;
+	int64_t last_seq;
 	sqlite3_stmt *st;
 	int r;
 
@@ -259,7 +285,8 @@ store_session_delete(struct store *s, int64_t n, int64_t *events, struct err *e)
 	last_seq = sqlite3_column_int64(st, 2);
 	sqlite3_reset(st);
 
-	if ((r = delete_events(s, n, last_seq, &count, e)) < 0)
+	r = last_seq <= STORE_DELETE_CHUNK ? delete_events(s, n, last_seq, e) : run_for_session(s, Q_GARBAGE_ADD, n, e);
+	if (r < 0)
 		return r;
 	for (size_t i = 0; i < ARRAY_LEN(others); i++)
 		if ((r = run_for_session(s, others[i], n, e)) < 0)
@@ -267,7 +294,7 @@ store_session_delete(struct store *s, int64_t n, int64_t *events, struct err *e)
 	if (s->heads[(uint64_t)n % STORE_HEADS].n == n)
 		s->heads[(uint64_t)n % STORE_HEADS].n = 0;
 	if (events)
-		*events = count;
+		*events = last_seq;
 	return change_add(s, n, "session_deleted", b, e);
 }
 

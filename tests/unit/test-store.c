@@ -895,6 +895,30 @@ test_ids_not_reused(void **state)
 	store_close(s);
 }
 
+static int
+put_nothing_of_large(const struct event_row *ev, const struct change_row *change, void *arg)
+{
+	assert_true(!ev || ev->session != *(int64_t *)arg);
+	return 0;
+}
+
+/* With nothing of ours in between. */
+static int64_t
+count_events(void)
+{
+	sqlite3_stmt *st = NULL;
+	sqlite3 *db = NULL;
+	int64_t n;
+
+	assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+	assert_int_equal(sqlite3_prepare_v2(db, "SELECT count(*) FROM event", -1, &st, NULL), SQLITE_OK);
+	assert_int_equal(sqlite3_step(st), SQLITE_ROW);
+	n = sqlite3_column_int64(st, 0);
+	sqlite3_finalize(st);
+	sqlite3_close(db);
+	return n;
+}
+
 static void
 test_delete_large(void **state)
 {
@@ -904,6 +928,7 @@ test_delete_large(void **state)
 	struct run_row run = { .n = 1, .plan = "{}", .exit_code = -1 };
 	char text[180];
 	int64_t n, other, gone = 0, start, id;
+	int r, pieces;
 
 	memset(text, 'x', sizeof(text) - 1);
 	text[sizeof(text) - 1] = 0;
@@ -933,8 +958,24 @@ test_delete_large(void **state)
 	OK(store_session_list(s, -1, 0, -1, put_session, &b, &e));
 	OK(store_events(s, other, 0, 10, false, put_event, &b, &e));
 	assert_string_equal(b.data, "other other/other:1 ");
+	/* The events go in pieces, each short, also after a restart; the feed shows none of them. */
+	buf_reset(&b);
+	OK(store_feed(s, 0, 0, 10, put_nothing_of_large, &n, &e));
+	store_close(s);
+	s = open_store();
+	OK(store_begin(s, &e));
+	for (pieces = 0; (r = store_purge(s, &e)) == 1; pieces++) {
+		OK(store_commit(s, &e));
+		OK(store_begin(s, &e));
+	}
+	assert_int_equal(r, 0);
+	OK(store_commit(s, &e));
+	assert_true(pieces > 10);
+	OK(store_events(s, other, 0, 10, false, put_event, &b, &e));
+	assert_string_equal(b.data, "other/other:1 ");
 	buf_free(&b);
 	store_close(s);
+	assert_int_equal(count_events(), 1);
 }
 
 /* ---- files ----------------------------------------------------------------------------------------------- */
