@@ -151,8 +151,8 @@ read_own_page(struct sub *s)
 	struct err e = {0};
 	int64_t upto = ring.head;
 
-	if (frame_bytes_alive() > LIVE_BYTES_MAX / 2)
-		return false; /* the tick tries again */
+	if (frame_bytes_alive() > LIVE_BYTES_MAX)
+		return false; /* the tick makes room and tries again */
 	s->page_at = s->page_len = 0;
 	if (store_feed(front.store, s->cursor, s->session, LIVE_OWN_PAGE, on_page_row, &p, &e) <
 	    0) {
@@ -660,25 +660,35 @@ live_feed(const struct request *rq)
 
 /* ---- time -------------------------------------------------------------------------------- */
 
-/* Clients that take nothing hold frames; the one that has done so for longest goes first. */
+/* Clients that take nothing hold frames. They come back with their cursor. */
 static void
-shed(void)
+shed(int64_t now)
 {
-	struct sub *oldest = NULL;
+	struct sub *longest = NULL;
+	int closed = 0;
 
-	if (frame_bytes_alive() <= LIVE_BYTES_MAX)
+	if (frame_bytes_alive() <= LIVE_BYTES_SOFT)
 		return;
 	for (h2o_linklist_t *l = subs.next; l != &subs; l = l->next) {
 		struct sub *s = H2O_STRUCT_FROM_MEMBER(struct sub, link, l);
 
-		if (s->busy && s->flights > 0 && (!oldest || s->write_us < oldest->write_us))
-			oldest = s;
+		if (!s->busy || s->flights == 0)
+			continue;
+		if (!longest || s->write_us < longest->write_us)
+			longest = s;
+		if (now - s->write_us > LIVE_STALL_US) {
+			/* Its write fails in the next turn, and its frames go with it. */
+			shutdown(h2o_socket_get_fd(s->conn->sock), SHUT_RDWR);
+			closed++;
+		}
 	}
-	if (!oldest)
-		return;
-	log_note("closing a client that takes nothing: %zu bytes are held for such clients",
-		 frame_bytes_alive());
-	shutdown(h2o_socket_get_fd(oldest->conn->sock), SHUT_RDWR);
+	if (closed == 0 && longest && frame_bytes_alive() > LIVE_BYTES_MAX) {
+		shutdown(h2o_socket_get_fd(longest->conn->sock), SHUT_RDWR);
+		closed++;
+	}
+	if (closed)
+		log_note("closing %d slow clients, which hold a part of %zu bytes", closed,
+			 frame_bytes_alive());
 }
 
 void
@@ -696,7 +706,7 @@ live_tick(int64_t now)
 		if (!s->busy && (s->cursor < ring.base || (s->kind != SUB_WS && now >= s->beat_us)))
 			sub_mark(s);
 	}
-	shed();
+	shed(now);
 }
 
 void

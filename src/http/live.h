@@ -20,9 +20,14 @@
 #define LIVE_OWN_PAGE_BYTES (64u << 10) /* it ends with the frame that goes over it */
 #define LIVE_BATCH 64                   /* frames in one write */
 #define LIVE_BATCH_BYTES (256u << 10)
-#define LIVE_BYTES_MAX                                                                             \
-	(96u << 20) /* all frames alive; above it own pages wait, then stalled clients are closed  \
-		     */
+/*
+ * Frames that are alive because slow clients hold them: above the first, clients whose write takes
+ * longer than LIVE_STALL_US are closed; above the second, own pages wait and the longest write is
+ * cut.
+ */
+#define LIVE_BYTES_SOFT (48u << 20)
+#define LIVE_BYTES_MAX (96u << 20)
+#define LIVE_STALL_US (5 * 1000000LL)
 #define LIVE_TURN_BYTES (8u << 20) /* handed to sockets in one turn of the loop */
 #define LIVE_PING_US (30 * 1000000LL)
 
