@@ -246,11 +246,12 @@ apply_seccomp(void)
 static void
 default_signals(void)
 {
+	/* The kernel's struct sigaction, all zero: SIG_DFL. signal(3) leaves out the signals that a libc keeps to itself. */
+	static const unsigned long dfl[4];
 	sigset_t none;
 
 	for (int s = 1; s <= 64; s++)
-		if (s != SIGKILL && s != SIGSTOP)
-			signal(s, SIG_DFL);
+		syscall(SYS_rt_sigaction, s, dfl, NULL, 8);
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
 }
