@@ -40,7 +40,7 @@ in_dir(const char *name)
 static int
 set_up(void **state)
 {
-	strcpy(dir + strlen(dir) - 6, "XXXXXX");
+	memcpy(dir + strlen(dir) - 6, "XXXXXX", 6);
 	return mkdtemp(dir) ? 0 : -1;
 }
 
