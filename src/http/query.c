@@ -70,6 +70,7 @@ static int
 on_listed(const struct session_row *s, void *arg)
 {
 	struct listing *l = arg;
+	struct session_row shown = *s;
 
 	if (l->state >= 0 && (int)s->state != l->state)
 		return 0;
@@ -82,7 +83,8 @@ on_listed(const struct session_row *s, void *arg)
 	if (l->any)
 		buf_putc(l->out, ',');
 	l->any = true;
-	session_render(l->out, s);
+	shown.last_seq = -1;
+	session_render(l->out, &shown);
 	return 0;
 }
 
@@ -98,7 +100,10 @@ query_sessions_json(struct buf *out, struct err *e)
 	return r < 0 ? r : 0;
 }
 
-/* Answers of session.list, each valid until the next commit. */
+/*
+ * Answers of session.list, each valid until the next change of a session. Events alone change nothing in them: that is why a session in
+ * the list has no seq.
+ */
 #define LIST_CACHE 4
 #define LIST_KEY_MAX 64
 #define LIST_CACHE_BYTES (4u << 20) /* larger answers are not kept */
@@ -178,7 +183,7 @@ refuse_state(const struct request *rq, const char *state)
 void
 query_list(const struct request *rq)
 {
-	int64_t version = store_version(front.store);
+	int64_t version = store_last_change(front.store);
 	struct list_entry *c = list_lookup(rq, version);
 	struct buf b = BUF_INIT;
 	struct err e = {0};
@@ -211,7 +216,8 @@ query_list(const struct request *rq)
 		void *shared = h2o_mem_alloc_shared(NULL, b.len, NULL);
 
 		memcpy(shared, b.data, b.len);
-		list_remember(rq, version, shared, b.len);
+		if (version >= 0)
+			list_remember(rq, version, shared, b.len);
 		reply_shared(rq->req, 200, NULL, shared, b.len);
 		h2o_mem_release_shared(shared);
 	}

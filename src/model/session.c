@@ -284,8 +284,10 @@ render_run(struct buf *out, const struct session_row *s)
 {
 	PUT(out, ",\"runs\":");
 	put_int(out, s->runs);
-	PUT(out, ",\"seq\":");
-	put_int(out, s->last_seq);
+	if (s->last_seq >= 0) {
+		PUT(out, ",\"seq\":");
+		put_int(out, s->last_seq);
+	}
 	PUT(out, ",\"started_at\":");
 	put_time_or_null(out, s->started_us);
 	PUT(out, ",\"ended_at\":");

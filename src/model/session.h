@@ -113,7 +113,8 @@ struct session_row {
 	bool passive;
 	const char *project_dir, *agent_name, *adapter, *parent_id;
 	int64_t created_us, last_resumed_us, started_us, ended_us;
-	int64_t runs, last_seq;
+	int64_t runs;
+	int64_t last_seq; /* of its newest event; -1: not to be shown */
 	int exit_code;	/* -1 = none */
 	int signal;	/* 0 = none */
 	const char *error; /* one line for a person, or NULL */
@@ -124,7 +125,7 @@ struct session_row {
 
 /*
  * The JSON object of a session: the seven keys of the old API first, all present (session_id, session_name, status, created_at,
- * project_dir, agent_name, last_resumed_at), then state, result, passive, runs, seq, started_at, ended_at, exit_code, signal,
+ * project_dir, agent_name, last_resumed_at), then state, result, passive, runs, seq (not in lists), started_at, ended_at, exit_code, signal,
  * error, adapter, parent_session_id, agent_session_id, usage {input_tokens, output_tokens, cost_usd, turns}.
  */
 void session_render(struct buf *out, const struct session_row *s);

@@ -630,6 +630,19 @@ store_version(struct store *s)
 	return version;
 }
 
+int64_t
+store_last_change(struct store *s)
+{
+	sqlite3_stmt *st = store_query(s, Q_LAST_CHANGE, NULL);
+	int64_t id = -1;
+
+	if (st && store_step(s, st, NULL) > 0) {
+		id = sqlite3_column_int64(st, 0);
+		sqlite3_reset(st);
+	}
+	return id;
+}
+
 const char *
 store_node(struct store *s)
 {

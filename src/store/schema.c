@@ -91,6 +91,7 @@ const char *const store_sql[Q_COUNT] = {
 	[Q_META_GET] = "SELECT value FROM meta WHERE key = ?1 LIMIT 1",
 	[Q_META_SET] = "INSERT INTO meta (key, value) VALUES (?1, ?2)"
 		       " ON CONFLICT (key) DO UPDATE SET value = excluded.value",
+	[Q_LAST_CHANGE] = "SELECT max(id) FROM change LIMIT 1",
 	[Q_LAST_ID] = "SELECT (SELECT max(id) FROM event), (SELECT max(id) FROM change) LIMIT 1",
 	[Q_CHANGE_COUNT] = "SELECT count(*) FROM change LIMIT 1",
 

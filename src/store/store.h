@@ -52,6 +52,9 @@ bool store_in_transaction(const struct store *s);
 int64_t store_last_id(struct store *s);
 /* Reader: a number that is another one whenever a commit was made since (PRAGMA data_version). */
 int64_t store_version(struct store *s);
+/* The id of the newest change: another one whenever a session was created, updated or deleted, and the same while sessions only get
+ * events. 0: there was none; negative: it cannot be read. */
+int64_t store_last_change(struct store *s);
 /* A name for this node, made once, kept in meta. */
 const char *store_node(struct store *s);
 
