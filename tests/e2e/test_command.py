@@ -2,17 +2,11 @@
 """The command adapter: any program, whatever it prints, however it ends."""
 import base64
 import os
-import re
 import signal
 
 import pytest
 
-from aod import alive, kinds, outputs, wait_for
-
-
-def rss_mib(pid):
-    with open("/proc/%d/status" % pid, encoding="utf-8") as f:
-        return int(re.search(r"VmRSS:\s+(\d+)", f.read()).group(1)) >> 10
+from aod import alive, kinds, outputs, rss_mib, wait_for
 
 
 def test_lines_of_both_streams(aod):

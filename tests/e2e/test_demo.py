@@ -62,6 +62,9 @@ def test_resume_continues_the_conversation(aod):
         s = aod.wait_status(sid)
         assert aod.result(sid) == str(n), "the agent did not go on with its conversation"
         assert s["runs"] == n and s["agent_session_id"] == first["agent_session_id"] and s["last_resumed_at"]
+    # What a start after a crash would go by.
+    args = [json.loads(r[0]) for r in aod.sql("SELECT args FROM run_text WHERE session = (SELECT n FROM session WHERE id = ?) ORDER BY n", sid)]
+    assert [a["agent_session_id"] for a in args] == [first["agent_session_id"]] * 3
     ev = aod.events(sid)
     assert [e["run"] for e in of(ev, "session_start")] == [1, 2, 3]
     assert texts(ev, role="user") == ["count"] * 3
