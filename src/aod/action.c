@@ -310,6 +310,7 @@ do_resume(struct request *q, struct err *e)
 	session_free(&s);
 	if (rc < 0)
 		return rc;
+	args.agent_session_id = r->agent_session_id; /* s, which it pointed into, is gone */
 	r->s.row.last_resumed_us = now_us();
 	r->s.row.outcome = OUTCOME_NONE;
 	r->s.row.exit_code = -1;
