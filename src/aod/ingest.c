@@ -205,13 +205,17 @@ open_spool(struct run *r)
 int
 run_ingest(struct run *r, struct err *e)
 {
-	int64_t before = consumed(r);
 	size_t want = SPOOL_READ, pos = 0;
 	ssize_t n;
 	int rc = 0;
 
 	if (r->exited || open_spool(r) < 0)
 		return 0;
+	/* What was read before the last commit is in the database; what was read since is not yet. */
+	if (r->safe_commits != r->m->commits) {
+		r->safe_commits = r->m->commits;
+		r->safe = consumed(r);
+	}
 again:
 	n = pread(r->spool_fd, r->m->iobuf, want, r->read_at);
 	if (n <= 0)
@@ -238,7 +242,7 @@ again:
 	}
 	if (pos && !r->exited) {
 		rc = run_save(r, e);
-		punch(r, before);
+		punch(r, r->safe);
 	}
 	return rc < 0 ? rc : !r->exited && pos && (size_t)n == want;
 }

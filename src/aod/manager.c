@@ -300,6 +300,7 @@ commit(struct manager *m)
 			recover(m);
 			return;
 		}
+		m->commits++;
 		if (wrote)
 			front_bell(m->front, store_last_id(m->store));
 		send_replies(m);

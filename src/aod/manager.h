@@ -46,6 +46,7 @@ struct manager {
 	const struct config *cfg;
 	struct store *store;
 	struct front *front;
+	int64_t commits; /* how many went well */
 	bool loaded;	/* live sessions are in memory; requests are served */
 	bool quitting;
 	struct err broken; /* code != 0: the open transaction failed and can only be rolled back */
