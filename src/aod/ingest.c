@@ -154,15 +154,24 @@ on_frame(struct run *r, const struct frame *f, int64_t pos, size_t used, struct 
 	return rc;
 }
 
+/* Up to where everything was taken: the beginning of the oldest line that is still open, else where reading goes on. */
 static int64_t
 consumed(const struct run *r)
 {
 	int64_t min = r->read_at;
 
-	for (int i = 0; i < 3; i++)
-		if (i == OTHER ? 0 : r->line[i].bytes.len && r->line[i].start < min)
+	for (int i = 0; i < OTHER; i++)
+		if (r->line[i].bytes.len && r->line[i].start < min)
 			min = r->line[i].start;
 	return min;
+}
+
+/* Also of streams that had nothing to say: what lies before has been looked at, and may be a hole by the next start. */
+static void
+move_offsets(struct run *r)
+{
+	for (int i = 0; i <= OTHER; i++)
+		r->offset[i] = i < OTHER && r->line[i].bytes.len ? r->line[i].start : r->read_at;
 }
 
 /* What was committed is in the database; the disk can have it back. Only what an earlier commit covers is given up. */
@@ -241,6 +250,7 @@ again:
 		goto again;
 	}
 	if (pos && !r->exited) {
+		move_offsets(r);
 		rc = run_save(r, e);
 		punch(r, r->safe);
 	}
