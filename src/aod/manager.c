@@ -301,7 +301,6 @@ commit(struct manager *m)
 			return;
 		}
 		m->commits++;
-		m->commits += wrote;
 		if (wrote)
 			front_bell(m->front, store_last_id(m->store));
 		send_replies(m);

@@ -46,10 +46,9 @@ struct manager {
 	const struct config *cfg;
 	struct store *store;
 	struct front *front;
-	int64_t commits; /* how many went well */
+	int64_t commits; /* transactions that went well */
 	bool loaded;	/* live sessions are in memory; requests are served */
 	bool quitting;
-	int64_t commits; /* so many transactions were committed */
 	struct err broken; /* code != 0: the open transaction failed and can only be rolled back */
 
 	struct run *runs[RUN_BUCKETS]; /* live runs by session number */

@@ -38,7 +38,6 @@ struct run {
 
 	int64_t offset[3]; /* committed with the events: next unread frame of stdout, stderr, others */
 	int64_t read_at, punched;
-	int64_t safe, safe_since; /* what is before `safe` is committed: as seen after so many commits */
 	int64_t safe, safe_commits; /* committed up to here, as of that many commits */
 	struct line_buf line[2];
 
