@@ -148,6 +148,26 @@ def test_kill_aod_while_it_reads_what_a_shim_left(make_aod, rng, n):
         assert got == [(500000, {str(k % 10)}) for k in range(24)], "%d of 24 lines" % len(got)
 
 
+def test_what_was_given_back_to_the_disk_is_not_read_again(make_aod):
+    """The part of a spool that was recorded becomes a hole; the next aod goes on behind it, though one stream never said anything."""
+    a = make_aod()
+    flag = os.path.join(a.base, "go")
+    sid = a.sh("seq -f 'line %%.0f %s' 30000; echo up; while [ ! -e %s ]; do sleep 0.01; done; echo end" % ("x" * 300, flag))
+    a.wait_event(sid, lambda e: e.get("text") == "up")
+    st = os.stat(os.path.join(a.session_dir(sid), "1.spool"))
+    assert st.st_blocks * 512 < st.st_size - (4 << 20)
+    a.kill9()
+    totals["kills"] += 1
+    with open(flag, "w"):
+        pass
+    a.start()
+    a.wait_status(sid)
+    out = outputs(a.events(sid))
+    assert [x.split()[1] for x in out[:-2]] == [str(i) for i in range(1, 30001)]
+    assert out[-2:] == ["up", "end"]
+    assert "damaged" not in a.log()
+
+
 def test_kill_aod_with_lines_that_are_not_complete(make_aod, rng):
     """A line that is printed in pieces over several lives of aod is whole; the pieces of an over-long one are each there once."""
     a = make_aod()
