@@ -46,18 +46,11 @@ static void
 on_pidfd(struct ev_loop *loop, ev_io *w, int revents)
 {
 	struct run *r = CONTAINER_OF(w, struct run, pid_w);
-	struct manager *m = r->m;
-	struct err e = { 0 };
-	int rc;
 
 	ev_io_stop(loop, w);
-	/* What it wrote last comes first. */
-	while ((rc = run_ingest(r, &e)) == 1 && !r->exited)
-		;
-	if (rc >= 0 && !r->exited)
-		rc = run_on_shim_gone(r, &e);
-	if (rc < 0)
-		manager_check(m, rc, &e);
+	/* What it wrote last comes first, and may be more than one turn of the loop should take. */
+	r->shim_dead = true;
+	manager_mark_dirty(r->m, r);
 }
 
 static struct run *
@@ -516,6 +509,7 @@ run_on_shim_gone(struct run *r, struct err *e)
 	if (r->spool_fd >= 0 && flock(r->spool_fd, LOCK_SH | LOCK_NB) < 0 && errno == EWOULDBLOCK) {
 		log_note("session %s: another shim has its spool: following that one", r->s.row.name);
 		r->shim_pid = 0;
+		r->shim_dead = false;
 		return 0;
 	}
 	killed = kill_session_processes(r->s.row.id);
