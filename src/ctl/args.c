@@ -136,6 +136,9 @@ check_words(const struct ctl_args *a, struct err *e)
 		return err_set(e, -EINVAL, "%s: unexpected argument \"%s\"; usage: aoctl %s%s%s%s", c->name,
 			       a->words[c->max_words], c->name, *c->words ? " " : "", c->words,
 			       c->takes_rest ? " (a command goes after --)" : "");
+	for (int i = 0; i < a->word_count; i++)
+		if (!*a->words[i])
+			return err_set(e, -EINVAL, "%s: an argument is empty; usage: aoctl %s %s", c->name, c->name, c->words);
 	return 0;
 }
 

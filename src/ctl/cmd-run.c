@@ -95,6 +95,8 @@ ctl_request_body(struct ctl *c, const struct verb *v, int first_word, struct buf
 	int i, r;
 
 	r = find_prompt(c, first_word, &prompt, e);
+	if (r == 0 && c->args.value[OPT_PROMPT] && !*c->args.value[OPT_PROMPT])
+		r = err_set(e, -EINVAL, "the prompt is empty");
 	if (r == 0 && starts)
 		r = find_project_dir(c, &dir, e);
 	if (r == 0 && !ctl_has(&c->args, OPT_PROMPT) && !c->args.rest && !ctl_has(&c->args, OPT_AGENT))
@@ -236,6 +238,25 @@ started(struct ctl *c, int64_t after, const char *word)
 	return 0;
 }
 
+/* What the server says of a session that could not be started, in words of the command line. */
+static int
+not_started(struct ctl *c, const char *name, struct err *e)
+{
+	bool prompt = ctl_has(&c->args, OPT_PROMPT);
+
+	if (e->status == 409 && name && strstr(e->text, "already exists")) {
+		print_error("%s: already exists: aoctl resume %s goes on with it, aoctl delete %s removes it",
+			    name, name, name);
+		return 1;
+	}
+	/* A request with neither is one to register a session. */
+	if (e->status == 422 && !prompt && !c->args.rest && !strcmp(e->text, "session_id: Field required")) {
+		print_error("no prompt: give one with -p TEXT or on standard input");
+		return 1;
+	}
+	return ctl_fail(name, e);
+}
+
 int
 cmd_run(struct ctl *c)
 {
@@ -255,7 +276,7 @@ cmd_run(struct ctl *c)
 	r = client_call(c->client, v->method, v->path, body.data, 0, CLIENT_REPLY_MAX, &c->reply, &e);
 	buf_free(&body);
 	if (r < 0)
-		return ctl_fail(named ? c->args.words[0] : NULL, &e);
+		return not_started(c, named ? c->args.words[0] : NULL, &e);
 	return started(c, 0, "started");
 }
 

@@ -136,6 +136,13 @@ say_post_tool(struct buf *out, struct json_object *ev)
 		put_tool_output(out, js_get(ev, "tool_output"));
 }
 
+/* Of a member that js_str() gave: it may have NUL in it. */
+static size_t
+text_len(struct json_object *ev, const char *key)
+{
+	return (size_t)json_object_get_string_len(js_get(ev, key));
+}
+
 static void
 say_output(struct buf *out, struct json_object *ev)
 {
@@ -143,7 +150,8 @@ say_output(struct buf *out, struct json_object *ev)
 
 	if (stream && !strcmp(stream, "stderr"))
 		buf_puts(out, "stderr: ");
-	buf_puts(out, text ? text : "");
+	if (text)
+		buf_put(out, text, text_len(ev, "text"));
 }
 
 static void
@@ -373,7 +381,7 @@ event_cat(struct buf *out, const struct look *l, struct json_object *ev)
 	struct buf content = BUF_INIT;
 
 	if (type && !strcmp(type, "output") && (text = js_str(ev, "text"))) {
-		put_safe(out, l, text, strlen(text));
+		put_safe(out, l, text, text_len(ev, "text"));
 		/* The line goes on in the next event. */
 		if (!js_bool(ev, "partial"))
 			buf_putc(out, '\n');
@@ -385,15 +393,39 @@ event_cat(struct buf *out, const struct look *l, struct json_object *ev)
 	}
 }
 
+static void
+put_decoded(struct buf *out, const char *base64)
+{
+	static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+	unsigned bits = 0, have = 0;
+	const char *at;
+
+	for (; *base64 && (at = strchr(letters, *base64)); base64++) {
+		bits = bits << 6 | (unsigned)(at - letters);
+		have += 6;
+		if (have >= 8) {
+			have -= 8;
+			buf_putc(out, (char)(bits >> have & 0xff));
+		}
+	}
+}
+
 void
 event_raw(struct buf *out, const struct look *l, struct json_object *ev)
 {
-	const char *raw = js_str(ev, "raw"), *type = js_str(ev, "event_type");
+	const char *raw = js_str(ev, "raw"), *type = js_str(ev, "event_type"), *base64 = js_str(ev, "base64");
 
 	if (!raw) {
 		/* A line of output says all of itself: no raw line is kept. */
-		if (type && !strcmp(type, "output"))
+		if (!type || strcmp(type, "output") != 0)
+			return;
+		if (!base64 || l->tty) {
 			event_cat(out, l, ev);
+			return;
+		}
+		put_decoded(out, base64);
+		if (!js_bool(ev, "partial"))
+			buf_putc(out, '\n');
 		return;
 	}
 	put_safe(out, l, raw, strlen(raw));

@@ -32,7 +32,8 @@ const struct ctl_command ctl_commands[CMD_COUNT] = {
 	[CMD_LOGS] = { "logs", NULL, "NAME", 1, 1, false, false, "Show the events of a session, one line each.",
 		       "With -f the events are followed as they come, until the session ends, across restarts of "
 		       "aod. On a terminal long lines are cut; -l shows all of them." },
-	[CMD_RESULT] = { "result", NULL, "NAME", 1, 1, false, false, NULL, NULL },
+	[CMD_RESULT] = { "result", NULL, "NAME", 1, 1, false, false, NULL,
+			 "Of a command it is the end of its standard output, at most 64 KiB; logs -o cat has all of it." },
 	[CMD_WAIT] = { "wait", NULL, "NAME...", 1, -1, false, false, "Wait until sessions have ended.",
 		       "Exit status 0 means that all of them succeeded, 1 that one did not, 124 that the time ran "
 		       "out." },
@@ -139,7 +140,7 @@ ctl_command_find(const char *name)
 	return -1;
 }
 
-/* Keeps the nearer of the two; more than a third of the letters wrong is no likeness. */
+/* Keeps the nearer of the two; more than a third of the letters wrong is no likeness, the first three or more of them are the best. */
 static void
 nearer(const char *typed, const char *candidate, int *best, const char **near)
 {
@@ -147,7 +148,7 @@ nearer(const char *typed, const char *candidate, int *best, const char **near)
 
 	if (max >= *best)
 		max = *best - 1;
-	d = str_distance(typed, candidate, max);
+	d = strlen(typed) >= 3 && !strncmp(typed, candidate, strlen(typed)) ? 0 : str_distance(typed, candidate, max);
 	if (d > max)
 		return;
 	*best = d;

@@ -68,7 +68,7 @@ def test_help(aod):
 
 
 @pytest.mark.parametrize("args, word", [
-    ((), "command"), (("frobnicate",), "frobnicate"), (("lst",), "list"), (("list", "--nonsense"), "nonsense"), (("status",), "NAME"),
+    ((), "command"), (("frobnicate",), "frobnicate"), (("lst",), "list"), (("sta",), "status"), (("list", "--nonsense"), "nonsense"), (("status",), "NAME"), (("status", ""), "empty"),
     (("wait", "--timeout", "x", "y"), "x"), (("show", "a", "b"), "b"), (("run", "bad name", "-p", "x"), "bad name"),
     (("logs", "x", "-o", "wrong"), "wrong"), (("logs", "x", "-n", "-5"), "-5")])
 def test_usage_errors(aod, args, word):
@@ -240,6 +240,22 @@ def test_logs(aod):
     raw = good(aod.aoctl("logs", n, "-o", "raw")).stdout
     assert any(json.loads(line)["type"] == "result" for line in raw.splitlines() if line.startswith("{"))
     assert "hello logs" in good(aod.aoctl("logs", n, "-o", "cat")).stdout
+
+
+def test_logs_raw_is_what_was_printed(aod):
+    n = nm()
+    good(aod.aoctl("run", n, "-q", "--", "printf", r"a\377\376b\000c\n\200z\r\nend"))
+    exe = [os.path.join(BUILD, "aoctl"), "logs", n, "-o"]
+    env = clean_env(AOD_SOCKET=aod.socket)
+    assert subprocess.run(exe + ["raw"], env=env, stdout=subprocess.PIPE, check=True).stdout == b"a\xff\xfeb\0c\n\x80z\r\nend\n"
+    assert subprocess.run(exe + ["cat"], env=env, stdout=subprocess.PIPE, check=True).stdout.count(b"\0c") == 1
+
+
+def test_run_without_a_prompt(aod):
+    p = aod.aoctl("run", nm(), "-a", "demo")
+    assert p.returncode == FAILED and "-p TEXT" in p.stderr
+    p = aod.aoctl("run", nm(), "-a", "demo", "-p", "")
+    assert p.returncode == USAGE and "empty" in p.stderr
 
 
 def test_logs_follow_across_a_restart_of_aod(make_aod):
