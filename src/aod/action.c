@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "aod/action.h"
+#include "aod/front.h"
 #include "aod/request.h"
 #include "aod/run.h"
 #include "base/fd.h"
@@ -659,7 +660,7 @@ action_request(struct manager *m, const char *text, size_t len)
 		json_object_put(o);
 		return;
 	}
-	q.id = json_object_get_int64(v);
+	q.id = front_request_id(m->front, json_object_get_int64(v));
 	if (json_object_object_get_ex(o, "verb", &v))
 		verb = json_object_get_string(v);
 	if (json_object_object_get_ex(o, "args", &v) && json_object_is_type(v, json_type_object))

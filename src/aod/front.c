@@ -28,6 +28,7 @@
 #define RESTART_MAX_S 5.0   /* the longest pause before a further start */
 #define GOOD_RUN_US 5000000 /* a front that lived this long is started again at once */
 #define QUIT_MS 2500
+#define ID_BITS 48 /* of a front's own numbers; above them stands which front it was */
 #define WIRE_BACKLOG_MAX (256u << 20) /* bytes of answers that a front may leave unread */
 
 static const struct {
@@ -46,6 +47,7 @@ struct front {
 	int bound[P_COUNT];
 	pid_t pid;
 	int64_t started_us; /* monotonic */
+	int64_t starts;	    /* each front counts its requests from 1 */
 	double pause_s;
 	bool have_wire, closing, told;
 	struct wire wire;
@@ -172,14 +174,20 @@ flush(struct front *f)
 	}
 }
 
+int64_t
+front_request_id(const struct front *f, int64_t id)
+{
+	return (int64_t)((uint64_t)f->starts << ID_BITS) | (id & (((int64_t)1 << ID_BITS) - 1));
+}
+
 void
 front_answer(struct front *f, int64_t id, int status, const char *body, size_t len)
 {
 	struct buf b = BUF_INIT;
 
-	if (!f || !f->have_wire)
+	if (!f || !f->have_wire || id >> ID_BITS != f->starts)
 		return;
-	buf_printf(&b, "{\"id\":%lld,\"status\":%d,\"body\":", (long long)id, status);
+	buf_printf(&b, "{\"id\":%lld,\"status\":%d,\"body\":", (long long)(id & (((int64_t)1 << ID_BITS) - 1)), status);
 	if (body)
 		buf_put(&b, body, len);
 	else
@@ -311,6 +319,7 @@ front_start(struct manager *m, struct err *e)
 	theirs = pair[1];
 	set_environment(f);
 	f->started_us = mono_us();
+	f->starts = (f->starts + 1) & 0x7fff;
 	f->pid = fork();
 	if (f->pid == 0)
 		child(f, argv, theirs, parent);

@@ -20,7 +20,9 @@ void front_close(struct manager *m);
 /* SIGCHLD said that this process ended. True when it was the front. */
 bool front_reaped(struct manager *m, pid_t pid, int status);
 
-/* Answer a request / ring; both are dropped while there is no front. */
+/* The number of a request as aod keeps it: an answer that waits must not go to another front's request of the same number. */
+int64_t front_request_id(const struct front *f, int64_t id);
+/* Answer a request / ring; both are dropped while there is no front, or another one than the one that asked. */
 void front_answer(struct front *f, int64_t id, int status, const char *body, size_t len);
 void front_bell(struct front *f, int64_t last_id);
 
