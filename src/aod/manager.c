@@ -450,8 +450,13 @@ on_sweep(struct ev_loop *loop, ev_timer *w, int revents)
 
 		m->sweep = opendir(path);
 	}
-	/* Not beside a transaction that is still to be seen: the rows of new directories may be in it. */
-	if (m->loaded && m->sweep && !store_in_transaction(m->store))
+	/* Not beside a transaction: the rows of new directories may be in it, and be rolled back. */
+	if (m->loaded && m->sweep && store_in_transaction(m->store)) {
+		ev_timer_set(w, SWEEP_PAUSE_S, 0.);
+		ev_timer_start(loop, w);
+		return;
+	}
+	if (m->loaded && m->sweep)
 		for (int i = 0; i < SWEEP_BATCH && (de = readdir(m->sweep)); i++)
 			sweep_one(m, de->d_name);
 	if (de) {
@@ -474,6 +479,11 @@ manager_load(struct manager *m, struct err *e)
 	}
 	m->loaded = true;
 	manager_purge(m);
+	/* After a transaction that failed, too: the directories of its new sessions are left. */
+	if (!ev_is_active(&m->sweep_w)) {
+		ev_timer_set(&m->sweep_w, SWEEP_S, 0.);
+		ev_timer_start(m->loop, &m->sweep_w);
+	}
 	if (m->run_count)
 		log_note("%d live sessions taken over", m->run_count);
 	return 0;
@@ -583,8 +593,7 @@ manager_init(struct manager *m, struct ev_loop *loop, const struct config *cfg, 
 	ev_timer_init(&m->retry_w, on_retry, 0., 0.);
 	ev_timer_init(&m->quit_w, on_quit_timeout, 0., 0.);
 	ev_timer_init(&m->purge_w, on_purge, 0., 0.);
-	ev_timer_init(&m->sweep_w, on_sweep, SWEEP_S, 0.);
-	ev_timer_start(loop, &m->sweep_w);
+	ev_timer_init(&m->sweep_w, on_sweep, 0., 0.);
 	return 0;
 }
 
