@@ -8,6 +8,7 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -18,6 +19,9 @@
 #include "base/frame.h"
 #include "base/log.h"
 #include "base/util.h"
+
+#define RUN_FDS 4   /* spool, input, bell, pidfd */
+#define OWN_FDS 100 /* sockets, the database, a tree that is being removed */
 
 extern char **environ;
 
@@ -211,13 +215,28 @@ make_files(const struct run *r, struct err *e)
 	return rc;
 }
 
+/* A run comes to hold RUN_FDS descriptors by and by: one that would not get them all is refused now. */
+static int
+check_descriptors(const struct manager *m, struct err *e)
+{
+	struct rlimit l;
+
+	if (getrlimit(RLIMIT_NOFILE, &l) < 0 || (uint64_t)(m->run_count + 1) * RUN_FDS + OWN_FDS <= l.rlim_cur)
+		return 0;
+	return err_set_status(e, 503, -EMFILE, "%d sessions are live, and the limit of %llu open files allows no more: raise LimitNOFILE= or "
+					       "`ulimit -n`, or wait until some have ended",
+			      m->run_count, (unsigned long long)l.rlim_cur);
+}
+
 int
 run_prepare(struct manager *m, const struct session *s, int64_t n, const struct run_args *args, struct run **out, struct err *e)
 {
 	struct plan *plan = NULL;
 	struct run *r;
-	int rc = run_make_plan(m, &s->row, args, &plan, e);
+	int rc = check_descriptors(m, e);
 
+	if (rc == 0)
+		rc = run_make_plan(m, &s->row, args, &plan, e);
 	if (rc < 0)
 		return rc;
 	r = run_new(m, &s->row, n, plan->adapter, e);
@@ -456,6 +475,22 @@ run_fail(struct run *r, enum outcome outcome, const char *text, struct err *e)
 	return run_end(r, &res, now_us(), e);
 }
 
+/*
+ * What cannot be written for the agent is the matter of this run alone: it would wait for ever, so it is stopped. But a full disk is
+ * everybody's matter, and passes: the lines are read again then.
+ */
+static int
+tell_agent(struct run *r, uint8_t type, const void *p, size_t n, struct err *e)
+{
+	int rc = run_input(r, type, p, n, e);
+
+	if (rc == 0 || rc == -ENOSPC || rc == -EDQUOT)
+		return rc;
+	log_error("session %s: %s: stopping the agent, which waits for it", r->s.row.name, e->text);
+	run_stop(r, -1);
+	return 0;
+}
+
 int
 run_take_adapter_out(struct run *r, struct err *e)
 {
@@ -473,9 +508,9 @@ run_take_adapter_out(struct run *r, struct err *e)
 			rc = session_add_event(r->m, &r->s, r->n, ev, e);
 	}
 	if (rc == 0 && r->out.reply.len)
-		rc = run_input(r, FRAME_INPUT, r->out.reply.data, r->out.reply.len, e);
+		rc = tell_agent(r, FRAME_INPUT, r->out.reply.data, r->out.reply.len, e);
 	if (rc == 0 && r->out.turn_done && !r->closed) {
-		rc = run_input(r, FRAME_CLOSE, NULL, 0, e);
+		rc = tell_agent(r, FRAME_CLOSE, NULL, 0, e);
 		r->closed = true;
 		ev_timer_set(&r->grace_w, (double)r->result_grace_us / 1e6, 0.);
 		ev_timer_start(r->m->loop, &r->grace_w);
