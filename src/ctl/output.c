@@ -278,9 +278,16 @@ put_clock(struct buf *out, const char *iso)
 	int64_t us;
 	struct tm tm;
 	time_t t;
+	int h, m, s, used = 0;
 
 	if (!iso || !time_parse_iso(iso, &us)) {
-		buf_puts(out, iso ? iso : "-");
+		/* Without a zone it is a client's local time. */
+		if (iso && sscanf(iso, "%*4d-%*2d-%*2d%*1[T ]%2d:%2d:%2d%n", &h, &m, &s, &used) == 3 && used == 19 &&
+		    strspn(iso + used, ".0123456789") == strlen(iso + used))
+			buf_printf(out, "%02d:%02d:%02d.%.3s", h, m, s, strlen(iso) >= 23 ? iso + 20 : "000");
+		else
+			for (iso = iso ? iso : "-"; *iso; iso++)
+				buf_putc(out, *iso >= ' ' && *iso < 0x7f ? *iso : '?');
 		return;
 	}
 	t = (time_t)(us / 1000000);

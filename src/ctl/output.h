@@ -49,7 +49,7 @@ void put_span(struct buf *out, int64_t us);
 void put_age(struct buf *out, int64_t us);
 /* "$0.0123", "$12.30"; "-" for 0. */
 void put_cost(struct buf *out, double usd);
-/* "HH:MM:SS.mmm" local time of an ISO 8601 time; the text itself when it is none. */
+/* "HH:MM:SS.mmm" local time of an ISO 8601 time, as it stands when it has no zone; else the text itself, with ? for what is no ASCII. */
 void put_clock(struct buf *out, const char *iso);
 
 /* JSON as the server sent it: pretty on a terminal, else one compact line. */

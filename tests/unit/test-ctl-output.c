@@ -128,8 +128,12 @@ test_spans(void **state)
 	buf_reset(&b);
 	put_clock(&b, "2026-11-22T10:22:25.123456+00:00");
 	buf_putc(&b, ' ');
-	put_clock(&b, "yesterday");
-	assert_string_equal(b.data, "10:22:25.123 yesterday");
+	put_clock(&b, "2026-11-22T10:22:25.123456");
+	buf_putc(&b, ' ');
+	put_clock(&b, "2026-11-22 10:22:25");
+	buf_putc(&b, ' ');
+	put_clock(&b, "yester\x1b[mday");
+	assert_string_equal(b.data, "10:22:25.123 10:22:25.123 10:22:25.000 yester?[mday");
 	buf_free(&b);
 }
 
