@@ -205,7 +205,8 @@ follow_run(struct ctl *c, const char *id, const char *name, int64_t after)
 	client_catch_interrupt();
 	r = events_follow(c->client, &q, on_run_event, &live, &e);
 	if (r == -EINTR) {
-		print_error("detached, the session goes on: aoctl logs -f %s follows it, aoctl stop %s ends it", name, name);
+		print_error("detached, the session goes on: %s logs -f %s follows it, %s stop %s ends it", ctl_self, name,
+			    ctl_self, name);
 		return EXIT_INTERRUPTED;
 	}
 	if (r < 0)
@@ -245,8 +246,8 @@ not_started(struct ctl *c, const char *name, struct err *e)
 	bool prompt = ctl_has(&c->args, OPT_PROMPT);
 
 	if (e->status == 409 && name && strstr(e->text, "already exists")) {
-		print_error("%s: already exists: aoctl resume %s goes on with it, aoctl delete %s removes it",
-			    name, name, name);
+		print_error("%s: already exists: %s resume %s goes on with it, %s delete %s removes it", name, ctl_self,
+			    name, ctl_self, name);
 		return 1;
 	}
 	/* A request with neither is one to register a session. */

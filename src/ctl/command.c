@@ -26,15 +26,20 @@ ctl_json(const struct ctl *c)
 	return ctl_has(&c->args, OPT_JSON);
 }
 
+const char *ctl_self = "aoctl";
+
 int
 ctl_fail(const char *what, const struct err *e)
 {
 	/* What the server says of a session does not name it. */
-	if (what && e->status)
-		print_error("%s: %s%s", what, e->text,
-			    e->status == 404 && !strcmp(e->text, "Session not found") ? " (aoctl list shows the sessions)" : "");
-	else
+	if (what && e->status) {
+		if (e->status == 404 && !strcmp(e->text, "Session not found"))
+			print_error("%s: %s (%s list shows the sessions)", what, e->text, ctl_self);
+		else
+			print_error("%s: %s", what, e->text);
+	} else {
 		print_error("%s", e->text);
+	}
 	switch (e->code) {
 	case -EHOSTDOWN:
 		return EXIT_NO_AOD;
@@ -442,7 +447,7 @@ cmd_result(struct ctl *c)
 	int r = ctl_session_call(c, "GET", name, "/result", NULL, &e);
 
 	if (r < 0 && e.status == 400) {
-		print_error("%s: %s (aoctl wait %s waits for it)", name, e.text, name);
+		print_error("%s: %s (%s wait %s waits for it)", name, e.text, ctl_self, name);
 		return 1;
 	}
 	if (r == 0)

@@ -20,6 +20,9 @@ struct ctl {
 	struct buf reply;      /* of the last request */
 };
 
+/* "aoctl" with the option that says which aod, where one was given: how a hint has to begin so that it can be typed. */
+extern const char *ctl_self;
+
 int cmd_run(struct ctl *c);
 int cmd_resume(struct ctl *c);
 int cmd_stop(struct ctl *c);

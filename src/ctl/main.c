@@ -175,6 +175,26 @@ cmd_complete(struct ctl *c)
 
 /* ---- main ---------------------------------------------------------------------------------------------- */
 
+static void
+set_self(struct ctl *c)
+{
+	static const struct {
+		int opt;
+		const char *name;
+	} which[] = { { OPT_URL, "--url" }, { OPT_SOCKET, "--socket" }, { OPT_ROOT, "--root" } };
+	size_t i;
+
+	for (i = 0; i < ARRAY_LEN(which); i++) {
+		const char *v = c->args.value[which[i].opt];
+
+		/* What would have to be quoted is left out. */
+		if (v && *v && !v[strspn(v, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_./:@%+-")]) {
+			ctl_self = xasprintf("aoctl %s %s", which[i].name, v);
+			return;
+		}
+	}
+}
+
 static int
 run_command(struct ctl *c)
 {
@@ -193,6 +213,7 @@ run_command(struct ctl *c)
 		return EXIT_USAGE;
 	}
 	if (!h->alone) {
+		set_self(c);
 		c->client = client_new(c->args.value[OPT_URL], c->args.value[OPT_SOCKET], c->args.value[OPT_ROOT], &e);
 		if (!c->client)
 			return e.code == -EINVAL ? ctl_usage(&e) : ctl_fail(NULL, &e);
