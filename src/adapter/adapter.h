@@ -11,7 +11,7 @@
 
 #include "base/buf.h"
 #include "base/err.h"
-#include "model/blueprint.h"
+#include "model/blueprint-old.h"
 #include "model/event.h"
 #include "model/plan.h"
 #include "model/session.h"

@@ -15,7 +15,7 @@
 #include "base/buf.h"
 #include "base/util.h"
 #include "ctl/table.h"
-#include "model/blueprint.h"
+#include "model/blueprint-old.h"
 #include "model/event.h"
 #include "model/session.h"
 #include "model/verb.h"

@@ -7,7 +7,7 @@
 #include <json-c/json.h>
 
 #include "base/util.h"
-#include "model/blueprint.h"
+#include "model/blueprint-old.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

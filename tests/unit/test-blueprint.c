@@ -14,7 +14,7 @@
 #include "base/fd.h"
 #include "base/ini.h"
 #include "base/util.h"
-#include "model/blueprint.h"
+#include "model/blueprint-old.h"
 
 static struct blueprint_problem problems[BLUEPRINT_PROBLEMS_MAX];
 

@@ -4,7 +4,7 @@
 #include "config.h"
 #endif
 
-#include "model/blueprint.h"
+#include "model/blueprint-old.h"
 
 #include <assert.h>
 #include <ctype.h>
