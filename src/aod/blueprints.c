@@ -64,17 +64,18 @@ nearest(const struct manager *m, const char *name)
 static int
 parse(const char *name, const char *path, const struct buf *text, struct blueprint **out, struct err *e)
 {
-	struct blueprint_problem problem;
+	struct blueprint_problems problems = BLUEPRINT_PROBLEMS_INIT;
 	struct blueprint *b = blueprint_new(name, path);
-	int n = blueprint_parse(b, text->data ? text->data : "", text->len, &problem, 1);
+	int rc;
 
-	if (n == 0) {
+	blueprint_add(b, path, text->data ? text->data : "", text->len, &problems);
+	rc = blueprint_problems_err(&problems, e);
+	blueprint_problems_free(&problems);
+	if (rc < 0)
+		blueprint_free(b);
+	else
 		*out = b;
-		return 0;
-	}
-	blueprint_free(b);
-	return err_set_status(e, 422, -EINVAL, "%s:%d:%d: %s%s", path, problem.line, problem.column, problem.text,
-			      n > 1 ? " (and further problems)" : "");
+	return rc;
 }
 
 int

@@ -4,7 +4,7 @@
 #define AOD_AOD_BLUEPRINTS_H
 
 #include "aod/manager.h"
-#include "model/blueprint-old.h"
+#include "model/blueprint.h"
 
 /* -ENOENT (status 404, with the nearest names), or status 422 with the first problem and its place. Caller frees *out. */
 int blueprint_load(const struct manager *m, const char *name, struct blueprint **out, struct err *e);

@@ -18,6 +18,7 @@
 #include "base/frame.h"
 #include "base/log.h"
 #include "base/util.h"
+#include "model/env-file.h"
 
 extern char **environ;
 
@@ -105,29 +106,110 @@ run_free(struct run *r)
 
 /* ---- planning ------------------------------------------------------------------------------------------- */
 
-static int
-read_mcp_config(const struct blueprint *b, char **out, struct err *e)
-{
-	struct buf text = BUF_INIT;
-	CLEANUP_FREE char *path = NULL;
-	const char *slash = strrchr(b->path, '/');
-	int rc;
+#define INPUT_FILE_MAX (1u << 20)
 
-	*out = NULL;
-	if (!b->mcp_config_file || !*b->mcp_config_file)
-		return 0;
-	path = b->mcp_config_file[0] == '/' ? xstrdup(b->mcp_config_file)
-					    : xasprintf("%.*s/%s", slash ? (int)(slash - b->path) : 1,
-							slash ? b->path : ".", b->mcp_config_file);
-	rc = file_read(path, 1u << 20, &text, e);
+/* What a plan needs of files that the blueprint names. */
+struct inputs {
+	char *mcp, *system_prompt;
+	char **environment;
+};
+
+static void
+inputs_free(struct inputs *in)
+{
+	free(in->mcp);
+	free(in->system_prompt);
+	strv_free(in->environment);
+}
+
+/* A file that a blueprint names; a relative path is meant from the blueprint's own directory. */
+static int
+read_named(const struct blueprint *b, enum directive_id id, const char *name, char **out, size_t *n, struct err *e)
+{
+	const char *own = blueprint_path(b) ? blueprint_path(b) : ".", *slash = strrchr(own, '/');
+	CLEANUP_FREE char *path = *name == '/' ? xstrdup(name) : xasprintf("%.*s/%s", slash ? (int)(slash - own) : 1, slash ? own : ".", name);
+	struct buf text = BUF_INIT;
+	int rc = file_read(path, INPUT_FILE_MAX, &text, e);
+
 	if (rc < 0) {
 		buf_free(&text);
-		err_wrap(e, "%s: McpConfigFile=", b->path);
+		err_wrap(e, "%s: %s=", own, blueprint_directives[id].key);
 		if (e)
 			e->status = 422;
 		return rc;
 	}
+	*n = text.len;
 	*out = buf_steal(&text);
+	return 0;
+}
+
+static int
+read_environment(const struct blueprint *b, const char *name, char ***env, struct err *e)
+{
+	CLEANUP_FREE char *text = NULL;
+	size_t n;
+	int rc = read_named(b, D_EnvironmentFile, name + (*name == '-'), &text, &n, e);
+
+	if (rc == -ENOENT && *name == '-')
+		return 0;
+	if (rc == 0 && (rc = env_file_parse(env, text, n, e)) < 0)
+		err_wrap(e, "%s: EnvironmentFile=%s", blueprint_path(b), name);
+	return rc;
+}
+
+static int
+read_inputs(const struct blueprint *b, struct inputs *in, struct err *e)
+{
+	const char *mcp = blueprint_text(b, D_McpConfigFile), *prompt = blueprint_text(b, D_SystemPromptFile);
+	char *const *files = blueprint_words(b, D_EnvironmentFile);
+	int rc = 0;
+	size_t n;
+
+	if (mcp)
+		rc = read_named(b, D_McpConfigFile, mcp, &in->mcp, &n, e);
+	if (rc == 0 && prompt)
+		rc = read_named(b, D_SystemPromptFile, prompt, &in->system_prompt, &n, e);
+	for (; rc == 0 && files && *files; files++)
+		rc = read_environment(b, *files, &in->environment, e);
+	return rc;
+}
+
+/* Replace the specifiers of *b. */
+static int
+expand(struct manager *m, const struct session_row *row, const char *dir, struct blueprint **b, struct err *e)
+{
+	CLEANUP_FREE char *uid = xasprintf("%u", (unsigned)geteuid());
+	CLEANUP_FREE char *cache = xasprintf("%s/cache", m->cfg->state);
+	const char *own = blueprint_text(*b, D_WorkingDirectory);
+	char host[256] = "localhost";
+	struct blueprint *expanded;
+	struct buf project = BUF_INIT;
+	struct specifiers s = {
+		.name = blueprint_name(*b),
+		.run_dir = m->cfg->run,
+		.state_dir = m->cfg->state,
+		.cache_dir = cache,
+		.home = m->home,
+		.user = m->user,
+		.uid = uid,
+		.host = host,
+		.session = row->name,
+		.session_id = row->id,
+		.project_dir = row->project_dir && *row->project_dir ? row->project_dir : dir,
+		.session_dir = dir,
+	};
+
+	if (gethostname(host, sizeof(host) - 1) < 0)
+		host[0] = '\0';
+	/* %d is where it runs, which WorkingDirectory= may say. */
+	if (own && s.project_dir == dir && specifier_expand(&project, own, &s, NULL) == 0)
+		s.project_dir = project.data;
+	expanded = blueprint_expand(*b, &s, e);
+	buf_free(&project);
+	if (!expanded)
+		return -EINVAL;
+	blueprint_free(*b);
+	*b = expanded;
 	return 0;
 }
 
@@ -147,7 +229,7 @@ run_adapter_name(struct manager *m, const char *agent_name, char **out, struct e
 
 	if (rc < 0)
 		return rc;
-	*out = xstrdup(b->adapter);
+	*out = xstrdup(blueprint_text(b, D_Adapter));
 	blueprint_free(b);
 	return 0;
 }
@@ -156,14 +238,16 @@ int
 run_make_plan(struct manager *m, const struct session_row *row, const struct run_args *args, struct plan **out, struct err *e)
 {
 	CLEANUP_FREE char *dir = session_dir(m, row->id);
-	CLEANUP_FREE char *mcp = NULL;
+	struct inputs in = { 0 };
 	struct blueprint *b = NULL;
 	struct stat st;
 	int rc = blueprint_load(m, default_agent(row->agent_name, args), &b, e);
 
 	if (rc < 0)
 		return rc;
-	rc = read_mcp_config(b, &mcp, e);
+	rc = expand(m, row, dir, &b, e);
+	if (rc == 0)
+		rc = read_inputs(b, &in, e);
 	if (rc == 0) {
 		struct plan_request rq = {
 			.blueprint = b,
@@ -176,7 +260,9 @@ run_make_plan(struct manager *m, const struct session_row *row, const struct run
 			.command = args->command,
 			.project_dir = row->project_dir,
 			.session_dir = dir,
-			.mcp_config = mcp,
+			.mcp_config = in.mcp,
+			.system_prompt = in.system_prompt,
+			.file_environment = in.environment,
 			.environ = environ,
 			.home = m->home,
 			.user = m->user,
@@ -186,6 +272,7 @@ run_make_plan(struct manager *m, const struct session_row *row, const struct run
 		rc = plan_make(&rq, out, e);
 	}
 	blueprint_free(b);
+	inputs_free(&in);
 	if (rc < 0)
 		return rc;
 	/* The session's own directory is made later. */

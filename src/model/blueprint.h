@@ -128,6 +128,8 @@ int blueprint_problems_err(const struct blueprint_problems *p, struct err *e);
 
 enum tristate { TRI_UNSET = -1, TRI_NO = 0, TRI_YES = 1 };
 
+#define BLUEPRINT_LIST_MAX 4096 /* words of one list */
+
 struct blueprint;
 
 /* All defaults. name: the whole, with an instance ("task@one"); path: of the main file, may be NULL. */

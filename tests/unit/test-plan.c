@@ -52,9 +52,9 @@ static struct blueprint *
 blueprint(const char *text)
 {
 	struct blueprint *b = blueprint_new("bp", NULL);
-	struct blueprint_problem p;
+	struct blueprint_problems p = BLUEPRINT_PROBLEMS_INIT;
 
-	assert_int_equal(blueprint_parse(b, text, strlen(text), &p, 1), 0);
+	assert_int_equal(blueprint_add(b, NULL, text, strlen(text), &p), 0);
 	return b;
 }
 
