@@ -29,6 +29,11 @@ static const struct handler {
 	[CMD_LIST] = { cmd_list, false },     [CMD_STATUS] = { cmd_status, false },   [CMD_LOGS] = { cmd_logs, false },
 	[CMD_RESULT] = { cmd_result, false }, [CMD_WAIT] = { cmd_wait, false },	      [CMD_DELETE] = { cmd_delete, false },
 	[CMD_SHOW] = { cmd_show, false },     [CMD_PLAN] = { cmd_plan, false },	      [CMD_DOCTOR] = { cmd_doctor, false },
+	[CMD_BLUEPRINTS] = { cmd_blueprints, false },
+	[CMD_CAT] = { cmd_cat, false },	      [CMD_EDIT] = { cmd_edit, false },	     [CMD_ENABLE] = { cmd_enable, false },
+	[CMD_DISABLE] = { cmd_disable, false }, [CMD_MASK] = { cmd_mask, false },    [CMD_UNMASK] = { cmd_unmask, false },
+	[CMD_VERIFY] = { cmd_verify, true },  [CMD_HISTORY] = { cmd_history, false }, [CMD_DIFF] = { cmd_diff, false },
+	[CMD_REVERT] = { cmd_revert, false }, [CMD_IMPORT] = { cmd_import, false },
 	[CMD_HELP] = { cmd_help, true },      [CMD_VERSION] = { cmd_version, true },  [CMD_COMPLETE] = { cmd_complete, true },
 };
 
