@@ -16,6 +16,7 @@
 #include "base/util.h"
 #include "ctl/command.h"
 #include "ctl/output.h"
+#include "model/blueprint.h"
 
 #ifndef PACKAGE_VERSION
 #define PACKAGE_VERSION "(unknown version)"
@@ -158,13 +159,18 @@ cmd_version(struct ctl *c)
 	return 0;
 }
 
-/* For the shell's completion: the commands, or the options of one. */
+/* For the shell's completion: the commands, the options of one, or (keys) the keys of blueprints. */
 int
 cmd_complete(struct ctl *c)
 {
 	const struct ctl_option *o;
 	int i, cmd = c->args.word_count ? ctl_command_find(c->args.words[0]) : CMD_COUNT;
 
+	if (c->args.word_count && !strcmp(c->args.words[0], "keys")) {
+		for (i = 0; blueprint_directives[i].key; i++)
+			puts(blueprint_directives[i].key);
+		return 0;
+	}
 	for (i = 0; cmd == CMD_COUNT && i < CMD_COUNT; i++) {
 		if (ctl_commands[i].hidden)
 			continue;
