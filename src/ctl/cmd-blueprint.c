@@ -56,7 +56,7 @@ ctl_blueprint_fail(struct ctl *c, const char *name, const struct err *e)
 
 	if (errors)
 		print_error("%s: %d error%s", name, errors, errors == 1 ? "" : "s");
-	else if (e->status == 404)
+	else if (e->status == 404 && str_starts(e->text, "Agent not found"))
 		print_error("%s (aoctl blueprints shows them)", e->text);
 	else
 		return ctl_fail(strstr(e->text, name) ? NULL : name, e);
@@ -285,9 +285,8 @@ put_value(struct buf *out, const char *key, struct json_object *v)
 static const struct fact {
 	const char *key, *member;
 } facts[] = {
-	{ "Name", "name" },	      { "Path", "path" },	    { "Status", "status" },
-	{ "Version", "version" },     { "CreatedAt", "created_at" }, { "ModifiedAt", "modified_at" },
-	{ "Problems", "problems" },
+	{ "Name", "name" },	  { "AliasOf", "alias_of" },	{ "Path", "path" },		{ "Status", "status" },
+	{ "Version", "version" }, { "CreatedAt", "created_at" }, { "ModifiedAt", "modified_at" }, { "Problems", "problems" },
 };
 
 static bool

@@ -37,11 +37,20 @@ struct edit {
 	struct buf before;  /* its text as it is, "" for a new one */
 	struct buf form;    /* what the editor gets */
 	struct buf text;    /* what is to be saved */
+	int above;	    /* lines that the editor has above it */
 	char dir[64], *path; /* temporary */
 	bool keep;	    /* the temporary file has what would be lost */
 };
 
 /* ---- what is there ------------------------------------------------------------------------------------- */
+
+static bool
+str_ends(const char *s, const char *end)
+{
+	size_t n = strlen(s), m = strlen(end);
+
+	return n >= m && !strcmp(s + n - m, end);
+}
 
 static bool
 is_drop_in(const struct edit *ed, const char *path, size_t n)
@@ -70,28 +79,51 @@ take_files(struct edit *ed, const struct unit_file *files, int count)
 		drop_in_form(&ed->form, ed->shown, ed->before.data ? ed->before.data : "", ed->before.len, others, other_count);
 }
 
-/* The files as the server lists them; else taken from the text that shows all of them. */
-static int
-read_files(struct edit *ed, struct json_object *agent, struct err *e)
+/* Files that it names, such as a prompt, are listed as well. */
+static bool
+is_unit_file(const char *path)
 {
-	struct json_object *list = js_get(agent, "files");
-	struct unit_file files[FILES_MAX];
+	const char *dot = strrchr(path, '.');
+
+	return dot && (!strcmp(dot, ".blueprint") || !strcmp(dot, ".conf"));
+}
+
+static int
+list_files(struct json_object *list, struct unit_file *files)
+{
 	int i, count = 0, n = json_object_is_type(list, json_type_array) ? (int)json_object_array_length(list) : 0;
 
 	for (i = 0; i < n && count < FILES_MAX; i++) {
 		struct json_object *file = json_object_array_get_idx(list, (size_t)i), *text = js_get(file, "text");
 		const char *path = js_str(file, "path");
 
-		if (path && json_object_is_type(text, json_type_string))
+		if (path && is_unit_file(path) && json_object_is_type(text, json_type_string))
 			files[count++] = (struct unit_file){ .path = path, .path_len = strlen(path), .text = json_object_get_string(text),
 							     .len = (size_t)json_object_get_string_len(text) };
 	}
+	return count;
+}
+
+/* The files one by one as the version has them; else taken from the text that shows all of them. */
+static int
+read_files(struct edit *ed, struct err *e)
+{
+	CLEANUP_FREE char *tail = xasprintf("?version=%" PRId64, ed->version);
+	struct unit_file files[FILES_MAX];
+	struct json_object *version = NULL;
+	int count = 0;
+
+	if (ed->version && ctl_blueprint_call(ed->c, "GET", ed->name, tail, NULL, e) == 0 && ctl_reply(ed->c, &version, e) == 0)
+		count = list_files(js_get(version, "files"), files);
 	if (!count) {
-		if (ctl_blueprint_call(ed->c, "GET", ed->name, "?format=unit", NULL, e) < 0)
+		if (ctl_blueprint_call(ed->c, "GET", ed->name, "?format=unit", NULL, e) < 0) {
+			json_object_put(version);
 			return e->code;
+		}
 		count = unit_files_split(ed->c->reply.data ? ed->c->reply.data : "", ed->c->reply.len, files, FILES_MAX);
 	}
 	take_files(ed, files, count);
+	json_object_put(version);
 	return 0;
 }
 
@@ -114,9 +146,8 @@ read_blueprint(struct edit *ed, struct err *e)
 	if (r < 0)
 		return r;
 	ed->version = js_int(agent, "version", 0);
-	r = read_files(ed, agent, e);
 	json_object_put(agent);
-	return r;
+	return read_files(ed, e);
 }
 
 /* ---- the editor ---------------------------------------------------------------------------------------- */
@@ -208,7 +239,7 @@ take_text(struct edit *ed, const char *p, size_t n)
 	if (ed->full)
 		buf_put(&ed->text, p, n);
 	else
-		drop_in_text(&ed->text, p, n);
+		ed->above = drop_in_text(&ed->text, p, n);
 }
 
 /* The text that is to be saved, from the editor or from standard input. */
@@ -274,12 +305,31 @@ save(struct edit *ed, struct err *e)
 	return r;
 }
 
-/* Problems of the last answer; the file has no path while it is refused. */
+/* The problems of the last answer. Those of what was edited get the place that they have in the editor. */
 static void
 say_refused(struct edit *ed, const struct err *e)
 {
-	if (!ctl_say_problems(ed->c, NULL))
+	struct json_object *o = js_parse(ed->c->reply.data, ed->c->reply.len), *list = js_get(o, "problems");
+	size_t i, n = json_object_is_type(list, json_type_array) ? json_object_array_length(list) : 0;
+	struct buf out = BUF_INIT;
+
+	for (i = 0; i < n; i++) {
+		struct json_object *p = json_object_array_get_idx(list, i);
+		const char *file = js_str(p, "file");
+		int64_t line = js_int(p, "line", 0);
+
+		if (!file || !(ed->full ? str_ends(file, ed->shown) : is_drop_in(ed, file, strlen(file))))
+			continue;
+		json_object_object_add(p, "file", json_object_new_string(ed->path ? ed->path : ed->shown));
+		if (line)
+			json_object_object_add(p, "line", json_object_new_int64(line + ed->above));
+	}
+	if (!problems_put(&out, &look_err, list, NULL))
 		print_error("%s: %s", ed->shown, e->text);
+	fflush(stdout);
+	fwrite(out.data ? out.data : "", 1, out.len, stderr);
+	json_object_put(o);
+	buf_free(&out);
 }
 
 /* Only somebody at a terminal can be asked; the answer that costs least is to edit again. */

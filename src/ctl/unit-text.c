@@ -137,14 +137,15 @@ drop_in_form(struct buf *out, const char *path, const char *text, size_t n, cons
 	}
 }
 
-void
+int
 drop_in_text(struct buf *out, const char *form, size_t n)
 {
-	const char *begin = form ? memmem(form, n, mark_begin, strlen(mark_begin)) : NULL, *end;
+	const char *begin = form ? memmem(form, n, mark_begin, strlen(mark_begin)) : NULL, *end, *p;
+	int above = 0;
 
 	begin = begin ? begin + strlen(mark_begin) : form;
 	if (!begin)
-		return;
+		return 0;
 	n -= (size_t)(begin - form);
 	end = memmem(begin, n, mark_end, strlen(mark_end));
 	n = end ? (size_t)(end - begin) : n;
@@ -157,6 +158,9 @@ drop_in_text(struct buf *out, const char *form, size_t n)
 	buf_put(out, begin, n);
 	if (n)
 		buf_putc(out, '\n');
+	for (p = form; p < begin; p++)
+		above += *p == '\n';
+	return above;
 }
 
 void

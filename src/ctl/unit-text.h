@@ -29,10 +29,11 @@ int unit_files_split(const char *text, size_t n, struct unit_file *files, int ma
 
 /*
  * What an editor is given for a drop-in: its text between two marks, and below them, as comments, the files that it changes.
- * drop_in_text() takes out what stands between the marks, without blank lines around it.
+ * drop_in_text() takes out what stands between the marks, without blank lines around it, and returns how many lines of the form are
+ * above it.
  */
 void drop_in_form(struct buf *out, const char *path, const char *text, size_t n, const struct unit_file *others, int count);
-void drop_in_text(struct buf *out, const char *form, size_t n);
+int drop_in_text(struct buf *out, const char *form, size_t n);
 
 /* A unified diff, coloured where l has colours. */
 void diff_put(struct buf *out, const struct look *l, const char *text, size_t n);

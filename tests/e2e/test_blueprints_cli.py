@@ -241,12 +241,14 @@ def test_edit_makes_a_new_one(aod, tmp_path):
 
 def test_edit_refused(aod, mine, tmp_path):
     """Nothing is changed, all errors are said with their places, and what was written is kept."""
-    ed = editor(tmp_path, "t = '[Agent]\\nAdaptr=command\\n[Resources]\\nMemoryMax=lots\\n'")
+    ed = editor(tmp_path, "t = t.replace('\\n\\n\\n', '\\n\\n[Agent]\\nAdaptr=command\\n\\n[Resources]\\nMemoryMax=lots\\n\\n', 1)")
     p = ctl(aod, "edit", mine, env={**ed.env, "TMPDIR": str(tmp_path)}, code=FAILED)
-    assert re.search(r"override\.conf:2:\d+: error: .*Adapter", p.stderr), p.stderr
-    assert re.search(r"override\.conf:4:\d+: error: .*MemoryMax", p.stderr), p.stderr
     kept = re.search(r"what you wrote is in (\S+)", p.stderr).group(1)
-    assert "Adaptr=command" in text_of(kept)
+    lines = text_of(kept).splitlines()
+    for key, near in (("Adaptr=", "Adapter"), ("MemoryMax=", "lots")):
+        # The place is that in the file which was edited.
+        n = [i for i, line in enumerate(lines, 1) if line.startswith(key)][0]
+        assert re.search(r"^%s:%d:\d+: error: .*%s" % (re.escape(kept), n, near), p.stderr, re.M), p.stderr
     assert not os.path.exists(edited_path(aod, mine, "override"))
     assert ed.times() == 1, "nobody is there to be asked"
     p = ctl(aod, "edit", "--full", mine, "--stdin", input="[Agent]\nx\n", code=FAILED)

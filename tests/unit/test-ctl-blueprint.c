@@ -112,6 +112,9 @@ test_drop_in(void **state)
 	buf_puts(&edited, at + strlen("Model=n"));
 	expect_drop_in(edited.data, "[Agent]\nModel=o\n\n[Session]\nRestart=no\n");
 	buf_reset(&b);
+	assert_int_equal(drop_in_text(&b, edited.data, edited.len), 3);
+	assert_int_equal(drop_in_text(&b, "\n\nx", 3), 2);
+	buf_reset(&b);
 	drop_in_form(&b, "x", "", 0, NULL, 0);
 	expect_drop_in(b.data, "");
 	/* Without the marks all of it is meant. */
