@@ -224,6 +224,23 @@ add_server(struct json_object *servers, const char *line)
 	strv_free(words);
 }
 
+/* As json_tokener_parse(), but of one value with nothing behind it. */
+static struct json_object *
+parse_all(const char *text)
+{
+	struct json_tokener *t = json_tokener_new();
+	struct json_object *o;
+
+	json_tokener_set_flags(t, JSON_TOKENER_STRICT | JSON_TOKENER_VALIDATE_UTF8);
+	o = json_tokener_parse_ex(t, text, (int)strnlen(text, INT32_MAX - 1) + 1);
+	if (json_tokener_get_error(t) != json_tokener_success) {
+		json_object_put(o);
+		o = NULL;
+	}
+	json_tokener_free(t);
+	return o;
+}
+
 /* The object {NAME: server} of both; NULL: there are none, or the text is bad. */
 static struct json_object *
 mcp_servers(const struct blueprint *b, const char *config, bool *bad)
@@ -233,7 +250,7 @@ mcp_servers(const struct blueprint *b, const char *config, bool *bad)
 
 	*bad = false;
 	if (config) {
-		o = json_tokener_parse(config);
+		o = parse_all(config);
 		if (!json_object_is_type(o, json_type_object) ||
 		    (json_object_object_get_ex(o, "mcpServers", &inner) && !json_object_is_type(inner, json_type_object))) {
 			json_object_put(o);

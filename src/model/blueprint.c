@@ -249,7 +249,7 @@ set_words(struct parse *ps, const struct directive *d, const struct ini_item *it
 		PROBLEM(ps, it->line, it->value_column, "%s=: %s", d->key, why);
 		return;
 	}
-	for (size_t i = 0; words[i]; i++) {
+	for (size_t i = 0; words[i] && ps->p->errors < BLUEPRINT_ERRORS_STOP; i++) {
 		CLEANUP_FREE char *but = all_but && words[i][0] != '~' ? xasprintf("~%s", words[i]) : NULL;
 
 		if (!check(ps, d, it, words[i], &usual))
@@ -275,7 +275,7 @@ set_argv(struct parse *ps, const struct directive *d, const struct ini_item *it)
 
 	if (!words)
 		PROBLEM(ps, it->line, it->value_column, "%s=: %s", d->key, why);
-	for (size_t i = 0; words && words[i]; i++)
+	for (size_t i = 0; words && words[i] && ps->p->errors < BLUEPRINT_ERRORS_STOP; i++)
 		ok = check(ps, d, it, words[i], &usual) && ok;
 	if (ok) {
 		value_clear(&ps->b->values[d - blueprint_directives]);
@@ -382,7 +382,7 @@ static void
 unknown_key(struct parse *ps, const struct ini_item *it)
 {
 	int elsewhere = directive_find(NULL, it->key);
-	const char *nearest = elsewhere < 0 ? directive_nearest(it->key) : NULL;
+	const char *nearest = elsewhere < 0 && ps->p->count < BLUEPRINT_PROBLEMS_MAX ? directive_nearest(it->key) : NULL;
 	char name[SHORT];
 
 	shorten(name, it->key);
@@ -401,6 +401,8 @@ on_item(const struct ini_item *it, void *arg)
 	char name[SHORT];
 	int id;
 
+	if (ps->p->errors >= BLUEPRINT_ERRORS_STOP)
+		return 1;
 	if (!it->key) {
 		PROBLEM(ps, it->line, it->column, "%s", it->value);
 		return 0;

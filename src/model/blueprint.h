@@ -95,6 +95,7 @@ const char *directive_example(const struct directive *d);
 /* ---- problems ------------------------------------------------------------------------------------------------------------------- */
 
 #define BLUEPRINT_PROBLEMS_MAX 100
+#define BLUEPRINT_ERRORS_STOP 1000
 
 enum blueprint_severity { BP_ERROR, BP_WARNING };
 
@@ -109,7 +110,7 @@ struct blueprint_problem {
 struct blueprint_problems {
 	struct blueprint_problem *v;
 	int count; /* of v, at most BLUEPRINT_PROBLEMS_MAX */
-	int errors, warnings; /* all that there were, also over the cap */
+	int errors, warnings; /* all that there were, also over the cap; a text with BLUEPRINT_ERRORS_STOP of them is not read further */
 };
 #define BLUEPRINT_PROBLEMS_INIT { NULL, 0, 0, 0 }
 

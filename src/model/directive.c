@@ -58,10 +58,14 @@ const char *
 directive_nearest(const char *key)
 {
 	const char *nearest = NULL;
-	int max = strlen(key) < 6 ? 2 : 3, best = max + 1;
+	int n = (int)strnlen(key, 64), max = n < 6 ? 2 : 3, best = max + 1;
 
 	for (const struct directive *d = blueprint_directives; d->key; d++) {
-		int distance = strcasecmp(key, d->key) == 0 ? 0 : str_distance(key, d->key, max);
+		int longer = (int)strlen(d->key) - n, distance;
+
+		if (longer > max || -longer > max)
+			continue;
+		distance = strcasecmp(key, d->key) == 0 ? 0 : str_distance(key, d->key, max);
 
 		if (distance < best) {
 			best = distance;
