@@ -232,7 +232,7 @@ put_specifiers(void)
 
 	puts(".Bl -tag -width Ds");
 	for (s = specifier_table; s->letter; s++) {
-		printf(".It Li %%%c\n", s->letter);
+		printf(".It Li \\&%%%c\n", s->letter);
 		put_text(s->doc);
 	}
 	puts(".El");

@@ -214,8 +214,8 @@ D(Sandbox, LockPersonality, BOOL, "", "0.1", NULL, DF_PLANNED, "The execution do
 D(Sandbox, MemoryDenyWriteExecute, BOOL, "", "0.1", NULL, DF_PLANNED,
   "No memory can be written and executed. Most programs with a JavaScript engine do not start with it.")
 D(Sandbox, SystemCallFilter, SYSCALLS, "yes", "0.1", NULL, DF_PLANNED_LIST,
-  "yes: the basic filter, system calls that no agent needs (modules, reboot, swap, clocks, other processes' memory) fail with EPERM. no: none. "
-  "Or a list of system calls and @groups that are allowed, ~ in front: that are not; NAME:ERRNO says how one fails.")
+  "yes: the basic filter, system calls that no agent needs (modules, reboot, swap, clocks, other processes' memory) fail with EPERM; no: none; "
+  "or a list of system calls and @groups that are allowed, ~ in front: that are not; NAME:ERRNO says how one fails.")
 D(Sandbox, SystemCallErrorNumber, ERRNO, "", "0.1", NULL, DF_PLANNED, "How a system call fails that the filter denies, such as EPERM; kill: the process is killed.")
 D(Sandbox, SystemCallArchitectures, ENUMS, "", "0.1",
   "native x86 x86-64 x32 arm arm64 riscv64 ppc64-le s390x loongarch64", DF_PLANNED, "The architectures whose system calls are allowed.")
