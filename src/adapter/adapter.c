@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The list of adapters, what they share, and plan_make(): the one place where a blueprint and a request become what is run.
- * access(2) on the program is all it sees of the file system.
+ * The list of adapters, what they share, and plan_make(): the one place where a blueprint and a
+ * request become what is run. access(2) on the program is all it sees of the file system.
  */
 #ifdef HAVE_CONFIG_H
 #include "config.h"
@@ -19,7 +19,7 @@
 
 #define EXIT_STATUS_EXEC 203 /* as systemd.exec(5): EXIT_EXEC */
 
-const struct adapter *const adapters[] = { &adapter_claude, &adapter_command, NULL };
+const struct adapter *const adapters[] = {&adapter_claude, &adapter_command, NULL};
 
 const struct adapter *
 adapter_find(const char *name)
@@ -30,7 +30,7 @@ adapter_find(const char *name)
 	return NULL;
 }
 
-/* ---- what a line led to ---------------------------------------------------------------------------------- */
+/* ---- what a line led to ---- */
 
 struct event *
 adapter_event(struct adapter_out *out, const char *type, int64_t time_us)
@@ -41,7 +41,8 @@ adapter_event(struct adapter_out *out, const char *type, int64_t time_us)
 		int cap = out->event_cap > 0 ? out->event_cap * 2 : 4;
 
 		out->events = xrealloc(out->events, (size_t)cap * sizeof(*out->events));
-		memset(out->events + out->event_cap, 0, (size_t)(cap - out->event_cap) * sizeof(*out->events));
+		memset(out->events + out->event_cap, 0,
+		       (size_t)(cap - out->event_cap) * sizeof(*out->events));
 		out->event_cap = cap;
 	}
 	ev = &out->events[out->event_count++];
@@ -69,11 +70,13 @@ adapter_out_free(struct adapter_out *out)
 }
 
 struct event *
-adapter_output_event(struct adapter_out *out, int stream, int64_t time_us, const char *s, size_t n, bool partial)
+adapter_output_event(struct adapter_out *out, int stream, int64_t time_us, const char *s, size_t n,
+		     bool partial)
 {
 	struct event *ev = adapter_event(out, "output", time_us);
 
-	buf_puts(&ev->data, stream == ADAPTER_STDERR ? "\"stream\":\"stderr\",\"text\":" : "\"stream\":\"stdout\",\"text\":");
+	buf_puts(&ev->data, stream == ADAPTER_STDERR ? "\"stream\":\"stderr\",\"text\":"
+						     : "\"stream\":\"stdout\",\"text\":");
 	if (!buf_put_json(&ev->data, s, n)) {
 		buf_puts(&ev->data, ",\"base64\":\"");
 		buf_put_base64(&ev->data, s, n);
@@ -84,7 +87,7 @@ adapter_output_event(struct adapter_out *out, int stream, int64_t time_us, const
 	return ev;
 }
 
-/* ---- how it ended ---------------------------------------------------------------------------------------- */
+/* ---- how it ended ---- */
 
 char *
 first_line(const char *s, size_t n, size_t max)
@@ -131,8 +134,8 @@ run_result_from_exit(const struct run_exit *x, struct run_result *r)
 
 		r->signal = WTERMSIG(x->wait_status);
 		set_result(r, WCOREDUMP(x->wait_status) ? OUTCOME_CORE_DUMP : OUTCOME_SIGNAL,
-			   xasprintf("killed by signal %d%s%s%s", r->signal, name ? " (SIG" : "", name ? name : "",
-				     name ? ")" : ""));
+			   xasprintf("killed by signal %d%s%s%s", r->signal, name ? " (SIG" : "",
+				     name ? name : "", name ? ")" : ""));
 	} else {
 		r->exit_code = WEXITSTATUS(x->wait_status);
 		if (r->exit_code == 0)
@@ -148,7 +151,7 @@ run_result_cancel(struct run_result *r)
 	set_result(r, OUTCOME_CANCELLED, NULL);
 }
 
-/* ---- the plan -------------------------------------------------------------------------------------------- */
+/* ---- the plan ---- */
 
 /* Where NAME=… is in env, or NULL. n: bytes of NAME. */
 static char **
@@ -185,7 +188,8 @@ plan_set_env(struct plan *p, const char *name, const char *value)
 	env_add(p, assignment);
 }
 
-/* What every agent gets. All else of aod's environment stays with aod: it may hold keys that are not the agent's. */
+/* What every agent gets. All else of aod's environment stays with aod: it may hold keys that are
+ * not the agent's. */
 static void
 env_base(struct plan *p, const struct plan_request *rq)
 {
@@ -198,7 +202,8 @@ env_base(struct plan *p, const struct plan_request *rq)
 	for (size_t i = 0; rq->environ && rq->environ[i]; i++) {
 		const char *s = rq->environ[i];
 
-		if (strchr(s, '=') && (str_starts(s, "LANG=") || str_starts(s, "LC_") || str_starts(s, "TZ=")))
+		if (strchr(s, '=') &&
+		    (str_starts(s, "LANG=") || str_starts(s, "LC_") || str_starts(s, "TZ=")))
 			env_add(p, s);
 	}
 	if (!p->private_tmp) {
@@ -215,7 +220,8 @@ env_base(struct plan *p, const struct plan_request *rq)
 static void
 env_blueprint(struct plan *p, const struct plan_request *rq)
 {
-	char *const *pass = blueprint_words(rq->blueprint, D_PassEnvironment), *const *set = blueprint_words(rq->blueprint, D_Environment);
+	char *const *pass = blueprint_words(rq->blueprint, D_PassEnvironment),
+		    *const *set = blueprint_words(rq->blueprint, D_Environment);
 	char *const *file = rq->file_environment;
 
 	for (size_t i = 0; pass && pass[i]; i++) {
@@ -254,14 +260,21 @@ plan_check(const struct plan_request *rq, const struct adapter *a, struct err *e
 	if (a->needs_prompt && (!rq->prompt || !*rq->prompt))
 		return err_set_status(e, 422, -EINVAL, "blueprint '%s' needs a prompt", name);
 	if (rq->command && a != &adapter_command)
-		return err_set_status(e, 422, -EINVAL,
-				      "blueprint '%s' has Adapter=%s and takes a prompt, not a command: "
-				      "use one with Adapter=command for it",
-				      name, a->name);
+		return err_set_status(
+			e, 422, -EINVAL,
+			"blueprint '%s' has Adapter=%s and takes a prompt, not a command: "
+			"use one with Adapter=command for it",
+			name, a->name);
 	if (rq->command && !may_override(rq->blueprint, "command"))
-		return err_set_status(e, 422, -EPERM, "blueprint '%s' does not let a request give a command (AllowOverride=)", name);
+		return err_set_status(
+			e, 422, -EPERM,
+			"blueprint '%s' does not let a request give a command (AllowOverride=)",
+			name);
 	if (rq->project_dir && *rq->project_dir && !may_override(rq->blueprint, "project_dir"))
-		return err_set_status(e, 422, -EPERM, "blueprint '%s' does not let a request give a project_dir (AllowOverride=)", name);
+		return err_set_status(
+			e, 422, -EPERM,
+			"blueprint '%s' does not let a request give a project_dir (AllowOverride=)",
+			name);
 	return 0;
 }
 
@@ -275,7 +288,8 @@ plan_cwd(struct plan *p, const struct plan_request *rq, struct err *e)
 	else if (own)
 		dir = own;
 	if (*dir != '/')
-		return err_set_status(e, 422, -EINVAL, "project_dir '%.200s' is not an absolute path", dir);
+		return err_set_status(e, 422, -EINVAL,
+				      "project_dir '%.200s' is not an absolute path", dir);
 	p->cwd = xstrdup(dir);
 	return 0;
 }
@@ -287,15 +301,19 @@ program_missing(const struct plan *p, const struct plan_request *rq, int why, st
 
 	if (!strchr(word, '/'))
 		return err_set_status(e, 422, -ENOENT,
-				      "program '%.100s' not found in PATH (%.200s): install it or give its full path%s",
+				      "program '%.100s' not found in PATH (%.200s): install it or "
+				      "give its full path%s",
 				      word, rq->search_path ? rq->search_path : "", where);
 	if (why == EACCES)
-		return err_set_status(e, 422, -EACCES, "program '%.200s' is not executable: chmod +x it", word);
-	return err_set_status(e, 422, -ENOENT, "program '%.200s' not found: install it or give another path%s", word,
+		return err_set_status(e, 422, -EACCES,
+				      "program '%.200s' is not executable: chmod +x it", word);
+	return err_set_status(e, 422, -ENOENT,
+			      "program '%.200s' not found: install it or give another path%s", word,
 			      where);
 }
 
-/* argv[0] to program, as execvp(3) would find it. A relative path with a slash is meant from the working directory. */
+/* argv[0] to program, as execvp(3) would find it. A relative path with a slash is meant from the
+ * working directory. */
 static int
 plan_program(struct plan *p, const struct plan_request *rq, struct err *e)
 {
@@ -338,7 +356,7 @@ path_within(const char *path, const char *dir)
 static bool
 below_tmp(const char *path)
 {
-	static const char *const dirs[] = { "/tmp", "/var/tmp" };
+	static const char *const dirs[] = {"/tmp", "/var/tmp"};
 
 	for (size_t i = 0; i < ARRAY_LEN(dirs); i++) {
 		size_t n = strlen(dirs[i]);
@@ -375,7 +393,8 @@ static void
 bind_add_parent(struct plan *p, const char *file)
 {
 	const char *slash = file ? strrchr(file, '/') : NULL;
-	CLEANUP_FREE char *dir = slash && slash > file ? xstrndup(file, (size_t)(slash - file)) : NULL;
+	CLEANUP_FREE char *dir =
+		slash && slash > file ? xstrndup(file, (size_t)(slash - file)) : NULL;
 
 	bind_add(p, dir);
 }
@@ -392,7 +411,9 @@ plan_make(const struct plan_request *rq, struct plan **out, struct err *e)
 
 	*out = NULL;
 	if (!a)
-		return err_set_status(e, 422, -EINVAL, "blueprint '%s' names an unknown adapter '%s'", blueprint_name(b), name);
+		return err_set_status(e, 422, -EINVAL,
+				      "blueprint '%s' names an unknown adapter '%s'",
+				      blueprint_name(b), name);
 	r = plan_check(rq, a, e);
 	if (r < 0)
 		return r;

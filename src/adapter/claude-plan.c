@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* How Claude Code is started: its arguments, its environment, and the prompt as its first message. */
+/* How Claude Code is started: its arguments, its environment, and the prompt as its first message.
+ */
 #ifdef HAVE_CONFIG_H
 #include "config.h"
 #endif
@@ -54,8 +55,9 @@ plan_mcp(const struct plan_request *rq, struct plan *p, struct err *e)
 		blueprint_mcp_json(&merged, rq->blueprint, rq->mcp_config, &bad);
 	if (bad) {
 		buf_free(&merged);
-		return err_set_status(e, 422, -EINVAL, "McpConfigFile=%s of blueprint '%s' is not a JSON object", file ? file : "",
-				      blueprint_name(rq->blueprint));
+		return err_set_status(e, 422, -EINVAL,
+				      "McpConfigFile=%s of blueprint '%s' is not a JSON object",
+				      file ? file : "", blueprint_name(rq->blueprint));
 	}
 	if (merged.len > 0 || rq->mcp_config) {
 		plan_add_file(p, path, merged.len > 0 ? merged.data : rq->mcp_config);
@@ -76,7 +78,8 @@ system_prompt(const struct plan_request *rq)
 	return file && *file ? xstrdup(file) : xstrdup(text);
 }
 
-/* The prompt as a user message. Its uuid makes the program run it once, however often it is delivered. */
+/* The prompt as a user message. Its uuid makes the program run it once, however often it is
+ * delivered. */
 static void
 plan_input(const struct plan_request *rq, struct plan *p)
 {
@@ -94,9 +97,15 @@ int
 claude_plan(const struct plan_request *rq, struct plan *p, struct err *e)
 {
 	static const char *const fixed[] = {
-		"--output-format", "stream-json",	"--verbose", "--input-format",	     "stream-json",
+		"--output-format",
+		"stream-json",
+		"--verbose",
+		"--input-format",
+		"stream-json",
 		/* Nothing that lies in the project starts programs or changes permissions. */
-		"--setting-sources", "", "--strict-mcp-config",
+		"--setting-sources",
+		"",
+		"--strict-mcp-config",
 	};
 	const struct blueprint *b = rq->blueprint;
 	CLEANUP_FREE char *config_dir = xasprintf("%s/claude", rq->session_dir);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The command adapter: any program. What it prints are `output` events, its last output is the result, its exit status the
- * outcome. It keeps nothing between lines.
+ * The command adapter: any program. What it prints are `output` events, its last output is the
+ * result, its exit status the outcome. It keeps nothing between lines.
  */
 #ifdef HAVE_CONFIG_H
 #include "config.h"
@@ -20,7 +20,8 @@ command_plan(const struct plan_request *rq, struct plan *p, struct err *e)
 
 	if (!argv || !argv[0])
 		return err_set_status(e, 422, -EINVAL,
-				      "blueprint '%s' has no ExecStart=: give a command, or use a blueprint with ExecStart=",
+				      "blueprint '%s' has no ExecStart=: give a command, or use a "
+				      "blueprint with ExecStart=",
 				      blueprint_name(rq->blueprint));
 	p->argv = strv_dup(argv);
 	if (rq->prompt)
@@ -30,8 +31,8 @@ command_plan(const struct plan_request *rq, struct plan *p, struct err *e)
 }
 
 static void
-command_line(void *st, int stream, int64_t time_us, const char *s, size_t n, int piece, bool partial,
-	     struct adapter_out *out)
+command_line(void *st, int stream, int64_t time_us, const char *s, size_t n, int piece,
+	     bool partial, struct adapter_out *out)
 {
 	adapter_output_event(out, stream, time_us, s, n, partial);
 }
@@ -68,7 +69,8 @@ command_restore(void *st, const char *json, size_t n)
 
 const struct adapter adapter_command = {
 	.name = "command",
-	.doc = "Any program: its output lines are events, its last output is the result, its exit status the outcome.",
+	.doc = "Any program: its output lines are events, its last output is the result, its exit "
+	       "status the outcome.",
 	.line_max = 1u << 20,
 	.private_tmp = false,
 	.needs_prompt = false,

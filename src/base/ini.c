@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The lines and words of unit files: systemd.syntax(7), and the quoting of systemd.service(5). Pure and fuzzed. */
+/* The lines and words of unit files: systemd.syntax(7), and the quoting of systemd.service(5). Pure
+ * and fuzzed. */
 #ifdef HAVE_CONFIG_H
 #include "config.h"
 #endif
@@ -16,10 +17,10 @@
 
 struct ini {
 	const char *p, *end; /* what is left of the text */
-	int line;	     /* number of the line at p */
+	int line;            /* number of the line at p */
 	struct buf joined;   /* the current line with its continuations */
-	int first_line;	     /* where it began */
-	int indent;	     /* white space in front of it, bytes */
+	int first_line;      /* where it began */
+	int indent;          /* white space in front of it, bytes */
 	struct buf section, key, value;
 	int (*on_item)(const struct ini_item *it, void *arg);
 	void *arg;
@@ -31,7 +32,8 @@ is_space(char c)
 	return c == ' ' || c == '\t' || c == '\r' || c == '\v' || c == '\f';
 }
 
-/* An odd number of backslashes at the end: the last one joins the next line, the others are pairs. */
+/* An odd number of backslashes at the end: the last one joins the next line, the others are pairs.
+ */
 static bool
 ends_in_continuation(const char *s, size_t n)
 {
@@ -95,12 +97,12 @@ next_joined(struct ini *in)
 static int
 emit(struct ini *in, const char *key, const char *value, size_t column, size_t value_column)
 {
-	struct ini_item it = { .section = in->section.data ? in->section.data : "",
-			       .key = key,
-			       .value = value,
-			       .line = in->first_line,
-			       .column = in->indent + (int)column + 1,
-			       .value_column = in->indent + (int)value_column + 1 };
+	struct ini_item it = {.section = in->section.data ? in->section.data : "",
+			      .key = key,
+			      .value = value,
+			      .line = in->first_line,
+			      .column = in->indent + (int)column + 1,
+			      .value_column = in->indent + (int)value_column + 1};
 
 	return in->on_item(&it, in->arg);
 }
@@ -117,7 +119,8 @@ parse_section(struct ini *in, const char *s, size_t n)
 	const char *close = memchr(s, ']', n);
 	size_t len = close ? (size_t)(close - s) - 1 : n - 1;
 
-	/* Also when the header is broken: what follows is meant for this section, and needs no complaint of its own. */
+	/* Also when the header is broken: what follows is meant for this section, and needs no
+	 * complaint of its own. */
 	buf_reset(&in->section);
 	buf_put(&in->section, s + 1, len);
 	if (!close)
@@ -125,7 +128,8 @@ parse_section(struct ini *in, const char *s, size_t n)
 	if (len == 0)
 		return broken(in, "a section header without a name; write [Section]", 1);
 	if (close + 1 != s + n)
-		return broken(in, "text behind a section header; write it on a line of its own", len + 2);
+		return broken(in, "text behind a section header; write it on a line of its own",
+			      len + 2);
 	return 0;
 }
 
@@ -133,12 +137,18 @@ static int
 parse_line(struct ini *in)
 {
 	const char *s = in->joined.data, *eq;
-	size_t n = in->joined.len, key_len, from;
+	size_t n = in->joined.len, start = 0, key_len, from;
 
 	while (n > 0 && is_space(s[n - 1]))
 		n--;
-	if (n == 0)
+	/* Only continuations of nothing leave white space in front. */
+	while (start < n && is_space(s[start]))
+		start++;
+	if (start == n)
 		return 0;
+	in->indent += (int)start;
+	s += start;
+	n -= start;
 	if (memchr(s, '\0', n))
 		return broken(in, "a NUL byte in a text file; remove it", strlen(s));
 	if (*s == '[')
@@ -164,9 +174,10 @@ parse_line(struct ini *in)
 }
 
 int
-ini_parse(const char *text, size_t n, int (*on_item)(const struct ini_item *it, void *arg), void *arg)
+ini_parse(const char *text, size_t n, int (*on_item)(const struct ini_item *it, void *arg),
+	  void *arg)
 {
-	struct ini in = { .p = text, .end = text + n, .on_item = on_item, .arg = arg };
+	struct ini in = {.p = text, .end = text + n, .on_item = on_item, .arg = arg};
 	int r;
 
 	if (n > INI_FILE_MAX)
@@ -308,7 +319,7 @@ ini_split_words(const char *value, const char **why)
 		*why = split_word(&s, &word);
 		if (*why)
 			break;
-		/* As strv_add(), which would count them each time: a value can have very many words. */
+		/* As strv_add(), which would count them each time: there can be very many words. */
 		if ((n & (n + 1)) == 0)
 			v = xrealloc(v, (n + 1) * 2 * sizeof(*v));
 		v[n++] = xstrdup(word.data);

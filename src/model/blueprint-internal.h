@@ -20,26 +20,28 @@ struct blueprint {
 
 /* How the values of a type are written. */
 enum value_form {
-	FORM_RAW,   /* as it stands */
-	FORM_TEXT,  /* a text, maybe quoted as a whole */
-	FORM_WORDS, /* list of words */
-	FORM_ARGV,  /* words that are replaced as a whole */
-	FORM_TEXTS, /* list of texts, one for each assignment */
+	FORM_RAW,    /* as it stands */
+	FORM_TEXT,   /* a text, maybe quoted as a whole */
+	FORM_WORDS,  /* list of words */
+	FORM_ARGV,   /* words that are replaced as a whole */
+	FORM_TEXTS,  /* list of texts, one for each assignment */
 	FORM_TUPLES, /* list of several words each, one for each assignment; kept quoted */
 };
 enum value_form value_form(const struct directive *d);
 
 #define VALUE_WHY 200
 /*
- * Whether v is a value (or a word of the list) that d takes: NULL, or what would be right, as in "wants …", static or in why[VALUE_WHY].
- * A value that is valid in several spellings of yes and no is put into its usual one: *usual is set then.
+ * Whether v is a value (or a word of the list) that d takes: NULL, or what would be right, as in
+ * "wants …", static or in why[VALUE_WHY]. A value that is valid in several spellings of yes and no
+ * is put into its usual one: *usual is set then.
  */
 const char *value_check(const struct directive *d, const char *v, const char **usual, char *why);
 
 /* The numbers of values that were checked. */
 int64_t value_int(const char *v);
 double value_float(const char *v);
-/* Bytes or a count; -1 for one in per cent, INT64_MAX for infinity; suffixes count in units of base (1000 or 1024). */
+/* Bytes or a count; -1 for one in per cent, INT64_MAX for infinity; suffixes count in units of base
+ * (1000 or 1024). */
 int64_t value_size(const char *v, int base);
 /* Whether v is one of the words in list, which are parted by blanks. */
 bool value_in(const char *list, const char *v);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* A blueprint's forms for others: the lines of a unit file, JSON, the registry's object of old, and the JSON Schema. */
+/* A blueprint's forms for others: the lines of a unit file, JSON, the registry's object of old, and
+ * the JSON Schema. */
 #ifdef HAVE_CONFIG_H
 #include "config.h"
 #endif
@@ -14,9 +15,10 @@
 #include "model/blueprint-internal.h"
 #include "model/unit-edit.h"
 
-/* ---- as a unit file --------------------------------------------------------------------------------------------------------------- */
+/* ---- as a unit file ---- */
 
-/* The words of a list. A ~ in front of the first word of a line counts for all of it: a new line is begun for a word without it. */
+/* The words of a list. A ~ in front of the first word of a line counts for all of it: a new line is
+ * begun for a word without it. */
 static void
 show_words(struct buf *out, const struct directive *d, char *const *words)
 {
@@ -84,7 +86,7 @@ blueprint_show(struct buf *out, const struct blueprint *b, bool all)
 	}
 }
 
-/* ---- as JSON ---------------------------------------------------------------------------------------------------------------------- */
+/* ---- as JSON ---- */
 
 static void
 strings_json(struct buf *out, char *const *words)
@@ -135,7 +137,8 @@ settings_json_key(struct buf *out, const struct blueprint *b, int id)
 	const struct directive *d = &blueprint_directives[id];
 	char *const *words = b->values[id].words;
 
-	if ((d->type == DT_SYSCALLS || d->type == DT_NAMESPACES) && words && value_in("yes no", words[0]))
+	if ((d->type == DT_SYSCALLS || d->type == DT_NAMESPACES) && words &&
+	    value_in("yes no", words[0]))
 		buf_puts(out, strcmp(words[0], "yes") == 0 ? "true" : "false");
 	else if (directive_is_list(d) || value_form(d) == FORM_ARGV)
 		strings_json(out, words);
@@ -165,7 +168,7 @@ blueprint_settings_json(struct buf *out, const struct blueprint *b)
 	buf_puts(out, *section ? "}}" : "}");
 }
 
-/* ---- the registry's object -------------------------------------------------------------------------------------------------------- */
+/* ---- the registry's object ---- */
 
 static void
 put_local_time(struct buf *out, int64_t us)
@@ -184,7 +187,8 @@ put_local_time(struct buf *out, int64_t us)
 	buf_putc(out, '"');
 }
 
-/* The literal text of a value that may have specifiers, as whoever wrote it over the API gave it. */
+/* The literal text of a value that may have specifiers, as whoever wrote it over the API gave it.
+ */
 static void
 put_literal(struct buf *out, const char *value)
 {
@@ -252,7 +256,8 @@ mcp_servers(const struct blueprint *b, const char *config, bool *bad)
 	if (config) {
 		o = parse_all(config);
 		if (!json_object_is_type(o, json_type_object) ||
-		    (json_object_object_get_ex(o, "mcpServers", &inner) && !json_object_is_type(inner, json_type_object))) {
+		    (json_object_object_get_ex(o, "mcpServers", &inner) &&
+		     !json_object_is_type(inner, json_type_object))) {
 			json_object_put(o);
 			*bad = true;
 			return NULL;
@@ -279,17 +284,20 @@ blueprint_mcp_json(struct buf *out, const struct blueprint *b, const char *mcp_c
 	if (!servers)
 		return false;
 	buf_puts(out, "{\"mcpServers\":");
-	buf_puts(out, json_object_to_json_string_ext(servers, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE));
+	buf_puts(out, json_object_to_json_string_ext(
+			      servers, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE));
 	buf_putc(out, '}');
 	json_object_put(servers);
 	return true;
 }
 
 void
-blueprint_agent_json(struct buf *out, const struct blueprint *b, const char *system_prompt, const char *mcp_servers_json, const char *status,
-		     int64_t created_us, int64_t modified_us)
+blueprint_agent_json(struct buf *out, const struct blueprint *b, const char *system_prompt,
+		     const char *mcp_servers_json, const char *status, int64_t created_us,
+		     int64_t modified_us)
 {
-	const char *description = blueprint_text(b, D_Description), *prompt = blueprint_text(b, D_SystemPrompt);
+	const char *description = blueprint_text(b, D_Description),
+		   *prompt = blueprint_text(b, D_SystemPrompt);
 	char *const *skills = blueprint_words(b, D_Skills);
 	struct json_object *servers;
 	bool bad;
@@ -305,14 +313,19 @@ blueprint_agent_json(struct buf *out, const struct blueprint *b, const char *sys
 		put_literal(out, prompt);
 	servers = mcp_servers(b, mcp_servers_json, &bad);
 	buf_printf(out, ",\"mcp_servers\":%s,\"skills\":",
-		   servers ? json_object_to_json_string_ext(servers, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE) : "null");
+		   servers ? json_object_to_json_string_ext(servers,
+							    JSON_C_TO_STRING_PLAIN |
+								    JSON_C_TO_STRING_NOSLASHESCAPE)
+			   : "null");
 	json_object_put(servers);
 	if (skills)
 		strings_json(out, skills);
 	else
 		buf_puts(out, "null");
 	buf_puts(out, ",\"status\":");
-	buf_put_json_str(out, status ? status : blueprint_tri(b, D_Enabled) == TRI_NO ? "inactive" : "active");
+	buf_put_json_str(out, status                                  ? status
+			      : blueprint_tri(b, D_Enabled) == TRI_NO ? "inactive"
+								      : "active");
 	buf_puts(out, ",\"created_at\":");
 	put_local_time(out, created_us);
 	buf_puts(out, ",\"modified_at\":");
@@ -320,7 +333,7 @@ blueprint_agent_json(struct buf *out, const struct blueprint *b, const char *sys
 	buf_putc(out, '}');
 }
 
-/* ---- JSON Schema ------------------------------------------------------------------------------------------------------------------ */
+/* ---- JSON Schema ---- */
 
 /* The words of values as a JSON array. */
 static void
@@ -351,7 +364,8 @@ schema_type(struct buf *out, const struct directive *d)
 	case DT_FLOAT:
 		if (sscanf(d->values, "%lld %lld", &min, &max) != 2)
 			return;
-		buf_printf(out, "\"type\":\"%s\",\"minimum\":%lld,\"maximum\":%lld", d->type == DT_INT ? "integer" : "number", min, max);
+		buf_printf(out, "\"type\":\"%s\",\"minimum\":%lld,\"maximum\":%lld",
+			   d->type == DT_INT ? "integer" : "number", min, max);
 		return;
 	case DT_ENUM:
 		buf_puts(out, "\"type\":\"string\",\"enum\":");
@@ -398,21 +412,25 @@ blueprint_schema(struct buf *out)
 {
 	const char *section = "";
 
-	buf_puts(out, "{\"$schema\":\"https://json-schema.org/draft/2020-12/schema\",\"title\":\"Settings of an aod blueprint\","
+	buf_puts(out, "{\"$schema\":\"https://json-schema.org/draft/2020-12/"
+		      "schema\",\"title\":\"Settings of an aod blueprint\","
 		      "\"type\":\"object\",\"additionalProperties\":false,\"properties\":{");
 	for (const struct directive *d = blueprint_directives; d->key; d++) {
 		if (strcmp(section, d->section) == 0)
 			buf_putc(out, ',');
 		else
-			buf_printf(out, "%s\"%s\":{\"type\":\"object\",\"additionalProperties\":false,\"properties\":{", *section ? "}}," : "",
-				   d->section);
+			buf_printf(out,
+				   "%s\"%s\":{\"type\":\"object\",\"additionalProperties\":false,"
+				   "\"properties\":{",
+				   *section ? "}}," : "", d->section);
 		section = d->section;
 		buf_printf(out, "\"%s\":{", d->key);
 		schema_type(out, d);
 		schema_default(out, d);
 		buf_puts(out, ",\"description\":");
 		buf_put_json_str(out, d->doc);
-		buf_printf(out, ",\"x-since\":\"%s\"%s}", d->since, d->flags & DF_PLANNED ? ",\"x-planned\":true" : "");
+		buf_printf(out, ",\"x-since\":\"%s\"%s}", d->since,
+			   d->flags & DF_PLANNED ? ",\"x-planned\":true" : "");
 	}
 	buf_puts(out, "}}}}");
 }

@@ -15,65 +15,99 @@
 #include "model/blueprint-internal.h"
 #include "model/session.h"
 
-static const char capabilities[] =
-	"CAP_CHOWN CAP_DAC_OVERRIDE CAP_DAC_READ_SEARCH CAP_FOWNER CAP_FSETID CAP_KILL CAP_SETGID CAP_SETUID CAP_SETPCAP "
-	"CAP_LINUX_IMMUTABLE CAP_NET_BIND_SERVICE CAP_NET_BROADCAST CAP_NET_ADMIN CAP_NET_RAW CAP_IPC_LOCK CAP_IPC_OWNER "
-	"CAP_SYS_MODULE CAP_SYS_RAWIO CAP_SYS_CHROOT CAP_SYS_PTRACE CAP_SYS_PACCT CAP_SYS_ADMIN CAP_SYS_BOOT CAP_SYS_NICE "
-	"CAP_SYS_RESOURCE CAP_SYS_TIME CAP_SYS_TTY_CONFIG CAP_MKNOD CAP_LEASE CAP_AUDIT_WRITE CAP_AUDIT_CONTROL CAP_SETFCAP "
-	"CAP_MAC_OVERRIDE CAP_MAC_ADMIN CAP_SYSLOG CAP_WAKE_ALARM CAP_BLOCK_SUSPEND CAP_AUDIT_READ CAP_PERFMON CAP_BPF "
-	"CAP_CHECKPOINT_RESTORE";
+static const char capabilities[] = "CAP_CHOWN CAP_DAC_OVERRIDE CAP_DAC_READ_SEARCH CAP_FOWNER "
+				   "CAP_FSETID CAP_KILL CAP_SETGID CAP_SETUID CAP_SETPCAP "
+				   "CAP_LINUX_IMMUTABLE CAP_NET_BIND_SERVICE CAP_NET_BROADCAST "
+				   "CAP_NET_ADMIN CAP_NET_RAW CAP_IPC_LOCK CAP_IPC_OWNER "
+				   "CAP_SYS_MODULE CAP_SYS_RAWIO CAP_SYS_CHROOT CAP_SYS_PTRACE "
+				   "CAP_SYS_PACCT CAP_SYS_ADMIN CAP_SYS_BOOT CAP_SYS_NICE "
+				   "CAP_SYS_RESOURCE CAP_SYS_TIME CAP_SYS_TTY_CONFIG CAP_MKNOD "
+				   "CAP_LEASE CAP_AUDIT_WRITE CAP_AUDIT_CONTROL CAP_SETFCAP "
+				   "CAP_MAC_OVERRIDE CAP_MAC_ADMIN CAP_SYSLOG CAP_WAKE_ALARM "
+				   "CAP_BLOCK_SUSPEND CAP_AUDIT_READ CAP_PERFMON CAP_BPF "
+				   "CAP_CHECKPOINT_RESTORE";
 static const char namespaces[] = "cgroup ipc mnt net pid time user uts";
-static const char families[] =
-	"AF_UNIX AF_LOCAL AF_INET AF_INET6 AF_NETLINK AF_PACKET AF_VSOCK AF_ALG AF_AX25 AF_BLUETOOTH AF_CAN AF_IB AF_ISDN "
-	"AF_KCM AF_KEY AF_LLC AF_NFC AF_PHONET AF_PPPOX AF_QIPCRTR AF_RDS AF_RXRPC AF_SMC AF_TIPC AF_X25 AF_XDP";
-static const char call_groups[] =
-	"@aio @basic-io @chown @clock @cpu-emulation @debug @default @file-system @io-event @ipc @keyring @known @memlock "
-	"@module @mount @network-io @obsolete @pkey @privileged @process @raw-io @reboot @resources @sandbox @setuid @signal "
-	"@swap @sync @system-service @timer";
+static const char families[] = "AF_UNIX AF_LOCAL AF_INET AF_INET6 AF_NETLINK AF_PACKET AF_VSOCK "
+			       "AF_ALG AF_AX25 AF_BLUETOOTH AF_CAN AF_IB AF_ISDN "
+			       "AF_KCM AF_KEY AF_LLC AF_NFC AF_PHONET AF_PPPOX AF_QIPCRTR AF_RDS "
+			       "AF_RXRPC AF_SMC AF_TIPC AF_X25 AF_XDP";
+static const char call_groups[] = "@aio @basic-io @chown @clock @cpu-emulation @debug @default "
+				  "@file-system @io-event @ipc @keyring @known @memlock "
+				  "@module @mount @network-io @obsolete @pkey @privileged @process "
+				  "@raw-io @reboot @resources @sandbox @setuid @signal "
+				  "@swap @sync @system-service @timer";
 static const char calendar_words[] =
 	"minutely hourly daily weekly monthly quarterly semiannually yearly annually";
 
-/* ---- types ----------------------------------------------------------------------------------------------------------------------- */
+/* ---- types ---- */
 
 static const struct {
 	enum value_form form;
 	const char *doc, *example;
 } types[DT_COUNT_OF_TYPES] = {
-	[DT_TEXT] = { FORM_TEXT, "Takes a text; with quotes around all of it, C escapes such as \\n are replaced.", "some text" },
-	[DT_COMMAND] = { FORM_ARGV, "Takes a program and its arguments, with quotes as in a shell.", "/bin/echo \"two words\"" },
-	[DT_WORDS] = { FORM_WORDS, "Takes a list of words, with quotes as in a shell.", "one \"two words\"" },
-	[DT_ENVIRONMENT] = { FORM_WORDS, "Takes a list of NAME=VALUE, with quotes as in a shell.", "A=1 \"B=two words\"" },
-	[DT_NAMES] = { FORM_WORDS, "Takes a list of names of variables.", "KEY OTHER_KEY" },
-	[DT_BOOL] = { FORM_RAW, "Takes yes or no.", "yes" },
-	[DT_INT] = { FORM_RAW, "Takes a number.", "1" },
-	[DT_FLOAT] = { FORM_RAW, "Takes a number, also with a decimal point.", "2.5" },
-	[DT_TIMESPAN] = { FORM_RAW, "Takes a time span such as 5s, 2min or infinity; a bare number is seconds.", "1min 30s" },
-	[DT_SIZE] = { FORM_RAW, "Takes a number of bytes, also with K, M, G or T (of 1024), a percentage of the host's memory, or infinity.", "512M" },
-	[DT_COUNT] = { FORM_RAW, "Takes a number, a percentage of what the host allows, or infinity.", "512" },
-	[DT_PERCENT] = { FORM_RAW, "Takes a percentage, which may be over 100%.", "150%" },
-	[DT_WEIGHT] = { FORM_RAW, "Takes a number from 1 to 10000.", "100" },
-	[DT_CPUS] = { FORM_WORDS, "Takes a list of numbers and ranges.", "0-3,5" },
-	[DT_ENUM] = { FORM_RAW, NULL, NULL },
-	[DT_ENUMS] = { FORM_WORDS, NULL, NULL },
-	[DT_STATUSES] = { FORM_WORDS, "Takes a list of exit codes, names of signals, and results.", "3 SIGTERM max-turns" },
-	[DT_CALENDAR] = { FORM_TEXTS, "Takes a calendar expression as in systemd.time(7), which is checked only loosely as yet; may be given more than once.", "Mon..Fri 08:00" },
-	[DT_PATH] = { FORM_TEXT, "Takes an absolute path.", "/srv/project" },
-	[DT_FILE] = { FORM_TEXT, "Takes a path.", "file.txt" },
-	[DT_FILES] = { FORM_TEXTS, "Takes a path; may be given more than once.", "-/etc/default/agent" },
-	[DT_PATHS] = { FORM_WORDS, "Takes a list of absolute paths.", "/srv -/opt/tools" },
-	[DT_BINDS] = { FORM_WORDS, "Takes a list.", "/srv/data:/data" },
-	[DT_TMPFS] = { FORM_WORDS, "Takes a list.", "/var/cache:size=64M" },
-	[DT_MODE] = { FORM_RAW, "Takes an octal number.", "0077" },
-	[DT_RLIMIT] = { FORM_RAW, NULL, "100" },
-	[DT_BANDWIDTH] = { FORM_TUPLES, "Takes a path and a number, also with K, M, G or T (of 1000); may be given more than once.", "/var 10M" },
-	[DT_USER] = { FORM_RAW, "Takes a name or a number.", "nobody" },
-	[DT_CAPABILITIES] = { FORM_WORDS, "Takes a list of names such as CAP_NET_RAW.", "~CAP_SYS_ADMIN CAP_NET_RAW" },
-	[DT_NAMESPACES] = { FORM_WORDS, "Takes yes, no, or a list of cgroup, ipc, mnt, net, pid, time, user and uts.", "~user net" },
-	[DT_FAMILIES] = { FORM_WORDS, "Takes a list.", "AF_UNIX AF_INET AF_INET6 AF_NETLINK" },
-	[DT_SYSCALLS] = { FORM_WORDS, "Takes a list.", "~@mount ptrace:EPERM" },
-	[DT_ERRNO] = { FORM_RAW, "Takes the name or the number of an error.", "EPERM" },
-	[DT_CREDENTIALS] = { FORM_TEXTS, "May be given more than once.", "token:/etc/aod/token" },
-	[DT_MCP_SERVERS] = { FORM_TUPLES, "Takes a name, then an address or a program and its arguments, with quotes as in a shell.", "files npx -y \"some server\"" },
+	[DT_TEXT] =
+		{FORM_TEXT,
+		 "Takes a text; with quotes around all of it, C escapes such as \\n are replaced.",
+		 "some text"},
+	[DT_COMMAND] = {FORM_ARGV, "Takes a program and its arguments, with quotes as in a shell.",
+			"/bin/echo \"two words\""},
+	[DT_WORDS] = {FORM_WORDS, "Takes a list of words, with quotes as in a shell.",
+		      "one \"two words\""},
+	[DT_ENVIRONMENT] = {FORM_WORDS, "Takes a list of NAME=VALUE, with quotes as in a shell.",
+			    "A=1 \"B=two words\""},
+	[DT_NAMES] = {FORM_WORDS, "Takes a list of names of variables.", "KEY OTHER_KEY"},
+	[DT_BOOL] = {FORM_RAW, "Takes yes or no.", "yes"},
+	[DT_INT] = {FORM_RAW, "Takes a number.", "1"},
+	[DT_FLOAT] = {FORM_RAW, "Takes a number, also with a decimal point.", "2.5"},
+	[DT_TIMESPAN] =
+		{FORM_RAW,
+		 "Takes a time span such as 5s, 2min or infinity; a bare number is seconds.",
+		 "1min 30s"},
+	[DT_SIZE] = {FORM_RAW,
+		     "Takes a number of bytes, also with K, M, G or T (of 1024), a percentage of "
+		     "the host's memory, or infinity.",
+		     "512M"},
+	[DT_COUNT] = {FORM_RAW,
+		      "Takes a number, a percentage of what the host allows, or infinity.", "512"},
+	[DT_PERCENT] = {FORM_RAW, "Takes a percentage, which may be over 100%.", "150%"},
+	[DT_WEIGHT] = {FORM_RAW, "Takes a number from 1 to 10000.", "100"},
+	[DT_CPUS] = {FORM_WORDS, "Takes a list of numbers and ranges.", "0-3,5"},
+	[DT_ENUM] = {FORM_RAW, NULL, NULL},
+	[DT_ENUMS] = {FORM_WORDS, NULL, NULL},
+	[DT_STATUSES] = {FORM_WORDS, "Takes a list of exit codes, names of signals, and results.",
+			 "3 SIGTERM max-turns"},
+	[DT_CALENDAR] = {FORM_TEXTS,
+			 "Takes a calendar expression as in systemd.time(7), which is checked only "
+			 "loosely as yet; may be given more than once.",
+			 "Mon..Fri 08:00"},
+	[DT_PATH] = {FORM_TEXT, "Takes an absolute path.", "/srv/project"},
+	[DT_FILE] = {FORM_TEXT, "Takes a path.", "file.txt"},
+	[DT_FILES] = {FORM_TEXTS, "Takes a path; may be given more than once.",
+		      "-/etc/default/agent"},
+	[DT_PATHS] = {FORM_WORDS, "Takes a list of absolute paths.", "/srv -/opt/tools"},
+	[DT_BINDS] = {FORM_WORDS, "Takes a list.", "/srv/data:/data"},
+	[DT_TMPFS] = {FORM_WORDS, "Takes a list.", "/var/cache:size=64M"},
+	[DT_MODE] = {FORM_RAW, "Takes an octal number.", "0077"},
+	[DT_RLIMIT] = {FORM_RAW, NULL, "100"},
+	[DT_BANDWIDTH] = {FORM_TUPLES,
+			  "Takes a path and a number, also with K, M, G or T (of 1000); may be "
+			  "given more than once.",
+			  "/var 10M"},
+	[DT_USER] = {FORM_RAW, "Takes a name or a number.", "nobody"},
+	[DT_CAPABILITIES] = {FORM_WORDS, "Takes a list of names such as CAP_NET_RAW.",
+			     "~CAP_SYS_ADMIN CAP_NET_RAW"},
+	[DT_NAMESPACES] =
+		{FORM_WORDS,
+		 "Takes yes, no, or a list of cgroup, ipc, mnt, net, pid, time, user and uts.",
+		 "~user net"},
+	[DT_FAMILIES] = {FORM_WORDS, "Takes a list.", "AF_UNIX AF_INET AF_INET6 AF_NETLINK"},
+	[DT_SYSCALLS] = {FORM_WORDS, "Takes a list.", "~@mount ptrace:EPERM"},
+	[DT_ERRNO] = {FORM_RAW, "Takes the name or the number of an error.", "EPERM"},
+	[DT_CREDENTIALS] = {FORM_TEXTS, "May be given more than once.", "token:/etc/aod/token"},
+	[DT_MCP_SERVERS] = {FORM_TUPLES,
+			    "Takes a name, then an address or a program and its arguments, with "
+			    "quotes as in a shell.",
+			    "files npx -y \"some server\""},
 };
 
 enum value_form
@@ -98,10 +132,15 @@ const char *
 directive_type_doc(enum directive_type t)
 {
 	switch (t) {
-	case DT_ENUM: return "Takes one of these words:";
-	case DT_ENUMS: return "Takes a list of these words:";
-	case DT_RLIMIT: return "Takes a limit, or two with a colon between them (soft:hard), each a number or infinity, counted in";
-	default: return types[t].doc;
+	case DT_ENUM:
+		return "Takes one of these words:";
+	case DT_ENUMS:
+		return "Takes a list of these words:";
+	case DT_RLIMIT:
+		return "Takes a limit, or two with a colon between them (soft:hard), each a number "
+		       "or infinity, counted in";
+	default:
+		return types[t].doc;
 	}
 }
 
@@ -117,7 +156,7 @@ directive_example(const struct directive *d)
 	return types[d->type].example;
 }
 
-/* ---- texts ----------------------------------------------------------------------------------------------------------------------- */
+/* ---- texts ---- */
 
 bool
 utf8_valid(const char *s, size_t n)
@@ -192,7 +231,7 @@ why_one_of(const char *list, const char *v, const char *otherwise, char *why)
 	return why;
 }
 
-/* ---- numbers --------------------------------------------------------------------------------------------------------------------- */
+/* ---- numbers ---- */
 
 /* "12" or "12.5" at *s, which moves behind it. */
 static bool
@@ -283,7 +322,8 @@ check_int(const struct directive *d, const char *v, char *why)
 
 	if (parse_i64(v, min, max, &n))
 		return NULL;
-	snprintf(why, VALUE_WHY, "wants a number from %lld to %lld", (long long)min, (long long)max);
+	snprintf(why, VALUE_WHY, "wants a number from %lld to %lld", (long long)min,
+		 (long long)max);
 	return why;
 }
 
@@ -296,7 +336,8 @@ check_float(const struct directive *d, const char *v, char *why)
 
 	if (decimal(&v, &n) && !*v && n >= (double)min && n <= (double)max)
 		return NULL;
-	snprintf(why, VALUE_WHY, "wants a number from %lld to %lld, such as 2.5", (long long)min, (long long)max);
+	snprintf(why, VALUE_WHY, "wants a number from %lld to %lld, such as 2.5", (long long)min,
+		 (long long)max);
 	return why;
 }
 
@@ -306,7 +347,7 @@ check_cpus(const char *v)
 	static const char why[] = "wants numbers and ranges such as 0-3,5";
 
 	for (;;) {
-		int64_t range[2] = { 0, 0 };
+		int64_t range[2] = {0, 0};
 		int i = 0;
 
 		for (;; v++) {
@@ -349,14 +390,16 @@ check_rlimit(const struct directive *d, const char *v, char *why)
 	int64_t a, b;
 
 	snprintf(soft, sizeof(soft), "%.*s", colon ? (int)(colon - v) : 63, v);
-	if (!limit_value(d->values, soft, &a) || (colon && !limit_value(d->values, colon + 1, &b))) {
-		snprintf(why, VALUE_WHY, "wants a limit (%s) or infinity, or two as soft:hard", d->values);
+	if (!limit_value(d->values, soft, &a) ||
+	    (colon && !limit_value(d->values, colon + 1, &b))) {
+		snprintf(why, VALUE_WHY, "wants a limit (%s) or infinity, or two as soft:hard",
+			 d->values);
 		return why;
 	}
 	return colon && a > b ? "wants a soft limit that is not above the hard one" : NULL;
 }
 
-/* ---- names ----------------------------------------------------------------------------------------------------------------------- */
+/* ---- names ---- */
 
 /* NAME as the shell has it. n: bytes of it. */
 static bool
@@ -398,7 +441,8 @@ errno_valid(const char *v, size_t n)
 	name[n] = 0;
 	if (parse_i64(name, 1, 4095, &number) || strcmp(name, "kill") == 0)
 		return true;
-	if (strcmp(name, "EAGAIN") == 0 || strcmp(name, "EWOULDBLOCK") == 0 || strcmp(name, "ENOTSUP") == 0)
+	if (strcmp(name, "EAGAIN") == 0 || strcmp(name, "EWOULDBLOCK") == 0 ||
+	    strcmp(name, "ENOTSUP") == 0)
 		return true;
 	for (int i = 1; i < 134; i++) {
 		const char *known = strerrorname_np(i);
@@ -441,14 +485,17 @@ check_calendar(const char *v)
 {
 	if (value_in(calendar_words, v))
 		return NULL;
-	/* Loose on purpose: whoever computes the times has a parser, and this is not a second one. */
+	/* Loose on purpose: whoever computes the times has a parser, and this is not a second one.
+	 */
 	for (const char *p = v; *p; p++)
 		if (!isalnum((unsigned char)*p) && !strchr(" *.,:/~-_+", *p))
 			return "wants a calendar expression such as daily or Mon..Fri 08:00";
-	return strpbrk(v, "0123456789*") ? NULL : "wants a calendar expression such as daily or Mon..Fri 08:00";
+	return strpbrk(v, "0123456789*")
+		       ? NULL
+		       : "wants a calendar expression such as daily or Mon..Fri 08:00";
 }
 
-/* ---- lists with ~ ---------------------------------------------------------------------------------------------------------------- */
+/* ---- lists with ~ ---- */
 
 static const char *
 check_syscall(const char *v, char *why)
@@ -463,7 +510,9 @@ check_syscall(const char *v, char *why)
 		if (in_list(call_groups, v, n))
 			return NULL;
 		snprintf(group, sizeof(group), "%.*s", (int)n, v);
-		return why_one_of(call_groups, group, "is a group that is not known, see `systemd-analyze syscall-filter`", why);
+		return why_one_of(
+			call_groups, group,
+			"is a group that is not known, see `systemd-analyze syscall-filter`", why);
 	}
 	/* Which names there are is known to the library that builds the filter. */
 	for (size_t i = 0; i < n; i++)
@@ -482,19 +531,30 @@ check_listed(const struct directive *d, const char *v, char *why)
 		return NULL;
 	switch (d->type) {
 	case DT_CAPABILITIES:
-		return value_in(capabilities, w) ? NULL : why_one_of(capabilities, w, "wants names such as CAP_NET_RAW", why);
+		return value_in(capabilities, w)
+			       ? NULL
+			       : why_one_of(capabilities, w, "wants names such as CAP_NET_RAW",
+					    why);
 	case DT_NAMESPACES:
-		return value_in(namespaces, w) ? NULL : why_one_of(namespaces, w, "wants yes, no, or cgroup ipc mnt net pid time user uts", why);
+		return value_in(namespaces, w)
+			       ? NULL
+			       : why_one_of(
+					 namespaces, w,
+					 "wants yes, no, or cgroup ipc mnt net pid time user uts",
+					 why);
 	case DT_FAMILIES:
 		if (strcmp(v, "none") == 0)
 			return NULL;
-		return value_in(families, w) ? NULL : why_one_of(families, w, "wants none, or names such as AF_UNIX", why);
+		return value_in(families, w)
+			       ? NULL
+			       : why_one_of(families, w, "wants none, or names such as AF_UNIX",
+					    why);
 	default:
 		return check_syscall(w, why);
 	}
 }
 
-/* ---- paths ----------------------------------------------------------------------------------------------------------------------- */
+/* ---- paths ---- */
 
 static const char *
 check_bind(const char *v)
@@ -511,7 +571,8 @@ check_bind(const char *v)
 	if (colon[1] != '/')
 		return why;
 	colon = strchr(colon + 1, ':');
-	return !colon || value_in("rbind norbind", colon + 1) ? NULL : "wants rbind or norbind as options";
+	return !colon || value_in("rbind norbind", colon + 1) ? NULL
+							      : "wants rbind or norbind as options";
 }
 
 static const char *
@@ -520,7 +581,8 @@ check_bandwidth(const char *v)
 	static const char why[] = "wants PATH NUMBER, such as /var 10M";
 	const char *bad;
 	char **words = ini_split_words(v, &bad);
-	bool ok = words && strv_len(words) == 2 && words[0][0] == '/' && value_size(words[1], 1000) >= 0;
+	bool ok = words && strv_len(words) == 2 && words[0][0] == '/' &&
+		  value_size(words[1], 1000) >= 0;
 
 	strv_free(words);
 	return ok ? NULL : why;
@@ -558,7 +620,7 @@ check_mcp(const char *v)
 	return why;
 }
 
-/* ---- all of them ----------------------------------------------------------------------------------------------------------------- */
+/* ---- all of them ---- */
 
 static const char *
 usual_bool(const char *v)
@@ -579,28 +641,38 @@ check_number(const struct directive *d, const char *v, char *why)
 	case DT_FLOAT:
 		return check_float(d, v, why);
 	case DT_TIMESPAN:
-		return parse_timespan(v, &n) ? NULL : "wants a time span such as 10s, 500ms or infinity";
+		return parse_timespan(v, &n) ? NULL
+					     : "wants a time span such as 10s, 500ms or infinity";
 	case DT_SIZE:
-		return parse_percent(v, 100) || value_size(v, 1024) >= 0 ? NULL : "wants bytes such as 512M, a percentage or infinity";
+		return parse_percent(v, 100) || value_size(v, 1024) >= 0
+			       ? NULL
+			       : "wants bytes such as 512M, a percentage or infinity";
 	case DT_COUNT:
-		if (strcmp(v, "infinity") == 0 || parse_percent(v, 100) || parse_i64(v, 1, INT64_MAX, &n))
+		if (strcmp(v, "infinity") == 0 || parse_percent(v, 100) ||
+		    parse_i64(v, 1, INT64_MAX, &n))
 			return NULL;
 		return "wants a number from 1, a percentage or infinity";
 	case DT_PERCENT:
-		return parse_percent(v, 1e6) && value_float(v) > 0 ? NULL : "wants a percentage such as 50%";
+		return parse_percent(v, 1e6) && value_float(v) > 0
+			       ? NULL
+			       : "wants a percentage such as 50%";
 	case DT_WEIGHT:
 		if (parse_i64(v, 1, 10000, &n) || (d->values && value_in(d->values, v)))
 			return NULL;
-		return d->values ? "wants a number from 1 to 10000, or idle" : "wants a number from 1 to 10000";
+		return d->values ? "wants a number from 1 to 10000, or idle"
+				 : "wants a number from 1 to 10000";
 	case DT_MODE:
 		n = (int64_t)strlen(v);
-		return n > 0 && n <= 5 && strspn(v, "01234567") == (size_t)n && strtol(v, NULL, 8) <= 07777
+		return n > 0 && n <= 5 && strspn(v, "01234567") == (size_t)n &&
+				       strtol(v, NULL, 8) <= 07777
 			       ? NULL
 			       : "wants an octal number such as 0022";
 	case DT_RLIMIT:
 		return check_rlimit(d, v, why);
 	default:
-		return errno_valid(v, strlen(v)) ? NULL : "wants an error such as EPERM, a number from 1 to 4095, or kill";
+		return errno_valid(v, strlen(v))
+			       ? NULL
+			       : "wants an error such as EPERM, a number from 1 to 4095, or kill";
 	}
 }
 
@@ -608,7 +680,8 @@ static const char *
 check_yes_no_or(const struct directive *d, const char *v, const char **usual, char *why)
 {
 	const char *b = usual_bool(v);
-	bool takes = d->type == DT_BOOL || d->type == DT_NAMESPACES || d->type == DT_SYSCALLS || (d->type == DT_ENUM && value_in(d->values, "yes"));
+	bool takes = d->type == DT_BOOL || d->type == DT_NAMESPACES || d->type == DT_SYSCALLS ||
+		     (d->type == DT_ENUM && value_in(d->values, "yes"));
 
 	if (b && takes) {
 		*usual = b;
@@ -648,21 +721,34 @@ value_check(const struct directive *d, const char *v, const char **usual, char *
 	case DT_FAMILIES:
 	case DT_SYSCALLS:
 		return check_yes_no_or(d, v, usual, why);
-	case DT_CPUS: return check_cpus(v);
-	case DT_STATUSES: return check_status(v);
-	case DT_CALENDAR: return check_calendar(v);
-	case DT_PATH: return *v == '/' ? NULL : "wants an absolute path";
-	case DT_FILES: return v[*v == '-'] ? NULL : "wants a path";
+	case DT_CPUS:
+		return check_cpus(v);
+	case DT_STATUSES:
+		return check_status(v);
+	case DT_CALENDAR:
+		return check_calendar(v);
+	case DT_PATH:
+		return *v == '/' ? NULL : "wants an absolute path";
+	case DT_FILES:
+		return v[*v == '-'] ? NULL : "wants a path";
 	case DT_PATHS:
 		p += *p == '-';
 		p += *p == '+';
 		return *p == '/' ? NULL : "wants absolute paths";
-	case DT_BINDS: return check_bind(v);
-	case DT_TMPFS: return *v == '/' && v[1] != ':' ? NULL : "wants PATH[:OPTIONS] with an absolute path";
-	case DT_BANDWIDTH: return check_bandwidth(v);
-	case DT_USER: return check_user(v);
-	case DT_CREDENTIALS: return check_credential(d, v);
-	case DT_MCP_SERVERS: return check_mcp(v);
-	default: return check_number(d, v, why);
+	case DT_BINDS:
+		return check_bind(v);
+	case DT_TMPFS:
+		return *v == '/' && v[1] != ':' ? NULL
+						: "wants PATH[:OPTIONS] with an absolute path";
+	case DT_BANDWIDTH:
+		return check_bandwidth(v);
+	case DT_USER:
+		return check_user(v);
+	case DT_CREDENTIALS:
+		return check_credential(d, v);
+	case DT_MCP_SERVERS:
+		return check_mcp(v);
+	default:
+		return check_number(d, v, why);
 	}
 }

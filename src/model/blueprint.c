@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Blueprints: reading texts into the table's values, what is asked of them, and specifiers. See blueprint.h. */
+/* Blueprints: reading texts into the table's values, what is asked of them, and specifiers. See
+ * blueprint.h. */
 #ifdef HAVE_CONFIG_H
 #include "config.h"
 #endif
@@ -21,17 +22,17 @@ struct parse {
 	const char *path, *text;
 	size_t n, at; /* at: where line at_line begins */
 	int at_line;
-	int file; /* index of path in b->files */
+	int file;             /* index of path in b->files */
 	char bad_section[64]; /* the unknown section that was told of last */
 };
 
-/* ---- values ---------------------------------------------------------------------------------------------------------------------- */
+/* ---- values ---- */
 
 static void
 value_clear(struct value *v)
 {
 	strv_free(v->words);
-	*v = (struct value){ .words = NULL, .file = -1 };
+	*v = (struct value){.words = NULL, .file = -1};
 }
 
 static bool
@@ -76,7 +77,7 @@ blueprint_free(struct blueprint *b)
 	free(b);
 }
 
-/* ---- places ---------------------------------------------------------------------------------------------------------------------- */
+/* ---- places ---- */
 
 /* The bytes of a line of the text. Lines are asked for in order, or again. */
 static const char *
@@ -99,7 +100,8 @@ raw_line(struct parse *ps, int line, size_t *n)
 	return ps->text + ps->at;
 }
 
-/* Where needle stands in the value of it, in its first line or one that continues it; else where the value begins. */
+/* Where needle stands in the value of it, in its first line or one that continues it; else where
+ * the value begins. */
 static void
 find_place(struct parse *ps, const struct ini_item *it, const char *needle, int *line, int *column)
 {
@@ -111,14 +113,16 @@ find_place(struct parse *ps, const struct ini_item *it, const char *needle, int 
 		return;
 	for (int i = it->line; i < it->line + 100; i++, from = 0) {
 		const char *s = raw_line(ps, i, &n);
-		const char *hit = s && from < n ? memmem(s + from, n - from, needle, strlen(needle)) : NULL;
+		const char *hit =
+			s && from < n ? memmem(s + from, n - from, needle, strlen(needle)) : NULL;
 
 		if (hit) {
 			*line = i;
 			*column = (int)(hit - s) + 1;
 			return;
 		}
-		if (!s || n == 0 || (s[n - 1] != '\\' && s[strspn(s, " \t")] != '#' && s[strspn(s, " \t")] != ';'))
+		if (!s || n == 0 ||
+		    (s[n - 1] != '\\' && s[strspn(s, " \t")] != '#' && s[strspn(s, " \t")] != ';'))
 			return;
 	}
 }
@@ -146,10 +150,12 @@ shorten(char out[SHORT], const char *s)
 	return out;
 }
 
-#define PROBLEM(ps, line, column, ...) blueprint_problem_add((ps)->p, BP_ERROR, (ps)->path, line, column, __VA_ARGS__)
+#define PROBLEM(ps, line, column, ...)                                                             \
+	blueprint_problem_add((ps)->p, BP_ERROR, (ps)->path, line, column, __VA_ARGS__)
 
 static void
-value_problem(struct parse *ps, const struct directive *d, const struct ini_item *it, const char *word, const char *why)
+value_problem(struct parse *ps, const struct directive *d, const struct ini_item *it,
+	      const char *word, const char *why)
 {
 	char text[SHORT];
 	int line, column;
@@ -159,20 +165,32 @@ value_problem(struct parse *ps, const struct directive *d, const struct ini_item
 	if (str_starts(why, "wants"))
 		PROBLEM(ps, line, column, "%s= %s, not '%s'", d->key, why, text);
 	else
-		PROBLEM(ps, line, column, "%s=: '%s' %s%s", d->key, text, str_starts(why, "did") ? "is not known, " : "", why);
+		PROBLEM(ps, line, column, "%s=: '%s' %s%s", d->key, text,
+			str_starts(why, "did") ? "is not known, " : "", why);
 }
 
-/* ---- assignments ----------------------------------------------------------------------------------------------------------------- */
+/* ---- assignments ---- */
 
 /* Stand-ins of specifiers while a file is checked: nothing is known of the session then. */
 static const struct specifiers stand_ins = {
-	.name = "x@x", .run_dir = "/x", .state_dir = "/x", .cache_dir = "/x", .home = "/x", .user = "x", .uid = "1",
-	.host = "x", .session = "x", .session_id = "x", .project_dir = "/x", .session_dir = "/x",
+	.name = "x@x",
+	.run_dir = "/x",
+	.state_dir = "/x",
+	.cache_dir = "/x",
+	.home = "/x",
+	.user = "x",
+	.uid = "1",
+	.host = "x",
+	.session = "x",
+	.session_id = "x",
+	.project_dir = "/x",
+	.session_dir = "/x",
 };
 
 /* Check a value or word as it will be once specifiers are replaced. *usual as of value_check(). */
 static bool
-check(struct parse *ps, const struct directive *d, const struct ini_item *it, const char *word, const char **usual)
+check(struct parse *ps, const struct directive *d, const struct ini_item *it, const char *word,
+      const char **usual)
 {
 	char why[VALUE_WHY], bad[3] = "";
 	struct buf tmp = BUF_INIT;
@@ -187,7 +205,9 @@ check(struct parse *ps, const struct directive *d, const struct ini_item *it, co
 			bad[0] = '%';
 			bad[1] = word[at + 1] > ' ' && word[at + 1] < 0x7f ? word[at + 1] : '\0';
 			find_place(ps, it, bad, &line, &column);
-			PROBLEM(ps, line, column, "%s=: '%s' is no specifier; write %%%% for a per cent sign", d->key, bad);
+			PROBLEM(ps, line, column,
+				"%s=: '%s' is no specifier; write %%%% for a per cent sign", d->key,
+				bad);
 			return false;
 		}
 		specifier_expand(&tmp, word, &stand_ins, NULL);
@@ -208,8 +228,10 @@ append(struct parse *ps, const struct directive *d, const struct ini_item *it, c
 	if (v->file < 0)
 		value_clear(v);
 	if (v->count == BLUEPRINT_LIST_MAX) {
-		PROBLEM(ps, it->line, it->column, "%s= has more than %d entries: reset it with an empty %s=, or make it shorter", d->key,
-			BLUEPRINT_LIST_MAX, d->key);
+		PROBLEM(ps, it->line, it->column,
+			"%s= has more than %d entries: reset it with an empty %s=, or make it "
+			"shorter",
+			d->key, BLUEPRINT_LIST_MAX, d->key);
 		v->count++;
 	}
 	if (v->count > BLUEPRINT_LIST_MAX)
@@ -230,11 +252,13 @@ set_one(struct parse *ps, const struct directive *d, const struct ini_item *it, 
 	append(ps, d, it, text);
 }
 
-/* A ~ in front of the first word counts for all of them: it is put in front of each, so that lists can be joined. */
+/* A ~ in front of the first word counts for all of them: it is put in front of each, so that lists
+ * can be joined. */
 static bool
 takes_tilde(const struct directive *d)
 {
-	return d->type == DT_CAPABILITIES || d->type == DT_NAMESPACES || d->type == DT_FAMILIES || d->type == DT_SYSCALLS;
+	return d->type == DT_CAPABILITIES || d->type == DT_NAMESPACES || d->type == DT_FAMILIES ||
+	       d->type == DT_SYSCALLS;
 }
 
 static void
@@ -250,7 +274,8 @@ set_words(struct parse *ps, const struct directive *d, const struct ini_item *it
 		return;
 	}
 	for (size_t i = 0; words[i] && ps->p->errors < BLUEPRINT_ERRORS_STOP; i++) {
-		CLEANUP_FREE char *but = all_but && words[i][0] != '~' ? xasprintf("~%s", words[i]) : NULL;
+		CLEANUP_FREE char *but =
+			all_but && words[i][0] != '~' ? xasprintf("~%s", words[i]) : NULL;
 
 		if (!check(ps, d, it, words[i], &usual))
 			continue;
@@ -305,7 +330,8 @@ static void
 set_text(struct parse *ps, const struct directive *d, const struct ini_item *it)
 {
 	enum value_form form = value_form(d);
-	CLEANUP_FREE char *text = form == FORM_RAW ? xstrdup(it->value) : unit_unquote_text(it->value);
+	CLEANUP_FREE char *text =
+		form == FORM_RAW ? xstrdup(it->value) : unit_unquote_text(it->value);
 	const char *usual;
 
 	if (!*text)
@@ -326,26 +352,34 @@ assign(struct parse *ps, const struct directive *d, const struct ini_item *it)
 		return;
 	}
 	switch (value_form(d)) {
-	case FORM_WORDS: set_words(ps, d, it); break;
-	case FORM_ARGV: set_argv(ps, d, it); break;
-	case FORM_TUPLES: set_tuple(ps, d, it); break;
-	default: set_text(ps, d, it); break;
+	case FORM_WORDS:
+		set_words(ps, d, it);
+		break;
+	case FORM_ARGV:
+		set_argv(ps, d, it);
+		break;
+	case FORM_TUPLES:
+		set_tuple(ps, d, it);
+		break;
+	default:
+		set_text(ps, d, it);
+		break;
 	}
 }
 
-/* ---- what is no known key -------------------------------------------------------------------------------------------------------- */
+/* ---- what is no known key ---- */
 
 /* Calls for each section once: rows of a section stand together. */
-#define FOR_EACH_SECTION(d) \
-	for (const struct directive *d = blueprint_directives; d->key; d++) \
+#define FOR_EACH_SECTION(d)                                                                        \
+	for (const struct directive *d = blueprint_directives; d->key; d++)                        \
 		if (d == blueprint_directives || strcmp(d->section, d[-1].section) != 0)
 
 static bool
 section_known(const char *section)
 {
 	FOR_EACH_SECTION(d)
-		if (strcmp(d->section, section) == 0)
-			return true;
+	if (strcmp(d->section, section) == 0)
+		return true;
 	return false;
 }
 
@@ -358,11 +392,15 @@ unknown_section(struct parse *ps, const struct ini_item *it)
 	int best = 4;
 
 	/* Once for a section, not for each of its keys. */
-	if (ps->bad_section[0] && strncmp(ps->bad_section, it->section, sizeof(ps->bad_section) - 1) == 0)
+	if (ps->bad_section[0] &&
+	    strncmp(ps->bad_section, it->section, sizeof(ps->bad_section) - 1) == 0)
 		return;
 	snprintf(ps->bad_section, sizeof(ps->bad_section), "%s", it->section);
-	FOR_EACH_SECTION(d) {
-		int distance = strcasecmp(it->section, d->section) == 0 ? 0 : str_distance(it->section, d->section, 3);
+	FOR_EACH_SECTION(d)
+	{
+		int distance = strcasecmp(it->section, d->section) == 0
+				       ? 0
+				       : str_distance(it->section, d->section, 3);
 
 		if (distance < best) {
 			best = distance;
@@ -372,7 +410,8 @@ unknown_section(struct parse *ps, const struct ini_item *it)
 	}
 	shorten(name, it->section);
 	if (nearest)
-		PROBLEM(ps, it->line, it->column, "unknown section [%s], did you mean [%s]?", name, nearest);
+		PROBLEM(ps, it->line, it->column, "unknown section [%s], did you mean [%s]?", name,
+			nearest);
 	else
 		PROBLEM(ps, it->line, it->column, "unknown section [%s]: use %s", name, all.data);
 	buf_free(&all);
@@ -382,16 +421,22 @@ static void
 unknown_key(struct parse *ps, const struct ini_item *it)
 {
 	int elsewhere = directive_find(NULL, it->key);
-	const char *nearest = elsewhere < 0 && ps->p->count < BLUEPRINT_PROBLEMS_MAX ? directive_nearest(it->key) : NULL;
+	const char *nearest = elsewhere < 0 && ps->p->count < BLUEPRINT_PROBLEMS_MAX
+				      ? directive_nearest(it->key)
+				      : NULL;
 	char name[SHORT];
 
 	shorten(name, it->key);
 	if (elsewhere >= 0)
-		PROBLEM(ps, it->line, it->column, "%s= belongs into section [%s]", it->key, blueprint_directives[elsewhere].section);
+		PROBLEM(ps, it->line, it->column, "%s= belongs into section [%s]", it->key,
+			blueprint_directives[elsewhere].section);
 	else if (nearest)
-		PROBLEM(ps, it->line, it->column, "unknown key '%s', did you mean '%s'?", name, nearest);
+		PROBLEM(ps, it->line, it->column, "unknown key '%s', did you mean '%s'?", name,
+			nearest);
 	else
-		PROBLEM(ps, it->line, it->column, "unknown key '%s' in section [%s]; keys for others begin with X-", name, it->section);
+		PROBLEM(ps, it->line, it->column,
+			"unknown key '%s' in section [%s]; keys for others begin with X-", name,
+			it->section);
 }
 
 static int
@@ -414,7 +459,8 @@ on_item(const struct ini_item *it, void *arg)
 	if (id >= 0)
 		assign(ps, &blueprint_directives[id], it);
 	else if (!*it->section)
-		PROBLEM(ps, it->line, it->column, "'%s=' is outside of a section: put a line such as [Agent] before it",
+		PROBLEM(ps, it->line, it->column,
+			"'%s=' is outside of a section: put a line such as [Agent] before it",
 			shorten(name, it->key));
 	else if (!section_known(it->section))
 		unknown_section(ps, it);
@@ -424,19 +470,21 @@ on_item(const struct ini_item *it, void *arg)
 }
 
 int
-blueprint_add(struct blueprint *b, const char *path, const char *text, size_t n, struct blueprint_problems *p)
+blueprint_add(struct blueprint *b, const char *path, const char *text, size_t n,
+	      struct blueprint_problems *p)
 {
-	struct parse ps = { .b = b, .p = p, .path = path, .text = text, .n = n };
+	struct parse ps = {.b = b, .p = p, .path = path, .text = text, .n = n};
 	int before = p->errors;
 
 	ps.file = (int)strv_len(b->files);
 	b->files = strv_add(b->files, path ? path : "");
 	if (ini_parse(text, n, on_item, &ps) == -EFBIG)
-		PROBLEM(&ps, 0, 0, "too large: a file may have %u KiB, a value %u KiB", INI_FILE_MAX >> 10, INI_VALUE_MAX >> 10);
+		PROBLEM(&ps, 0, 0, "too large: a file may have %u KiB, a value %u KiB",
+			INI_FILE_MAX >> 10, INI_VALUE_MAX >> 10);
 	return p->errors - before;
 }
 
-/* ---- what is asked --------------------------------------------------------------------------------------------------------------- */
+/* ---- what is asked ---- */
 
 const char *
 blueprint_name(const struct blueprint *b)
@@ -525,7 +573,9 @@ enum tristate
 blueprint_tri(const struct blueprint *b, enum directive_id id)
 {
 	char *const *words = is_many(&blueprint_directives[id]) ? blueprint_words(b, id) : NULL;
-	const char *v = words ? words[0] : is_many(&blueprint_directives[id]) ? NULL : blueprint_text(b, id);
+	const char *v = words                                ? words[0]
+			: is_many(&blueprint_directives[id]) ? NULL
+							     : blueprint_text(b, id);
 
 	return !v ? TRI_UNSET : strcmp(v, "no") == 0 ? TRI_NO : TRI_YES;
 }
@@ -536,13 +586,15 @@ asks_for_more(const struct blueprint *b, int id)
 {
 	const struct directive *d = &blueprint_directives[id];
 	char *const *words = b->values[id].words;
-	bool yes_no = words && !words[1] && (strcmp(words[0], "yes") == 0 || strcmp(words[0], "no") == 0);
+	bool yes_no =
+		words && !words[1] && (strcmp(words[0], "yes") == 0 || strcmp(words[0], "no") == 0);
 
 	if (b->values[id].file < 0 || !words)
 		return false;
 	if (d->flags & DF_PLANNED_LIST)
 		return !yes_no;
-	return d->flags & DF_PLANNED && strcmp(words[0], d->def) != 0 && !(yes_no && strcmp(words[0], "no") == 0);
+	return d->flags & DF_PLANNED && strcmp(words[0], d->def) != 0 &&
+	       !(yes_no && strcmp(words[0], "no") == 0);
 }
 
 char **
@@ -551,12 +603,13 @@ blueprint_planned(const struct blueprint *b, const char *section)
 	char **keys = NULL;
 
 	for (int i = 0; i < D_COUNT; i++)
-		if ((!section || strcmp(section, blueprint_directives[i].section) == 0) && asks_for_more(b, i))
+		if ((!section || strcmp(section, blueprint_directives[i].section) == 0) &&
+		    asks_for_more(b, i))
 			keys = strv_add(keys, blueprint_directives[i].key);
 	return keys;
 }
 
-/* ---- specifiers ------------------------------------------------------------------------------------------------------------------ */
+/* ---- specifiers ---- */
 
 static int
 expand_tuple(struct buf *out, const char *line, const struct specifiers *s, struct err *e)
@@ -600,7 +653,8 @@ expand_value(struct blueprint *b, int id, const struct specifiers *s, struct err
 			r = specifier_expand(&out, v->words[i], s, e);
 		wrong = r == 0 ? value_check(d, out.data, &usual, why) : NULL;
 		if (wrong)
-			r = err_set_status(e, 422, -EINVAL, "%s, not '%s'", wrong, shorten(text, out.data));
+			r = err_set_status(e, 422, -EINVAL, "%s, not '%s'", wrong,
+					   shorten(text, out.data));
 		if (r == 0) {
 			free(v->words[i]);
 			v->words[i] = buf_steal(&out);
@@ -610,7 +664,8 @@ expand_value(struct blueprint *b, int id, const struct specifiers *s, struct err
 	if (r == 0 && v->words && !is_many(d) && !*v->words[0])
 		value_reset(v, d);
 	if (r < 0) {
-		err_wrap(e, "%s:%d: %s=", v->file >= 0 ? b->files[v->file] : b->name, v->line, d->key);
+		err_wrap(e, "%s:%d: %s=", v->file >= 0 ? b->files[v->file] : b->name, v->line,
+			 d->key);
 		if (e)
 			e->status = 422;
 	}

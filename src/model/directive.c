@@ -10,12 +10,14 @@
 #include "model/blueprint.h"
 
 const struct directive blueprint_directives[D_COUNT + 1] = {
-#define D(section, key, type, def, since, values, flags, doc) { #section, #key, DT_##type, def, since, values, flags, doc },
+#define D(section, key, type, def, since, values, flags, doc)                                      \
+	{#section, #key, DT_##type, def, since, values, flags, doc},
 #include "model/directive-table.h"
-	{ NULL, NULL, DT_TEXT, NULL, NULL, NULL, 0, NULL },
+	{NULL, NULL, DT_TEXT, NULL, NULL, NULL, 0, NULL},
 };
 
-/* Keys by hash, a power of two of slots and at least half of them free; 0 is free, else the id + 1. */
+/* Keys by hash, a power of two of slots and at least half of them free; 0 is free, else the id + 1.
+ */
 #define SLOTS 512
 _Static_assert(D_COUNT * 2 < SLOTS, "SLOTS has to grow with the table");
 

@@ -63,7 +63,7 @@ on_item(const struct ini_item *it, void *arg)
 int
 env_file_parse(char ***env, const char *text, size_t n, struct err *e)
 {
-	struct env_file f = { env, e };
+	struct env_file f = {env, e};
 	int r = ini_parse(text, n, on_item, &f);
 
 	return r == -EFBIG ? err_set_status(e, 422, r, "too large") : r;

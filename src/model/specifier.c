@@ -11,24 +11,24 @@
 #include <string.h>
 
 const struct specifier specifier_table[] = {
-	{ 'i', "The instance of a template: of task@one.blueprint it is one; else nothing." },
-	{ 'I', "The same with each hyphen made a slash." },
-	{ 'n', "The blueprint's full name, task@one.blueprint." },
-	{ 'N', "The same without .blueprint." },
-	{ 'p', "The name up to the @, task; the whole name when there is no @." },
-	{ 's', "The session's name." },
-	{ 'e', "The session's id." },
-	{ 'd', "The directory the session runs in: its project directory." },
-	{ 'D', "The directory of the session's own, which goes with it." },
-	{ 't', "The directory for what lives until the next boot, such as /run/aod." },
-	{ 'S', "The directory for state, such as /var/lib/aod." },
-	{ 'C', "The directory for what can be made again, such as /var/cache/aod." },
-	{ 'h', "The home directory of the user the agent runs as." },
-	{ 'u', "The name of that user." },
-	{ 'U', "The number of that user." },
-	{ 'H', "The host's name." },
-	{ '%', "A per cent sign." },
-	{ 0, NULL },
+	{'i', "The instance of a template: of task@one.blueprint it is one; else nothing."},
+	{'I', "The same with each hyphen made a slash."},
+	{'n', "The blueprint's full name, task@one.blueprint."},
+	{'N', "The same without .blueprint."},
+	{'p', "The name up to the @, task; the whole name when there is no @."},
+	{'s', "The session's name."},
+	{'e', "The session's id."},
+	{'d', "The directory the session runs in: its project directory."},
+	{'D', "The directory of the session's own, which goes with it."},
+	{'t', "The directory for what lives until the next boot, such as /run/aod."},
+	{'S', "The directory for state, such as /var/lib/aod."},
+	{'C', "The directory for what can be made again, such as /var/cache/aod."},
+	{'h', "The home directory of the user the agent runs as."},
+	{'u', "The name of that user."},
+	{'U', "The number of that user."},
+	{'H', "The host's name."},
+	{'%', "A per cent sign."},
+	{0, NULL},
 };
 
 static bool
@@ -82,19 +82,32 @@ static const char *
 text_of(char letter, const struct specifiers *v)
 {
 	switch (letter) {
-	case 's': return v->session;
-	case 'e': return v->session_id;
-	case 'd': return v->project_dir;
-	case 'D': return v->session_dir;
-	case 't': return v->run_dir;
-	case 'S': return v->state_dir;
-	case 'C': return v->cache_dir;
-	case 'h': return v->home;
-	case 'u': return v->user;
-	case 'U': return v->uid;
-	case 'H': return v->host;
-	case '%': return "%";
-	default: return NULL;
+	case 's':
+		return v->session;
+	case 'e':
+		return v->session_id;
+	case 'd':
+		return v->project_dir;
+	case 'D':
+		return v->session_dir;
+	case 't':
+		return v->run_dir;
+	case 'S':
+		return v->state_dir;
+	case 'C':
+		return v->cache_dir;
+	case 'h':
+		return v->home;
+	case 'u':
+		return v->user;
+	case 'U':
+		return v->uid;
+	case 'H':
+		return v->host;
+	case '%':
+		return "%";
+	default:
+		return NULL;
 	}
 }
 
@@ -108,12 +121,16 @@ specifier_expand(struct buf *out, const char *s, const struct specifiers *v, str
 
 		buf_put(out, s, (size_t)(p - s));
 		if (!p[1] || !known(p[1]))
-			return err_set_status(e, 422, -EINVAL, "'%.2s' is no specifier; write %%%% for a per cent sign", p);
+			return err_set_status(
+				e, 422, -EINVAL,
+				"'%.2s' is no specifier; write %%%% for a per cent sign", p);
 		if (v->name && put_name(out, p[1], v->name))
 			continue;
 		text = text_of(p[1], v);
 		if (!text)
-			return err_set_status(e, 422, -EINVAL, "nothing is known here that '%.2s' could stand for", p);
+			return err_set_status(e, 422, -EINVAL,
+					      "nothing is known here that '%.2s' could stand for",
+					      p);
 		buf_puts(out, text);
 	}
 	buf_puts(out, s);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Changing single keys in the text of a unit file, and quoting what is put there. See unit-edit.h. */
+/* Changing single keys in the text of a unit file, and quoting what is put there. See unit-edit.h.
+ */
 #ifdef HAVE_CONFIG_H
 #include "config.h"
 #endif
@@ -12,7 +13,7 @@
 #include "base/ini.h"
 #include "base/util.h"
 
-/* ---- quoting --------------------------------------------------------------------------------------------------------------------- */
+/* ---- quoting ---- */
 
 static void
 put_quoted(struct buf *out, const char *s)
@@ -60,7 +61,8 @@ void
 unit_quote_text(struct buf *out, const char *text)
 {
 	size_t n = strlen(text);
-	bool plain = !is_quoted(text) && (n == 0 || (*text != ' ' && text[n - 1] != ' ' && text[n - 1] != '\\'));
+	bool plain = !is_quoted(text) &&
+		     (n == 0 || (*text != ' ' && text[n - 1] != ' ' && text[n - 1] != '\\'));
 
 	for (const char *p = text; *p && plain; p++)
 		plain = (unsigned char)*p >= ' ' && *p != 0x7f;
@@ -76,7 +78,8 @@ unit_quote_word(struct buf *out, const char *word)
 	bool plain = *word != 0;
 
 	for (const char *p = word; *p && plain; p++)
-		plain = (unsigned char)*p > ' ' && *p != '"' && *p != '\'' && *p != '\\' && *p != 0x7f;
+		plain = (unsigned char)*p > ' ' && *p != '"' && *p != '\'' && *p != '\\' &&
+			*p != 0x7f;
 	if (plain)
 		buf_puts(out, word);
 	else
@@ -93,7 +96,7 @@ unit_quote_words(struct buf *out, char *const *words)
 	}
 }
 
-/* ---- scanning, by the rules of base/ini.c ---------------------------------------------------------------------------------------- */
+/* ---- scanning, by the rules of base/ini.c ---- */
 
 enum line_kind { LINE_BLANK, LINE_SECTION, LINE_ASSIGNMENT, LINE_OTHER };
 
@@ -101,7 +104,7 @@ enum line_kind { LINE_BLANK, LINE_SECTION, LINE_ASSIGNMENT, LINE_OTHER };
 struct logical {
 	enum line_kind kind;
 	size_t start, end; /* of its lines, the newline of the last one with it */
-	bool open;	   /* its last line ends in a backslash: it is the last of the text */
+	bool open;         /* its last line ends in a backslash: it is the last of the text */
 };
 
 struct scan {
@@ -127,11 +130,13 @@ continues(const char *s, size_t n)
 	return k % 2 == 1;
 }
 
-/* The line at *pos, which moves behind it, without white space in front of it and without its end. */
+/* The line at *pos, which moves behind it, without white space in front of it and without its end.
+ */
 static const char *
 physical(const struct scan *sc, size_t *pos, size_t *n)
 {
-	const char *s = sc->text + *pos, *end = sc->text + sc->n, *nl = memchr(s, '\n', (size_t)(end - s));
+	const char *s = sc->text + *pos, *end = sc->text + sc->n,
+		   *nl = memchr(s, '\n', (size_t)(end - s));
 	const char *stop = nl ? nl : end;
 
 	*pos = (size_t)((nl ? nl + 1 : end) - sc->text);
@@ -159,6 +164,8 @@ classify(struct scan *sc)
 
 	while (n > 0 && is_space(s[n - 1]))
 		n--;
+	for (; n > 0 && is_space(*s); s++)
+		n--;
 	if (n == 0)
 		return LINE_BLANK;
 	if (memchr(s, '\0', n))
@@ -180,7 +187,8 @@ classify(struct scan *sc)
 	return LINE_ASSIGNMENT;
 }
 
-/* The next line with its continuations; comments outside of one are skipped. 1, 0 at the end, -EFBIG. */
+/* The next line with its continuations; comments outside of one are skipped. 1, 0 at the end,
+ * -EFBIG. */
 static int
 next_logical(struct scan *sc, struct logical *l)
 {
@@ -211,7 +219,7 @@ next_logical(struct scan *sc, struct logical *l)
 	return begun;
 }
 
-/* ---- editing --------------------------------------------------------------------------------------------------------------------- */
+/* ---- editing ---- */
 
 struct edit {
 	struct buf *out;
@@ -219,9 +227,10 @@ struct edit {
 	size_t n;
 	const char *section, *key;
 	char *const *values;
-	size_t copied;	/* of text, so far */
+	size_t copied; /* of text, so far */
 	bool found;
-	/* The end of the last line of the last such section that is neither blank nor a comment; 0: there is no such section. */
+	/* The end of the last line of the last such section that is neither blank nor a comment; 0:
+	 * there is no such section. */
 	size_t section_end;
 	bool section_open;
 };
@@ -253,7 +262,8 @@ put_values(struct edit *ed, const char *prefix, size_t n)
 	}
 }
 
-/* What stands before the value in the line at start, with the blanks around the sign; 0: the sign is in another line. */
+/* What stands before the value in the line at start, with the blanks around the sign; 0: the sign
+ * is in another line. */
 static size_t
 prefix_len(const struct edit *ed, size_t start)
 {
@@ -271,11 +281,12 @@ prefix_len(const struct edit *ed, size_t start)
 	return s + n < stop && s[n] != '\\' && s[n] != '\r' ? n : (size_t)(eq + 1 - s);
 }
 
-/* One assignment of the key: replace it, or remove it when it is not the first. Comments between its lines stay. */
+/* One assignment of the key: replace it, or remove it when it is not the first. Comments between
+ * its lines stay. */
 static void
 replace(struct edit *ed, const struct logical *l)
 {
-	struct scan sc = { .text = ed->text, .n = l->end, .pos = l->start };
+	struct scan sc = {.text = ed->text, .n = l->end, .pos = l->start};
 
 	copy_until(ed, l->start);
 	if (!ed->found)
@@ -294,8 +305,8 @@ replace(struct edit *ed, const struct logical *l)
 static int
 scan_and_replace(struct edit *ed)
 {
-	struct scan sc = { .text = ed->text, .n = ed->n };
-	struct logical l = { 0 };
+	struct scan sc = {.text = ed->text, .n = ed->n};
+	struct logical l = {0};
 	bool inside = false;
 	int r;
 
@@ -320,7 +331,8 @@ value_fits(const char *v)
 {
 	size_t n = strlen(v);
 
-	return !strchr(v, '\n') && (n == 0 || (!is_space(*v) && !is_space(v[n - 1]) && !continues(v, n)));
+	return !strchr(v, '\n') &&
+	       (n == 0 || (!is_space(*v) && !is_space(v[n - 1]) && !continues(v, n)));
 }
 
 static int
@@ -328,13 +340,17 @@ check(const struct edit *ed, struct err *e)
 {
 	size_t k = strlen(ed->key);
 
-	if (k == 0 || strpbrk(ed->key, "=\n\r\\") || strchr("[#;", *ed->key) || is_space(*ed->key) || is_space(ed->key[k - 1]))
+	if (k == 0 || strpbrk(ed->key, "=\n\r\\") || strchr("[#;", *ed->key) ||
+	    is_space(*ed->key) || is_space(ed->key[k - 1]))
 		return err_set(e, -EINVAL, "'%.60s' is no key of a unit file", ed->key);
 	if (!*ed->section || strpbrk(ed->section, "]\n\r\\"))
 		return err_set(e, -EINVAL, "'%.60s' is no section of a unit file", ed->section);
 	for (size_t i = 0; ed->values && ed->values[i]; i++)
 		if (!value_fits(ed->values[i]))
-			return err_set(e, -EINVAL, "the value of %s= cannot stand in a unit file as it is: quote it", ed->key);
+			return err_set(
+				e, -EINVAL,
+				"the value of %s= cannot stand in a unit file as it is: quote it",
+				ed->key);
 	if (ed->n > INI_FILE_MAX)
 		return err_set(e, -EFBIG, "the file is larger than %u KiB", INI_FILE_MAX >> 10);
 	return 0;
@@ -382,22 +398,27 @@ run(struct edit *ed, struct err *e)
 		return 0;
 	ed->out->len = before;
 	ed->out->data[before] = 0;
-	return err_set(e, r, "the file or a value in it is too large: a file may have %u KiB, a value %u KiB", INI_FILE_MAX >> 10,
-		       INI_VALUE_MAX >> 10);
+	return err_set(
+		e, r,
+		"the file or a value in it is too large: a file may have %u KiB, a value %u KiB",
+		INI_FILE_MAX >> 10, INI_VALUE_MAX >> 10);
 }
 
 int
-unit_edit_set(struct buf *out, const char *text, size_t n, const char *section, const char *key, char *const *values, struct err *e)
+unit_edit_set(struct buf *out, const char *text, size_t n, const char *section, const char *key,
+	      char *const *values, struct err *e)
 {
-	struct edit ed = { .out = out, .text = text, .n = n, .section = section, .key = key, .values = values };
+	struct edit ed = {
+		.out = out, .text = text, .n = n, .section = section, .key = key, .values = values};
 
 	return run(&ed, e);
 }
 
 int
-unit_edit_remove(struct buf *out, const char *text, size_t n, const char *section, const char *key, bool *found, struct err *e)
+unit_edit_remove(struct buf *out, const char *text, size_t n, const char *section, const char *key,
+		 bool *found, struct err *e)
 {
-	struct edit ed = { .out = out, .text = text, .n = n, .section = section, .key = key };
+	struct edit ed = {.out = out, .text = text, .n = n, .section = section, .key = key};
 	int r = run(&ed, e);
 
 	if (found)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * How long it takes to parse and merge blueprints: COUNT (1000) of them with two drop-ins each, from memory and from files, the best of five. Prints one JSON
- * object with the times in milliseconds and the memory of all of them together.
+ * How long it takes to parse and merge blueprints: COUNT (1000) of them with two drop-ins each,
+ * from memory and from files, the best of five. Prints one JSON object with the times in
+ * milliseconds and the memory of all of them together.
  */
 #include <malloc.h>
 #include <stdio.h>
@@ -19,17 +20,26 @@
 /* The size and the keys of an ordinary one, with its comments. */
 static const char main_text[] =
 	"# Reads code and reports what it finds. Copy it to change it.\n"
-	"[Blueprint]\nDescription=Reviews changes and reports what is wrong with them, number %d\nDocumentation=https://example.org/reviewer man:aod.blueprint(5)\n"
+	"[Blueprint]\nDescription=Reviews changes and reports what is wrong with them, number "
+	"%d\nDocumentation=https://example.org/reviewer man:aod.blueprint(5)\n"
 	"Tags=code review read-only\n\n[Agent]\nAdapter=claude\nModel=opus\n# What it is told.\n"
-	"SystemPrompt=You review changes to code. Read the whole change before you speak; \\\n    say what is wrong, where, and what would be right.\n"
-	"AllowedTools=Read Grep Glob \"Bash(git log:*)\" \"Bash(git diff:*)\"\nDisallowedTools=Write Edit\nPermissionMode=dontAsk\nMaxTurns=40\n"
-	"Environment=LANG=C.UTF-8 \"GIT_PAGER=cat\"\nPassEnvironment=ANTHROPIC_API_KEY ANTHROPIC_BASE_URL\nWorkingDirectory=%%h/project\n\n"
-	"[Session]\nTimeoutStopSec=20s\nResultGraceSec=5s\nRuntimeMaxSec=30min\nMaxCostUSD=2.50\nRestart=on-transient\n\n"
+	"SystemPrompt=You review changes to code. Read the whole change before you speak; \\\n    "
+	"say what is wrong, where, and what would be right.\n"
+	"AllowedTools=Read Grep Glob \"Bash(git log:*)\" \"Bash(git "
+	"diff:*)\"\nDisallowedTools=Write Edit\nPermissionMode=dontAsk\nMaxTurns=40\n"
+	"Environment=LANG=C.UTF-8 \"GIT_PAGER=cat\"\nPassEnvironment=ANTHROPIC_API_KEY "
+	"ANTHROPIC_BASE_URL\nWorkingDirectory=%%h/project\n\n"
+	"[Session]\nTimeoutStopSec=20s\nResultGraceSec=5s\nRuntimeMaxSec=30min\nMaxCostUSD=2."
+	"50\nRestart=on-transient\n\n"
 	"[Resources]\nMemoryMax=2G\nTasksMax=256\nCPUQuota=150%%\n\n"
-	"[Sandbox]\nPrivateTmp=yes\nProtectSystem=strict\nReadWritePaths=%%d\nSystemCallFilter=@system-service\nSystemCallFilter=~@mount ptrace\n";
+	"[Sandbox]\nPrivateTmp=yes\nProtectSystem=strict\nReadWritePaths=%%d\nSystemCallFilter=@"
+	"system-service\nSystemCallFilter=~@mount ptrace\n";
 static const char dropin_texts[2][200] = {
-	"# of the site\n[Agent]\nAllowedTools=WebFetch\nEnvironment=HTTPS_PROXY=http://127.0.0.1:3128\n[Resources]\nMemoryMax=4G\n",
-	"[Agent]\nModel=\nModel=sonnet\nDisallowedTools=\nDisallowedTools=Write\n[Session]\nTimeoutStopSec=1min\n",
+	"# of the "
+	"site\n[Agent]\nAllowedTools=WebFetch\nEnvironment=HTTPS_PROXY=http://"
+	"127.0.0.1:3128\n[Resources]\nMemoryMax=4G\n",
+	"[Agent]\nModel=\nModel=sonnet\nDisallowedTools=\nDisallowedTools=Write\n[Session]"
+	"\nTimeoutStopSec=1min\n",
 };
 
 static double
@@ -54,7 +64,7 @@ die(const char *what, const struct blueprint_problems *p)
 static struct blueprint *
 parse(int i, const char *dir)
 {
-	static const char *const suffixes[] = { "", ".d/10-site.conf", ".d/50-own.conf" };
+	static const char *const suffixes[] = {"", ".d/10-site.conf", ".d/50-own.conf"};
 	struct blueprint_problems p = BLUEPRINT_PROBLEMS_INIT;
 	CLEANUP_FREE char *name = xasprintf("b%d", i);
 	struct blueprint *b = blueprint_new(name, NULL);
@@ -62,7 +72,8 @@ parse(int i, const char *dir)
 	struct err e;
 
 	for (int k = 0; k < 3; k++) {
-		CLEANUP_FREE char *path = xasprintf("%s/%s.blueprint%s", dir ? dir : "/etc/aod/blueprints", name, suffixes[k]);
+		CLEANUP_FREE char *path = xasprintf(
+			"%s/%s.blueprint%s", dir ? dir : "/etc/aod/blueprints", name, suffixes[k]);
 
 		buf_reset(&text);
 		if (!dir && k == 0)
@@ -93,8 +104,10 @@ static void
 write_files(const char *dir, int count)
 {
 	for (int i = 0; i < count; i++) {
-		CLEANUP_FREE char *main_path = xasprintf("%s/b%d.blueprint", dir, i), *d = xasprintf("%s.d", main_path);
-		CLEANUP_FREE char *first = xasprintf("%s/10-site.conf", d), *second = xasprintf("%s/50-own.conf", d);
+		CLEANUP_FREE char *main_path = xasprintf("%s/b%d.blueprint", dir, i),
+				  *d = xasprintf("%s.d", main_path);
+		CLEANUP_FREE char *first = xasprintf("%s/10-site.conf", d),
+				  *second = xasprintf("%s/50-own.conf", d);
 		CLEANUP_FREE char *text = xasprintf(main_text, i);
 
 		write_text(main_path, text);
@@ -108,11 +121,12 @@ write_files(const char *dir, int count)
 static void
 remove_files(const char *dir, int count)
 {
-	static const char *const suffixes[] = { ".d/10-site.conf", ".d/50-own.conf", ".d", "" };
+	static const char *const suffixes[] = {".d/10-site.conf", ".d/50-own.conf", ".d", ""};
 
 	for (int i = 0; i < count; i++)
 		for (size_t k = 0; k < ARRAY_LEN(suffixes); k++) {
-			CLEANUP_FREE char *path = xasprintf("%s/b%d.blueprint%s", dir, i, suffixes[k]);
+			CLEANUP_FREE char *path =
+				xasprintf("%s/b%d.blueprint%s", dir, i, suffixes[k]);
 
 			if (remove(path) < 0)
 				perror(path);
@@ -149,7 +163,8 @@ main(int argc, char **argv)
 	char dir[] = "/tmp/bench-blueprint.XXXXXX";
 	int count = argc > 1 ? atoi(argv[1]) : 1000;
 	int64_t memory_us, files_us, start, expand_us;
-	const struct specifiers s = { .name = "b0", .home = "/home/user", .project_dir = "/srv/project" };
+	const struct specifiers s = {
+		.name = "b0", .home = "/home/user", .project_dir = "/srv/project"};
 	struct blueprint *b, *expanded;
 	size_t bytes;
 	struct err e;
@@ -174,7 +189,8 @@ main(int argc, char **argv)
 	}
 	expand_us = mono_us() - start;
 	blueprint_free(b);
-	printf("{\"blueprints\":%d,\"files\":%d,\"from_memory_ms\":%.2f,\"from_files_ms\":%.2f,\"expand_ms\":%.2f,\"memory_kib\":%zu}\n", count, count * 3,
-	       ms(memory_us), ms(files_us), ms(expand_us), bytes >> 10);
+	printf("{\"blueprints\":%d,\"files\":%d,\"from_memory_ms\":%.2f,\"from_files_ms\":%.2f,"
+	       "\"expand_ms\":%.2f,\"memory_kib\":%zu}\n",
+	       count, count * 3, ms(memory_us), ms(files_us), ms(expand_us), bytes >> 10);
 	return 0;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Any texts as a blueprint and its drop-ins (a byte 0x1e parts them): no crash, problems within their cap, JSON that is JSON, and what is shown means
- * the same when it is read again.
+ * Any texts as a blueprint and its drop-ins (a byte 0x1e parts them): no crash, problems within
+ * their cap, JSON that is JSON, and what is shown means the same when it is read again.
  */
 #include <stdint.h>
 #include <stdlib.h>
@@ -57,7 +57,7 @@ static void
 check_problems(const struct blueprint_problems *p)
 {
 	struct buf out = BUF_INIT;
-	struct err e = { 0 };
+	struct err e = {0};
 
 	require(p->count <= BLUEPRINT_PROBLEMS_MAX && p->count <= p->errors + p->warnings);
 	for (int i = 0; i < p->count; i++) {
@@ -97,9 +97,19 @@ check_forms(const struct blueprint *a)
 static void
 check_expand(const struct blueprint *a)
 {
-	const struct specifiers s = { .name = "a@b", .run_dir = "/r", .state_dir = "/s", .cache_dir = "/c", .home = "/h", .user = "u", .uid = "0",
-				      .host = "h", .session = "s", .session_id = "e", .project_dir = "/p", .session_dir = "/d" };
-	const struct specifiers none = { .name = NULL };
+	const struct specifiers s = {.name = "a@b",
+				     .run_dir = "/r",
+				     .state_dir = "/s",
+				     .cache_dir = "/c",
+				     .home = "/h",
+				     .user = "u",
+				     .uid = "0",
+				     .host = "h",
+				     .session = "s",
+				     .session_id = "e",
+				     .project_dir = "/p",
+				     .session_dir = "/d"};
+	const struct specifiers none = {.name = NULL};
 	struct buf out = BUF_INIT;
 	struct err e;
 	struct blueprint *b = blueprint_expand(a, &s, &e);

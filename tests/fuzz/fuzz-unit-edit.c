@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Any edit of any text. The input is SECTION \n KEY \n VALUE \n VALUE \n and, behind an empty line, the text. What the parser sees afterwards is what it saw
- * before, but for the key, which has the values; every comment is still there; and quoting gives back what was quoted.
+ * Any edit of any text. The input is SECTION \n KEY \n VALUE \n VALUE \n and, behind an empty line,
+ * the text. What the parser sees afterwards is what it saw before, but for the key, which has the
+ * values; every comment is still there; and quoting gives back what was quoted.
  */
 #include <stdint.h>
 #include <stdlib.h>
@@ -29,19 +30,21 @@ static int
 on_item(const struct ini_item *it, void *arg)
 {
 	struct items *items = arg;
-	bool mine = it->key && strcmp(it->section, items->section) == 0 && strcmp(it->key, items->key) == 0;
+	bool mine = it->key && strcmp(it->section, items->section) == 0 &&
+		    strcmp(it->key, items->key) == 0;
 
 	if (mine)
 		buf_printf(&items->values, "%s\n", it->value);
 	else
-		buf_printf(&items->others, "[%s]%s=%s\n", it->section, it->key ? it->key : "\x01", it->value);
+		buf_printf(&items->others, "[%s]%s=%s\n", it->section, it->key ? it->key : "\x01",
+			   it->value);
 	return 0;
 }
 
 static int
 items_of(struct items *items, const char *section, const char *key, const struct buf *text)
 {
-	*items = (struct items){ .section = section, .key = key };
+	*items = (struct items){.section = section, .key = key};
 	buf_put(&items->others, "", 0);
 	buf_put(&items->values, "", 0);
 	return ini_parse(text->data, text->len, on_item, items);

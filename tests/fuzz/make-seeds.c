@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The fuzzer's first inputs and its dictionary, from the table: one tiny file for each key. `make-seeds DIRECTORY` writes them as key-KEY, and prints the
- * dictionary. A test compares what is in the tree with what this writes.
+ * The fuzzer's first inputs and its dictionary, from the table: one tiny file for each key.
+ * `make-seeds DIRECTORY` writes them as key-KEY, and prints the dictionary. A test compares what is
+ * in the tree with what this writes.
  */
 #include <stdio.h>
 #include <string.h>
@@ -22,7 +23,9 @@ main(int argc, char **argv)
 
 		snprintf(path, sizeof(path), "%s/key-%s", argv[1], d->key);
 		f = fopen(path, "we");
-		if (!f || fprintf(f, "[%s]\n%s=%s\n", d->section, d->key, directive_example(d)) < 0 || fclose(f) != 0) {
+		if (!f ||
+		    fprintf(f, "[%s]\n%s=%s\n", d->section, d->key, directive_example(d)) < 0 ||
+		    fclose(f) != 0) {
 			perror(path);
 			return 1;
 		}

@@ -49,7 +49,8 @@ bad(const char *text, int line, int column, const char *says)
 	if (!strstr(problems.v[0].text, says))
 		fail_msg("'%s' does not say '%s'", problems.v[0].text, says);
 	if (problems.v[0].line != line || problems.v[0].column != column)
-		fail_msg("'%s' at %d:%d", problems.v[0].text, problems.v[0].line, problems.v[0].column);
+		fail_msg("'%s' at %d:%d", problems.v[0].text, problems.v[0].line,
+			 problems.v[0].column);
 	blueprint_free(b);
 }
 
@@ -77,12 +78,15 @@ json_is(const struct blueprint *b, const char *section, const char *key, const c
 	assert_non_null(o);
 	if (json_object_object_get_ex(o, section, &s))
 		json_object_object_get_ex(s, key, &v);
-	assert_string_equal(v ? json_object_to_json_string_ext(v, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE) : "(none)", want);
+	assert_string_equal(v ? json_object_to_json_string_ext(
+					v, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE)
+			      : "(none)",
+			    want);
 	json_object_put(o);
 	buf_free(&out);
 }
 
-/* ---- the table ------------------------------------------------------------------------------------------------------------------- */
+/* ---- the table ---- */
 
 static void
 test_table(void **state)
@@ -99,7 +103,8 @@ test_table(void **state)
 		/* The rows of a section stand together. */
 		for (int k = 0; k < i; k++) {
 			assert_string_not_equal(blueprint_directives[k].key, d->key);
-			if (k > 0 && strcmp(blueprint_directives[k - 1].section, d->section) == 0 && strcmp(blueprint_directives[k].section, d->section) != 0)
+			if (k > 0 && strcmp(blueprint_directives[k - 1].section, d->section) == 0 &&
+			    strcmp(blueprint_directives[k].section, d->section) != 0)
 				again = true;
 		}
 		assert_false(again);
@@ -111,13 +116,15 @@ test_table(void **state)
 	assert_null(directive_nearest("SomethingElse"));
 }
 
-/* Each key takes its example and its default, shows it so that it is read again, and is JSON of the type the schema says. */
+/* Each key takes its example and its default, shows it so that it is read again, and is JSON of the
+ * type the schema says. */
 static void
 test_every_key(void **state)
 {
 	for (int i = 0; i < D_COUNT; i++) {
 		const struct directive *d = &blueprint_directives[i];
-		CLEANUP_FREE char *text = xasprintf("[%s]\n%s=%s\n", d->section, d->key, directive_example(d));
+		CLEANUP_FREE char *text =
+			xasprintf("[%s]\n%s=%s\n", d->section, d->key, directive_example(d));
 		CLEANUP_FREE char *reset = xasprintf("[%s]\n%s=\n", d->section, d->key);
 		CLEANUP_FREE char *def = xasprintf("[%s]\n%s=%s\n", d->section, d->key, d->def);
 		struct blueprint *a = parsed(text), *b;
@@ -156,12 +163,18 @@ static bool
 type_fits(const char *type, struct json_object *v)
 {
 	switch (json_object_get_type(v)) {
-	case json_type_boolean: return strcmp(type, "boolean") == 0;
-	case json_type_int: return strcmp(type, "integer") == 0 || strcmp(type, "number") == 0;
-	case json_type_double: return strcmp(type, "number") == 0;
-	case json_type_array: return strcmp(type, "array") == 0;
-	case json_type_string: return strcmp(type, "string") == 0;
-	default: return false;
+	case json_type_boolean:
+		return strcmp(type, "boolean") == 0;
+	case json_type_int:
+		return strcmp(type, "integer") == 0 || strcmp(type, "number") == 0;
+	case json_type_double:
+		return strcmp(type, "number") == 0;
+	case json_type_array:
+		return strcmp(type, "array") == 0;
+	case json_type_string:
+		return strcmp(type, "string") == 0;
+	default:
+		return false;
 	}
 }
 
@@ -187,14 +200,17 @@ schema_fits(struct json_object *schema, struct json_object *v)
 		fits = type_fits(json_object_get_string(type), v);
 	else
 		for (size_t i = 0; i < json_object_array_length(type); i++)
-			fits = fits || type_fits(json_object_get_string(json_object_array_get_idx(type, i)), v);
+			fits = fits ||
+			       type_fits(json_object_get_string(json_object_array_get_idx(type, i)),
+					 v);
 	if (fits && json_object_object_get_ex(schema, "enum", &list))
 		fits = in_enum(list, v);
 	if (fits && json_object_object_get_ex(schema, "maximum", &limit))
 		fits = json_object_get_double(v) <= json_object_get_double(limit);
 	if (fits && json_object_object_get_ex(schema, "minimum", &limit))
 		fits = json_object_get_double(v) >= json_object_get_double(limit);
-	if (fits && json_object_is_type(v, json_type_array) && json_object_object_get_ex(schema, "items", &items))
+	if (fits && json_object_is_type(v, json_type_array) &&
+	    json_object_object_get_ex(schema, "items", &items))
 		for (size_t i = 0; i < json_object_array_length(v); i++)
 			fits = fits && schema_fits(items, json_object_array_get_idx(v, i));
 	return fits;
@@ -210,11 +226,13 @@ test_schema(void **state)
 	schema = json_tokener_parse(out.data);
 	assert_non_null(schema);
 	assert_true(json_object_object_get_ex(schema, "$schema", &v));
-	assert_string_equal(json_object_get_string(v), "https://json-schema.org/draft/2020-12/schema");
+	assert_string_equal(json_object_get_string(v),
+			    "https://json-schema.org/draft/2020-12/schema");
 	assert_true(json_object_object_get_ex(schema, "properties", &props));
 	for (int i = 0; i < D_COUNT; i++) {
 		const struct directive *d = &blueprint_directives[i];
-		CLEANUP_FREE char *text = xasprintf("[%s]\n%s=%s\n", d->section, d->key, directive_example(d));
+		CLEANUP_FREE char *text =
+			xasprintf("[%s]\n%s=%s\n", d->section, d->key, directive_example(d));
 		struct blueprint *b = parsed(text);
 
 		buf_reset(&json);
@@ -226,11 +244,13 @@ test_schema(void **state)
 		assert_true(json_object_object_get_ex(section, "properties", &s));
 		assert_true(json_object_object_get_ex(s, d->key, &section));
 		if (!schema_fits(section, v))
-			fail_msg("%s: %s is not of %s", d->key, json_object_to_json_string(v), json_object_to_json_string(section));
+			fail_msg("%s: %s is not of %s", d->key, json_object_to_json_string(v),
+				 json_object_to_json_string(section));
 		if (json_object_object_get_ex(section, "default", &def))
 			assert_true(schema_fits(section, def));
 		assert_int_equal(json_object_object_get_ex(section, "default", NULL), *d->def != 0);
-		assert_int_equal(json_object_object_get_ex(section, "x-planned", NULL), (d->flags & DF_PLANNED) != 0);
+		assert_int_equal(json_object_object_get_ex(section, "x-planned", NULL),
+				 (d->flags & DF_PLANNED) != 0);
 		json_object_put(o);
 		blueprint_free(b);
 	}
@@ -239,7 +259,7 @@ test_schema(void **state)
 	buf_free(&json);
 }
 
-/* ---- values ---------------------------------------------------------------------------------------------------------------------- */
+/* ---- values ---- */
 
 static void
 test_defaults(void **state)
@@ -271,14 +291,20 @@ test_defaults(void **state)
 static void
 test_values(void **state)
 {
-	struct blueprint *b = parsed("# a comment\n[Blueprint]\nDescription=What it is for\n\n[Agent]\nAdapter=command\nExecStart=/bin/echo \"a b\" 'c' \\\n"
-				     "   d\nSystemPrompt=Be \"kind\"\nAllowedTools=Read \"Bash(git log:*)\"\nAllowedTools=Edit\nMaxTurns=7\n"
-				     "Environment=A=1 \"B=two words\"\nWorkingDirectory=/srv\nEnvironmentFile=-/a file\nEnvironmentFile=b\n"
-				     "McpServer=one npx \"two words\"\nMcpServer=two https://example.org/mcp\n"
-				     "[Session]\nTimeoutStopSec=1min 500ms\nResultGraceSec=infinity\nMaxCostUSD=2.5\nMaxTokens=3000000000\n"
-				     "[Resources]\nMemoryMax=1.5G\nMemoryHigh=25%\nMemorySwapMax=infinity\nTasksMax=12\nCPUQuota=150%\nCPUWeight=idle\n"
-				     "IOReadBandwidthMax=\"/var/a b\" 10M\nLimitNOFILE=1024:infinity\n"
-				     "[Sandbox]\nPrivateTmp=on\nProtectSystem=true\nUMask=0077\nNice=-5\n; the end\n");
+	struct blueprint *b = parsed(
+		"# a comment\n[Blueprint]\nDescription=What it is "
+		"for\n\n[Agent]\nAdapter=command\nExecStart=/bin/echo \"a b\" 'c' \\\n"
+		"   d\nSystemPrompt=Be \"kind\"\nAllowedTools=Read \"Bash(git "
+		"log:*)\"\nAllowedTools=Edit\nMaxTurns=7\n"
+		"Environment=A=1 \"B=two words\"\nWorkingDirectory=/srv\nEnvironmentFile=-/a "
+		"file\nEnvironmentFile=b\n"
+		"McpServer=one npx \"two words\"\nMcpServer=two https://example.org/mcp\n"
+		"[Session]\nTimeoutStopSec=1min "
+		"500ms\nResultGraceSec=infinity\nMaxCostUSD=2.5\nMaxTokens=3000000000\n"
+		"[Resources]\nMemoryMax=1.5G\nMemoryHigh=25%\nMemorySwapMax=infinity\nTasksMax="
+		"12\nCPUQuota=150%\nCPUWeight=idle\n"
+		"IOReadBandwidthMax=\"/var/a b\" 10M\nLimitNOFILE=1024:infinity\n"
+		"[Sandbox]\nPrivateTmp=on\nProtectSystem=true\nUMask=0077\nNice=-5\n; the end\n");
 
 	words_are(b, D_ExecStart, "/bin/echo|a b|c|d");
 	assert_string_equal(blueprint_text(b, D_SystemPrompt), "Be \"kind\"");
@@ -317,7 +343,8 @@ test_values(void **state)
 static void
 test_texts(void **state)
 {
-	struct blueprint *b = parsed("[Blueprint]\nDescription=\"two\\nlines \"\n[Agent]\nModel=\"a\" or \"b\"\nSystemPrompt=C:\\dir\n");
+	struct blueprint *b = parsed("[Blueprint]\nDescription=\"two\\nlines "
+				     "\"\n[Agent]\nModel=\"a\" or \"b\"\nSystemPrompt=C:\\dir\n");
 
 	assert_string_equal(blueprint_text(b, D_Description), "two\nlines ");
 	assert_string_equal(blueprint_text(b, D_Model), "\"a\" or \"b\"");
@@ -327,19 +354,25 @@ test_texts(void **state)
 	blueprint_free(b);
 }
 
-/* Drop-ins: lists add up, an empty value resets, the rest is replaced; a program line is replaced as a whole. */
+/* Drop-ins: lists add up, an empty value resets, the rest is replaced; a program line is replaced
+ * as a whole. */
 static void
 test_merge(void **state)
 {
 	struct blueprint_problems p = BLUEPRINT_PROBLEMS_INIT;
 	struct blueprint *b = blueprint_new("m", "/a/m.blueprint");
-	static const char first[] = "[Agent]\nExecStart=one two\nAllowedTools=A B\nModel=x\nEnvironment=A=1\n[Sandbox]\nSystemCallFilter=@mount\n";
-	static const char second[] = "[Agent]\nExecStart=three\nAllowedTools=C\nModel=y\nEnvironment=\nEnvironment=B=2\n[Sandbox]\nSystemCallFilter=~ptrace bpf\n";
+	static const char first[] =
+		"[Agent]\nExecStart=one two\nAllowedTools=A "
+		"B\nModel=x\nEnvironment=A=1\n[Sandbox]\nSystemCallFilter=@mount\n";
+	static const char second[] =
+		"[Agent]\nExecStart=three\nAllowedTools=C\nModel=y\nEnvironment=\nEnvironment=B="
+		"2\n[Sandbox]\nSystemCallFilter=~ptrace bpf\n";
 	const char *file;
 	int line;
 
 	assert_int_equal(blueprint_add(b, "/a/m.blueprint", first, strlen(first), &p), 0);
-	assert_int_equal(blueprint_add(b, "/a/m.blueprint.d/50.conf", second, strlen(second), &p), 0);
+	assert_int_equal(blueprint_add(b, "/a/m.blueprint.d/50.conf", second, strlen(second), &p),
+			 0);
 	words_are(b, D_ExecStart, "three");
 	words_are(b, D_AllowedTools, "A|B|C");
 	words_are(b, D_Environment, "B=2");
@@ -363,17 +396,21 @@ test_merge(void **state)
 static void
 test_tilde(void **state)
 {
-	struct blueprint *b = parsed("[Sandbox]\nCapabilityBoundingSet=~CAP_BPF CAP_SYSLOG\nCapabilityBoundingSet=CAP_KILL\nRestrictNamespaces=~user net\n");
+	struct blueprint *b = parsed(
+		"[Sandbox]\nCapabilityBoundingSet=~CAP_BPF "
+		"CAP_SYSLOG\nCapabilityBoundingSet=CAP_KILL\nRestrictNamespaces=~user net\n");
 	struct buf out = BUF_INIT;
 
 	blueprint_show_key(&out, b, D_CapabilityBoundingSet);
-	assert_string_equal(out.data, "CapabilityBoundingSet=~CAP_BPF ~CAP_SYSLOG\nCapabilityBoundingSet=CAP_KILL\n");
+	assert_string_equal(
+		out.data,
+		"CapabilityBoundingSet=~CAP_BPF ~CAP_SYSLOG\nCapabilityBoundingSet=CAP_KILL\n");
 	words_are(b, D_RestrictNamespaces, "~user|~net");
 	buf_free(&out);
 	blueprint_free(b);
 }
 
-/* ---- problems -------------------------------------------------------------------------------------------------------------------- */
+/* ---- problems ---- */
 
 static void
 test_names(void **state)
@@ -383,7 +420,9 @@ test_names(void **state)
 	bad("[Agent]\nFlavour=x\n", 2, 1, "unknown key 'Flavour' in section [Agent]");
 	bad("[Agnet]\nModel=opus\nMaxTurns=1\n", 2, 1, "did you mean [Agent]?");
 	bad("[agent]\nModel=opus\n", 2, 1, "did you mean [Agent]?");
-	bad("[Service]\nType=simple\n", 2, 1, "unknown section [Service]: use [Blueprint], [Agent], [Session], [Resources], [Sandbox], [Timer]");
+	bad("[Service]\nType=simple\n", 2, 1,
+	    "unknown section [Service]: use [Blueprint], [Agent], [Session], [Resources], "
+	    "[Sandbox], [Timer]");
 	bad("[Agent]\nTimeoutStopSec=1\n", 2, 1, "TimeoutStopSec= belongs into section [Session]");
 	bad("Model=x\n", 1, 1, "outside of a section");
 	bad("[Agent\n", 1, 7, "']'");
@@ -397,75 +436,76 @@ test_bad_values(void **state)
 	static const struct {
 		const char *section, *key, *value, *says;
 	} values[] = {
-		{ "Agent", "Adapter", "cluade", "did you mean 'claude'?" },
-		{ "Agent", "Adapter", "opencode-acp", "wants one of: claude command" },
-		{ "Agent", "PermissionMode", "acceptedits", "did you mean 'acceptEdits'?" },
-		{ "Agent", "MaxTurns", "many", "wants a number from 0 to 1000000, not 'many'" },
-		{ "Agent", "MaxTurns", "-1", "a number" },
-		{ "Agent", "MaxTurns", "1000001", "a number" },
-		{ "Session", "TimeoutStopSec", "5 parsecs", "a time span" },
-		{ "Session", "ResultGraceSec", "-1", "a time span" },
-		{ "Session", "MaxCostUSD", "1,5", "such as 2.5" },
-		{ "Session", "MaxCostUSD", "1e3", "such as 2.5" },
-		{ "Session", "Restart", "on-faliure", "did you mean 'on-failure'?" },
-		{ "Session", "SuccessExitStatus", "256", "exit codes (0 to 255)" },
-		{ "Session", "SuccessExitStatus", "SIGFOO", "signals such as SIGTERM" },
-		{ "Sandbox", "PrivateTmp", "maybe", "yes or no, not 'maybe'" },
-		{ "Sandbox", "ProtectSystem", "sticrt", "did you mean 'strict'?" },
-		{ "Sandbox", "UMask", "0099", "octal" },
-		{ "Sandbox", "UMask", "77777", "octal" },
-		{ "Sandbox", "Nice", "20", "from -20 to 19" },
-		{ "Sandbox", "User", "no body", "name or the number" },
-		{ "Sandbox", "User", "65535", "name or the number" },
-		{ "Sandbox", "CapabilityBoundingSet", "CAP_NET_RWA", "did you mean 'CAP_NET_RAW'?" },
-		{ "Sandbox", "RestrictNamespaces", "usr", "did you mean 'user'?" },
-		{ "Sandbox", "RestrictAddressFamilies", "AF_INET7", "did you mean 'AF_INET" },
-		{ "Sandbox", "SystemCallFilter", "@muont", "did you mean '@mount'?" },
-		{ "Sandbox", "SystemCallFilter", "Ptrace", "names of system calls" },
-		{ "Sandbox", "SystemCallFilter", "ptrace:EFOO", "NAME:ERRNO" },
-		{ "Sandbox", "SystemCallErrorNumber", "EPREM", "an error such as EPERM" },
-		{ "Sandbox", "SystemCallArchitectures", "x86_64", "did you mean 'x86-64'?" },
-		{ "Sandbox", "ReadOnlyPaths", "etc", "absolute paths, not 'etc'" },
-		{ "Sandbox", "BindPaths", "/a:b", "SOURCE[:DESTINATION" },
-		{ "Sandbox", "BindPaths", "/a:/b:ro", "rbind or norbind" },
-		{ "Sandbox", "TemporaryFileSystem", "var", "PATH[:OPTIONS]" },
-		{ "Sandbox", "LoadCredential", "token", "ID:PATH" },
-		{ "Sandbox", "LoadCredential", "token:file", "absolute" },
-		{ "Sandbox", "SetCredential", "../x:y", "ID:TEXT" },
-		{ "Resources", "MemoryMax", "lots", "bytes such as 512M" },
-		{ "Resources", "MemoryMax", "101%", "bytes such as 512M" },
-		{ "Resources", "MemoryMax", "9999999999999T", "bytes such as 512M" },
-		{ "Resources", "TasksMax", "0", "a number from 1" },
-		{ "Resources", "CPUQuota", "2", "a percentage such as 50%" },
-		{ "Resources", "CPUQuota", "0%", "a percentage such as 50%" },
-		{ "Resources", "CPUWeight", "0", "from 1 to 10000, or idle" },
-		{ "Resources", "IOWeight", "idle", "from 1 to 10000" },
-		{ "Resources", "AllowedCPUs", "3-1", "0-3,5" },
-		{ "Resources", "AllowedCPUs", "1,", "0-3,5" },
-		{ "Resources", "IOReadBandwidthMax", "10M", "PATH NUMBER" },
-		{ "Resources", "IOReadBandwidthMax", "var 10M", "PATH NUMBER" },
-		{ "Resources", "LimitNOFILE", "10:5", "not above the hard one" },
-		{ "Resources", "LimitNOFILE", "10s", "a limit (number)" },
-		{ "Resources", "LimitCPU", "ten", "a limit (time)" },
-		{ "Resources", "OOMScoreAdjust", "1001", "from -1000 to 1000" },
-		{ "Agent", "Environment", "NOVALUE", "NAME=VALUE, not 'NOVALUE'" },
-		{ "Agent", "Environment", "1A=1", "NAME=VALUE" },
-		{ "Agent", "Environment", "=1", "NAME=VALUE" },
-		{ "Agent", "PassEnvironment", "A-B", "names of variables, not 'A-B'" },
-		{ "Agent", "WorkingDirectory", "srv", "an absolute path, not 'srv'" },
-		{ "Agent", "WorkingDirectory", "%s/x", "an absolute path" },
-		{ "Agent", "McpServer", "one", "NAME PROGRAM" },
-		{ "Agent", "McpServer", "one/two npx", "letters, digits" },
-		{ "Agent", "McpServer", "one https://x y", "nothing behind an address" },
-		{ "Agent", "ExecStart", "\"open", "ExecStart=: a quote" },
-		{ "Timer", "OnCalendar", "daly", "a calendar expression" },
-		{ "Timer", "OnCalendar", "12:00;rm", "a calendar expression" },
-		{ "Blueprint", "AllowOverride", "everything", "wants one of" },
-		{ "Blueprint", "Description", "\xff\xfe", "not valid UTF-8" },
+		{"Agent", "Adapter", "cluade", "did you mean 'claude'?"},
+		{"Agent", "Adapter", "opencode-acp", "wants one of: claude command"},
+		{"Agent", "PermissionMode", "acceptedits", "did you mean 'acceptEdits'?"},
+		{"Agent", "MaxTurns", "many", "wants a number from 0 to 1000000, not 'many'"},
+		{"Agent", "MaxTurns", "-1", "a number"},
+		{"Agent", "MaxTurns", "1000001", "a number"},
+		{"Session", "TimeoutStopSec", "5 parsecs", "a time span"},
+		{"Session", "ResultGraceSec", "-1", "a time span"},
+		{"Session", "MaxCostUSD", "1,5", "such as 2.5"},
+		{"Session", "MaxCostUSD", "1e3", "such as 2.5"},
+		{"Session", "Restart", "on-faliure", "did you mean 'on-failure'?"},
+		{"Session", "SuccessExitStatus", "256", "exit codes (0 to 255)"},
+		{"Session", "SuccessExitStatus", "SIGFOO", "signals such as SIGTERM"},
+		{"Sandbox", "PrivateTmp", "maybe", "yes or no, not 'maybe'"},
+		{"Sandbox", "ProtectSystem", "sticrt", "did you mean 'strict'?"},
+		{"Sandbox", "UMask", "0099", "octal"},
+		{"Sandbox", "UMask", "77777", "octal"},
+		{"Sandbox", "Nice", "20", "from -20 to 19"},
+		{"Sandbox", "User", "no body", "name or the number"},
+		{"Sandbox", "User", "65535", "name or the number"},
+		{"Sandbox", "CapabilityBoundingSet", "CAP_NET_RWA", "did you mean 'CAP_NET_RAW'?"},
+		{"Sandbox", "RestrictNamespaces", "usr", "did you mean 'user'?"},
+		{"Sandbox", "RestrictAddressFamilies", "AF_INET7", "did you mean 'AF_INET"},
+		{"Sandbox", "SystemCallFilter", "@muont", "did you mean '@mount'?"},
+		{"Sandbox", "SystemCallFilter", "Ptrace", "names of system calls"},
+		{"Sandbox", "SystemCallFilter", "ptrace:EFOO", "NAME:ERRNO"},
+		{"Sandbox", "SystemCallErrorNumber", "EPREM", "an error such as EPERM"},
+		{"Sandbox", "SystemCallArchitectures", "x86_64", "did you mean 'x86-64'?"},
+		{"Sandbox", "ReadOnlyPaths", "etc", "absolute paths, not 'etc'"},
+		{"Sandbox", "BindPaths", "/a:b", "SOURCE[:DESTINATION"},
+		{"Sandbox", "BindPaths", "/a:/b:ro", "rbind or norbind"},
+		{"Sandbox", "TemporaryFileSystem", "var", "PATH[:OPTIONS]"},
+		{"Sandbox", "LoadCredential", "token", "ID:PATH"},
+		{"Sandbox", "LoadCredential", "token:file", "absolute"},
+		{"Sandbox", "SetCredential", "../x:y", "ID:TEXT"},
+		{"Resources", "MemoryMax", "lots", "bytes such as 512M"},
+		{"Resources", "MemoryMax", "101%", "bytes such as 512M"},
+		{"Resources", "MemoryMax", "9999999999999T", "bytes such as 512M"},
+		{"Resources", "TasksMax", "0", "a number from 1"},
+		{"Resources", "CPUQuota", "2", "a percentage such as 50%"},
+		{"Resources", "CPUQuota", "0%", "a percentage such as 50%"},
+		{"Resources", "CPUWeight", "0", "from 1 to 10000, or idle"},
+		{"Resources", "IOWeight", "idle", "from 1 to 10000"},
+		{"Resources", "AllowedCPUs", "3-1", "0-3,5"},
+		{"Resources", "AllowedCPUs", "1,", "0-3,5"},
+		{"Resources", "IOReadBandwidthMax", "10M", "PATH NUMBER"},
+		{"Resources", "IOReadBandwidthMax", "var 10M", "PATH NUMBER"},
+		{"Resources", "LimitNOFILE", "10:5", "not above the hard one"},
+		{"Resources", "LimitNOFILE", "10s", "a limit (number)"},
+		{"Resources", "LimitCPU", "ten", "a limit (time)"},
+		{"Resources", "OOMScoreAdjust", "1001", "from -1000 to 1000"},
+		{"Agent", "Environment", "NOVALUE", "NAME=VALUE, not 'NOVALUE'"},
+		{"Agent", "Environment", "1A=1", "NAME=VALUE"},
+		{"Agent", "Environment", "=1", "NAME=VALUE"},
+		{"Agent", "PassEnvironment", "A-B", "names of variables, not 'A-B'"},
+		{"Agent", "WorkingDirectory", "srv", "an absolute path, not 'srv'"},
+		{"Agent", "WorkingDirectory", "%s/x", "an absolute path"},
+		{"Agent", "McpServer", "one", "NAME PROGRAM"},
+		{"Agent", "McpServer", "one/two npx", "letters, digits"},
+		{"Agent", "McpServer", "one https://x y", "nothing behind an address"},
+		{"Agent", "ExecStart", "\"open", "ExecStart=: a quote"},
+		{"Timer", "OnCalendar", "daly", "a calendar expression"},
+		{"Timer", "OnCalendar", "12:00;rm", "a calendar expression"},
+		{"Blueprint", "AllowOverride", "everything", "wants one of"},
+		{"Blueprint", "Description", "\xff\xfe", "not valid UTF-8"},
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(values); i++) {
-		CLEANUP_FREE char *text = xasprintf("[%s]\n%s=%s\n", values[i].section, values[i].key, values[i].value);
+		CLEANUP_FREE char *text = xasprintf("[%s]\n%s=%s\n", values[i].section,
+						    values[i].key, values[i].value);
 
 		bad(text, 2, (int)strlen(values[i].key) + 2, values[i].says);
 	}
@@ -489,19 +529,23 @@ test_all_in_one_pass(void **state)
 {
 	struct blueprint *b = blueprint_new("x", NULL);
 	struct buf many = BUF_INIT, out = BUF_INIT;
-	struct err e = { 0 };
+	struct err e = {0};
 
-	assert_int_equal(add(b, "[Agent]\nModel=a\nMaxTurns=5\nMaxTurns=x\nno assignment\nBad=1\n[Session]\nTimeoutStopSec=z\n"), 4);
+	assert_int_equal(add(b, "[Agent]\nModel=a\nMaxTurns=5\nMaxTurns=x\nno "
+				"assignment\nBad=1\n[Session]\nTimeoutStopSec=z\n"),
+			 4);
 	assert_string_equal(blueprint_text(b, D_Model), "a");
 	assert_int_equal(blueprint_int(b, D_MaxTurns), 5);
 	assert_int_equal(blueprint_us(b, D_TimeoutStopSec), 10000000);
 	assert_int_equal(problems.v[0].line, 4);
 	assert_int_equal(problems.v[3].line, 8);
 	blueprint_problem_format(&out, &problems.v[0]);
-	assert_string_equal(out.data, "x.blueprint:4:10: MaxTurns= wants a number from 0 to 1000000, not 'x'");
+	assert_string_equal(
+		out.data, "x.blueprint:4:10: MaxTurns= wants a number from 0 to 1000000, not 'x'");
 	assert_true(blueprint_problems_err(&problems, &e) < 0);
 	assert_int_equal(e.status, 422);
-	assert_string_equal(e.text, "x.blueprint:4:10: MaxTurns= wants a number from 0 to 1000000, not 'x' (and 3 further problems)");
+	assert_string_equal(e.text, "x.blueprint:4:10: MaxTurns= wants a number from 0 to 1000000, "
+				    "not 'x' (and 3 further problems)");
 	buf_puts(&many, "[Agent]\n");
 	for (int i = 0; i < 300; i++)
 		buf_puts(&many, "MaxTurns=x\n");
@@ -525,7 +569,9 @@ test_problems_json(void **state)
 	assert_int_equal(blueprint_problems_err(&p, NULL), 0);
 	buf_reset(&out);
 	blueprint_problems_json(&out, &p);
-	assert_string_equal(out.data, "[{\"file\":\"a \\\"b\\\"\",\"line\":0,\"column\":0,\"severity\":\"warning\",\"text\":\"it is so\"}]");
+	assert_string_equal(out.data, "[{\"file\":\"a "
+				      "\\\"b\\\"\",\"line\":0,\"column\":0,\"severity\":"
+				      "\"warning\",\"text\":\"it is so\"}]");
 	buf_reset(&out);
 	blueprint_problem_format(&out, &p.v[0]);
 	assert_string_equal(out.data, "a \"b\": warning: it is so");
@@ -550,7 +596,8 @@ test_caps(void **state)
 	/* Too many words: said once, and no more are kept. */
 	buf_puts(&many, "[Agent]\n");
 	while (many.len < INI_FILE_MAX - 100)
-		buf_puts(&many, "AllowedTools=a b c d e f g h i j k l m n o p q r s t u v w x y z\n");
+		buf_puts(&many,
+			 "AllowedTools=a b c d e f g h i j k l m n o p q r s t u v w x y z\n");
 	assert_int_equal(add(b, many.data), 1);
 	assert_non_null(strstr(problems.v[0].text, "more than 4096 entries"));
 	assert_int_equal(strv_len(blueprint_words(b, D_AllowedTools)), BLUEPRINT_LIST_MAX);
@@ -580,7 +627,7 @@ test_foreign(void **state)
 	blueprint_free(b);
 }
 
-/* ---- warnings -------------------------------------------------------------------------------------------------------------------- */
+/* ---- warnings ---- */
 
 static void
 warns(const char *text, int line, const char *says)
@@ -591,8 +638,10 @@ warns(const char *text, int line, const char *says)
 	assert_int_equal(problems.errors, 0);
 	if (n != (says != NULL))
 		fail_msg("%d warnings in: %s", n, text);
-	if (says && (!strstr(problems.v[0].text, says) || problems.v[0].line != line || problems.v[0].severity != BP_WARNING))
-		fail_msg("%d: '%s' does not say '%s'", problems.v[0].line, problems.v[0].text, says);
+	if (says && (!strstr(problems.v[0].text, says) || problems.v[0].line != line ||
+		     problems.v[0].severity != BP_WARNING))
+		fail_msg("%d: '%s' does not say '%s'", problems.v[0].line, problems.v[0].text,
+			 says);
 	blueprint_free(b);
 }
 
@@ -600,8 +649,12 @@ static void
 test_lint(void **state)
 {
 	warns("[Sandbox]\nMemoryDenyWriteExecute=yes\n", 2, "V8");
-	warns("[Agent]\nAdapter=command\nExecStart=/usr/bin/node x.js\n[Sandbox]\nMemoryDenyWriteExecute=yes\n", 5, "V8");
-	warns("[Agent]\nAdapter=command\nExecStart=/bin/true\n[Sandbox]\nMemoryDenyWriteExecute=yes\n", 0, NULL);
+	warns("[Agent]\nAdapter=command\nExecStart=/usr/bin/node "
+	      "x.js\n[Sandbox]\nMemoryDenyWriteExecute=yes\n",
+	      5, "V8");
+	warns("[Agent]\nAdapter=command\nExecStart=/bin/"
+	      "true\n[Sandbox]\nMemoryDenyWriteExecute=yes\n",
+	      0, NULL);
 	warns("[Sandbox]\nMemoryDenyWriteExecute=no\n", 0, NULL);
 	warns("[Resources]\nLimitAS=4G\n", 2, "use MemoryMax=");
 	warns("[Resources]\nLimitAS=infinity\n", 0, NULL);
@@ -611,21 +664,26 @@ test_lint(void **state)
 	warns("[Sandbox]\nProtectHome=tmpfs\n", 2, "~/.claude");
 	warns("[Sandbox]\nProtectHome=read-only\n", 0, NULL);
 	warns("[Sandbox]\nPrivateNetwork=yes\n", 2, "without a proxy");
-	warns("[Agent]\nEnvironment=HTTPS_PROXY=http://127.0.0.1:1\n[Sandbox]\nPrivateNetwork=yes\n", 0, NULL);
+	warns("[Agent]\nEnvironment=HTTPS_PROXY=http://"
+	      "127.0.0.1:1\n[Sandbox]\nPrivateNetwork=yes\n",
+	      0, NULL);
 	warns("[Agent]\nPassEnvironment=https_proxy\n[Sandbox]\nPrivateNetwork=yes\n", 0, NULL);
 	warns("[Agent]\nAdapter=command\n[Sandbox]\nPrivateNetwork=yes\n", 0, NULL);
 	warns("[Sandbox]\nRestrictAddressFamilies=AF_UNIX AF_INET\n", 2, "AF_NETLINK");
 	warns("[Sandbox]\nRestrictAddressFamilies=~AF_NETLINK\n", 2, "AF_NETLINK");
 	warns("[Sandbox]\nRestrictAddressFamilies=~AF_PACKET\n", 0, NULL);
 	warns("[Agent]\nAdapter=command\nModel=opus\n", 3, "no effect with Adapter=command");
-	warns("[Agent]\nAllowedTools=Read Edit\nDisallowedTools=Edit\n", 3, "Edit is in AllowedTools= and in DisallowedTools=");
+	warns("[Agent]\nAllowedTools=Read Edit\nDisallowedTools=Edit\n", 3,
+	      "Edit is in AllowedTools= and in DisallowedTools=");
 }
 
 static void
 test_planned(void **state)
 {
-	struct blueprint *b = parsed("[Agent]\nModel=x\nSkills=a\n[Session]\nRestart=no\n[Resources]\nMemoryMax=1G\nTasksMax=5\n"
-				     "[Sandbox]\nPrivateTmp=yes\nPrivateNetwork=no\nProtectSystem=strict\nSystemCallFilter=no\n");
+	struct blueprint *b = parsed("[Agent]\nModel=x\nSkills=a\n[Session]\nRestart=no\n["
+				     "Resources]\nMemoryMax=1G\nTasksMax=5\n"
+				     "[Sandbox]\nPrivateTmp=yes\nPrivateNetwork=no\nProtectSystem="
+				     "strict\nSystemCallFilter=no\n");
 	char **keys = blueprint_planned(b, "Resources");
 
 	assert_int_equal(strv_len(keys), 2);
@@ -645,16 +703,22 @@ test_planned(void **state)
 	blueprint_free(b);
 }
 
-/* ---- specifiers ------------------------------------------------------------------------------------------------------------------ */
+/* ---- specifiers ---- */
 
 static void
 test_expand(void **state)
 {
-	struct blueprint *b = parsed("[Blueprint]\nDescription=100%% of %i\n[Agent]\nExecStart=make %i \"%s %%s\"\nEnvironment=P=%d\nWorkingDirectory=%h/x\n"
-				     "McpServer=one prog %d\nModel=%I\n[Sandbox]\nReadWritePaths=%d -%t\n"),
-			 *c;
-	const struct specifiers v = { .name = "task@check", .home = "/home/me", .session = "s 1", .project_dir = "/srv/a b", .run_dir = "/run" };
-	struct err e = { 0 };
+	struct blueprint
+		*b = parsed("[Blueprint]\nDescription=100%% of %i\n[Agent]\nExecStart=make %i \"%s "
+			    "%%s\"\nEnvironment=P=%d\nWorkingDirectory=%h/x\n"
+			    "McpServer=one prog %d\nModel=%I\n[Sandbox]\nReadWritePaths=%d -%t\n"),
+		*c;
+	const struct specifiers v = {.name = "task@check",
+				     .home = "/home/me",
+				     .session = "s 1",
+				     .project_dir = "/srv/a b",
+				     .run_dir = "/run"};
+	struct err e = {0};
 
 	c = blueprint_expand(b, &v, &e);
 	if (!c)
@@ -676,8 +740,8 @@ static void
 test_expand_bad(void **state)
 {
 	struct blueprint *b = parsed("[Agent]\nModel=%i\nWorkingDirectory=%h/x\n");
-	struct specifiers v = { .name = "plain", .home = "/h" };
-	struct err e = { 0 };
+	struct specifiers v = {.name = "plain", .home = "/h"};
+	struct err e = {0};
 	struct blueprint *c = blueprint_expand(b, &v, &e);
 
 	/* A text that comes to nothing is unset. */
@@ -690,14 +754,17 @@ test_expand_bad(void **state)
 	assert_non_null(strstr(e.text, "x.blueprint:3: WorkingDirectory=: nothing is known"));
 	v.home = "relative";
 	assert_null(blueprint_expand(b, &v, &e));
-	assert_non_null(strstr(e.text, "x.blueprint:3: WorkingDirectory=: wants an absolute path, not 'relative/x'"));
+	assert_non_null(strstr(
+		e.text,
+		"x.blueprint:3: WorkingDirectory=: wants an absolute path, not 'relative/x'"));
 	blueprint_free(b);
 }
 
-/* ---- forms ----------------------------------------------------------------------------------------------------------------------- */
+/* ---- forms ---- */
 
 static void
-agent_json_is(const struct blueprint *b, const char *prompt, const char *mcp, const char *status, int64_t created_us, const char *want)
+agent_json_is(const struct blueprint *b, const char *prompt, const char *mcp, const char *status,
+	      int64_t created_us, const char *want)
 {
 	struct buf out = BUF_INIT;
 
@@ -714,17 +781,28 @@ test_agent_json(void **state)
 	setenv("TZ", "Europe/Berlin", 1);
 	b = parsed("[Blueprint]\nDescription=\"100%% \\\"it\\\"\"\n");
 	agent_json_is(b, NULL, NULL, NULL, 1700000000123456,
-		      "{\"name\":\"x\",\"description\":\"100% \\\"it\\\"\",\"system_prompt\":null,\"mcp_servers\":null,\"skills\":null,\"status\":\"active\","
-		      "\"created_at\":\"2023-11-14T23:13:20.123456\",\"modified_at\":\"2023-11-14T23:13:20\"}");
-	agent_json_is(b, "from\na file", "{\"mcpServers\":{\"a\":{\"url\":\"http://x/y\"}}}", "masked", 1700000000000001,
-		      "{\"name\":\"x\",\"description\":\"100% \\\"it\\\"\",\"system_prompt\":\"from\\na file\",\"mcp_servers\":{\"a\":{\"url\":\"http://x/y\"}},"
-		      "\"skills\":null,\"status\":\"masked\",\"created_at\":\"2023-11-14T23:13:20.000001\",\"modified_at\":\"2023-11-14T23:13:20\"}");
+		      "{\"name\":\"x\",\"description\":\"100% "
+		      "\\\"it\\\"\",\"system_prompt\":null,\"mcp_servers\":null,\"skills\":null,"
+		      "\"status\":\"active\","
+		      "\"created_at\":\"2023-11-14T23:13:20.123456\",\"modified_at\":\"2023-11-"
+		      "14T23:13:20\"}");
+	agent_json_is(
+		b, "from\na file", "{\"mcpServers\":{\"a\":{\"url\":\"http://x/y\"}}}", "masked",
+		1700000000000001,
+		"{\"name\":\"x\",\"description\":\"100% \\\"it\\\"\",\"system_prompt\":\"from\\na "
+		"file\",\"mcp_servers\":{\"a\":{\"url\":\"http://x/y\"}},"
+		"\"skills\":null,\"status\":\"masked\",\"created_at\":\"2023-11-14T23:13:20."
+		"000001\",\"modified_at\":\"2023-11-14T23:13:20\"}");
 	blueprint_free(b);
-	b = parsed("[Blueprint]\nEnabled=no\n[Agent]\nSystemPrompt=50%%\nSkills=one two\nMcpServer=w https://example.org/mcp\nMcpServer=s npx -y pkg\n");
-	agent_json_is(b, NULL, NULL, NULL, 1700000000000000,
-		      "{\"name\":\"x\",\"description\":\"\",\"system_prompt\":\"50%\",\"mcp_servers\":{\"w\":{\"type\":\"http\",\"url\":\"https://example.org/mcp\"},"
-		      "\"s\":{\"type\":\"stdio\",\"command\":\"npx\",\"args\":[\"-y\",\"pkg\"]}},\"skills\":[\"one\",\"two\"],\"status\":\"inactive\","
-		      "\"created_at\":\"2023-11-14T23:13:20\",\"modified_at\":\"2023-11-14T23:13:20\"}");
+	b = parsed("[Blueprint]\nEnabled=no\n[Agent]\nSystemPrompt=50%%\nSkills=one "
+		   "two\nMcpServer=w https://example.org/mcp\nMcpServer=s npx -y pkg\n");
+	agent_json_is(
+		b, NULL, NULL, NULL, 1700000000000000,
+		"{\"name\":\"x\",\"description\":\"\",\"system_prompt\":\"50%\",\"mcp_servers\":{"
+		"\"w\":{\"type\":\"http\",\"url\":\"https://example.org/mcp\"},"
+		"\"s\":{\"type\":\"stdio\",\"command\":\"npx\",\"args\":[\"-y\",\"pkg\"]}},"
+		"\"skills\":[\"one\",\"two\"],\"status\":\"inactive\","
+		"\"created_at\":\"2023-11-14T23:13:20\",\"modified_at\":\"2023-11-14T23:13:20\"}");
 	blueprint_free(b);
 	unsetenv("TZ");
 }
@@ -736,8 +814,10 @@ test_mcp(void **state)
 	struct buf out = BUF_INIT;
 	bool is_bad;
 
-	assert_true(blueprint_mcp_json(&out, b, "{\"mcpServers\":{\"z\":{\"command\":\"q\"}}}", &is_bad));
-	assert_string_equal(out.data, "{\"mcpServers\":{\"z\":{\"command\":\"q\"},\"a\":{\"type\":\"stdio\",\"command\":\"prog\",\"args\":[]}}}");
+	assert_true(blueprint_mcp_json(&out, b, "{\"mcpServers\":{\"z\":{\"command\":\"q\"}}}",
+				       &is_bad));
+	assert_string_equal(out.data, "{\"mcpServers\":{\"z\":{\"command\":\"q\"},\"a\":{\"type\":"
+				      "\"stdio\",\"command\":\"prog\",\"args\":[]}}}");
 	buf_reset(&out);
 	assert_true(blueprint_mcp_json(&out, none, "{\"z\":{\"command\":\"q\"}}", &is_bad));
 	assert_string_equal(out.data, "{\"mcpServers\":{\"z\":{\"command\":\"q\"}}}");
@@ -759,11 +839,14 @@ test_mcp(void **state)
 static void
 test_show(void **state)
 {
-	struct blueprint *b = parsed("[Agent]\nModel=x\nExecStart=a \"\" \"q\\\"\\\\\" \"tab\\t\" \xc3\xa4\n");
+	struct blueprint *b =
+		parsed("[Agent]\nModel=x\nExecStart=a \"\" \"q\\\"\\\\\" \"tab\\t\" \xc3\xa4\n");
 	struct buf out = BUF_INIT;
 
 	blueprint_show(&out, b, false);
-	assert_non_null(strstr(out.data, "[Agent]\nAdapter=claude\nExecStart=a \"\" \"q\\\"\\\\\" \"tab\\t\" \xc3\xa4\nModel=x\nMaxTurns=0\n\n[Session]\n"));
+	assert_non_null(
+		strstr(out.data, "[Agent]\nAdapter=claude\nExecStart=a \"\" \"q\\\"\\\\\" "
+				 "\"tab\\t\" \xc3\xa4\nModel=x\nMaxTurns=0\n\n[Session]\n"));
 	assert_null(strstr(out.data, "SystemPrompt="));
 	buf_reset(&out);
 	blueprint_show(&out, b, true);
@@ -775,7 +858,7 @@ test_show(void **state)
 	blueprint_free(b);
 }
 
-/* ---- the tree -------------------------------------------------------------------------------------------------------------------- */
+/* ---- the tree ---- */
 
 static const char *
 source_dir(void)
@@ -804,7 +887,7 @@ static void
 test_shipped(void **state)
 {
 	CLEANUP_FREE char *dir = xasprintf("%s/blueprints", source_dir());
-	const struct specifiers v = { .name = "x@check", .session = "s", .project_dir = "/srv/p" };
+	const struct specifiers v = {.name = "x@check", .session = "s", .project_dir = "/srv/p"};
 	DIR *d = opendir(dir);
 	struct dirent *de;
 	int count = 0;
@@ -827,7 +910,8 @@ test_shipped(void **state)
 		blueprint_add(b, path, text.data, text.len, &problems);
 		blueprint_lint(b, &problems);
 		for (int i = 0; i < problems.count; i++)
-			fail_msg("%s:%d:%d: %s", path, problems.v[i].line, problems.v[i].column, problems.v[i].text);
+			fail_msg("%s:%d:%d: %s", path, problems.v[i].line, problems.v[i].column,
+				 problems.v[i].text);
 		assert_non_null(blueprint_text(b, D_Description));
 		expanded = blueprint_expand(b, &v, &e);
 		if (!expanded)
@@ -846,8 +930,10 @@ static void
 test_seeds(void **state)
 {
 	for (const struct directive *d = blueprint_directives; d->key; d++) {
-		CLEANUP_FREE char *path = xasprintf("%s/tests/fuzz/corpus-blueprint/key-%s", source_dir(), d->key);
-		CLEANUP_FREE char *want = xasprintf("[%s]\n%s=%s\n", d->section, d->key, directive_example(d));
+		CLEANUP_FREE char *path =
+			xasprintf("%s/tests/fuzz/corpus-blueprint/key-%s", source_dir(), d->key);
+		CLEANUP_FREE char *want =
+			xasprintf("[%s]\n%s=%s\n", d->section, d->key, directive_example(d));
 		struct buf text = BUF_INIT;
 		struct err e;
 
@@ -869,14 +955,18 @@ int
 main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_table),	     cmocka_unit_test(test_every_key),	     cmocka_unit_test(test_schema),
-		cmocka_unit_test(test_defaults),     cmocka_unit_test(test_values),	     cmocka_unit_test(test_texts),
-		cmocka_unit_test(test_merge),	     cmocka_unit_test(test_tilde),	     cmocka_unit_test(test_names),
-		cmocka_unit_test(test_bad_values),   cmocka_unit_test(test_places),	     cmocka_unit_test(test_all_in_one_pass),
-		cmocka_unit_test(test_problems_json), cmocka_unit_test(test_caps),	     cmocka_unit_test(test_foreign),
-		cmocka_unit_test(test_lint),	     cmocka_unit_test(test_planned),	     cmocka_unit_test(test_expand),
-		cmocka_unit_test(test_expand_bad),   cmocka_unit_test(test_agent_json),	     cmocka_unit_test(test_mcp),
-		cmocka_unit_test(test_show),	     cmocka_unit_test(test_adapters),	     cmocka_unit_test(test_shipped),
+		cmocka_unit_test(test_table),         cmocka_unit_test(test_every_key),
+		cmocka_unit_test(test_schema),        cmocka_unit_test(test_defaults),
+		cmocka_unit_test(test_values),        cmocka_unit_test(test_texts),
+		cmocka_unit_test(test_merge),         cmocka_unit_test(test_tilde),
+		cmocka_unit_test(test_names),         cmocka_unit_test(test_bad_values),
+		cmocka_unit_test(test_places),        cmocka_unit_test(test_all_in_one_pass),
+		cmocka_unit_test(test_problems_json), cmocka_unit_test(test_caps),
+		cmocka_unit_test(test_foreign),       cmocka_unit_test(test_lint),
+		cmocka_unit_test(test_planned),       cmocka_unit_test(test_expand),
+		cmocka_unit_test(test_expand_bad),    cmocka_unit_test(test_agent_json),
+		cmocka_unit_test(test_mcp),           cmocka_unit_test(test_show),
+		cmocka_unit_test(test_adapters),      cmocka_unit_test(test_shipped),
 		cmocka_unit_test(test_seeds),
 	};
 

@@ -17,9 +17,9 @@
 static void
 gives(const char *text, const char *section, const char *key, const char *value, const char *want)
 {
-	char *const values[] = { (char *)(uintptr_t)value, NULL };
+	char *const values[] = {(char *)(uintptr_t)value, NULL};
 	struct buf out = BUF_INIT;
-	struct err e = { 0 };
+	struct err e = {0};
 
 	if (unit_edit_set(&out, text, strlen(text), section, key, values, &e) < 0)
 		fail_msg("%s: %s", text, e.text);
@@ -28,9 +28,10 @@ gives(const char *text, const char *section, const char *key, const char *value,
 }
 
 static void
-gives_many(const char *text, const char *section, const char *key, const char *first, const char *second, const char *want)
+gives_many(const char *text, const char *section, const char *key, const char *first,
+	   const char *second, const char *want)
 {
-	char *const values[] = { (char *)(uintptr_t)first, (char *)(uintptr_t)second, NULL };
+	char *const values[] = {(char *)(uintptr_t)first, (char *)(uintptr_t)second, NULL};
 	struct buf out = BUF_INIT;
 
 	assert_int_equal(unit_edit_set(&out, text, strlen(text), section, key, values, NULL), 0);
@@ -51,11 +52,12 @@ removed(const char *text, const char *section, const char *key, bool there, cons
 }
 
 static void
-refused(const char *text, size_t n, const char *section, const char *key, const char *value, int code, const char *says)
+refused(const char *text, size_t n, const char *section, const char *key, const char *value,
+	int code, const char *says)
 {
-	char *const values[] = { (char *)(uintptr_t)value, NULL };
+	char *const values[] = {(char *)(uintptr_t)value, NULL};
 	struct buf out = BUF_INIT;
-	struct err e = { 0 };
+	struct err e = {0};
 
 	buf_puts(&out, "before");
 	assert_int_equal(unit_edit_set(&out, text, n, section, key, values, &e), code);
@@ -87,7 +89,8 @@ test_replace(void **state)
 static void
 test_repeated(void **state)
 {
-	gives("[A]\nK=1\n# c\nK=2\nX=0\nK=3\n[A]\nK=4\n", "A", "K", "5", "[A]\nK=5\n# c\nX=0\n[A]\n");
+	gives("[A]\nK=1\n# c\nK=2\nX=0\nK=3\n[A]\nK=4\n", "A", "K", "5",
+	      "[A]\nK=5\n# c\nX=0\n[A]\n");
 	gives_many("[A]\nK = 1\nX=0\n", "A", "K", "5", "6", "[A]\nK = 5\nK = 6\nX=0\n");
 	gives_many("", "A", "K", "5", "6", "[A]\nK=5\nK=6\n");
 }
@@ -116,7 +119,8 @@ static void
 test_remove(void **state)
 {
 	removed("[A]\nK=1\n", "A", "K", true, "[A]\n");
-	removed("[A]\n# why\nK=1 \\\n# in\n 2\nX=0\nK=3\n[B]\nK=4\n", "A", "K", true, "[A]\n# why\n# in\nX=0\n[B]\nK=4\n");
+	removed("[A]\n# why\nK=1 \\\n# in\n 2\nX=0\nK=3\n[B]\nK=4\n", "A", "K", true,
+		"[A]\n# why\n# in\nX=0\n[B]\nK=4\n");
 	removed("[A]\nX=0\n", "A", "K", false, "[A]\nX=0\n");
 	removed("", "A", "K", false, "");
 	removed("[A]\nK=1\\", "A", "K", true, "[A]\n");
@@ -126,7 +130,7 @@ static void
 test_refused(void **state)
 {
 	char *large = xmalloc(INI_FILE_MAX + 1);
-	char *const values[] = { large, NULL };
+	char *const values[] = {large, NULL};
 	struct buf out = BUF_INIT;
 
 	refused("", 0, "A", "", "1", -EINVAL, "no key");
@@ -159,20 +163,22 @@ test_quote(void **state)
 	static const struct {
 		const char *text, *quoted;
 	} texts[] = {
-		{ "", "" },
-		{ "plain text, with 'these' and \"those\"", "plain text, with 'these' and \"those\"" },
-		{ "C:\\dir\\file", "C:\\dir\\file" },
-		{ "two\nlines\n", "\"two\\nlines\\n\"" },
-		{ " blanks ", "\" blanks \"" },
-		{ "tab\tbell\a", "\"tab\\tbell\\x07\"" },
-		{ "end\\", "\"end\\\\\"" },
-		{ "\"all of it\"", "\"\\\"all of it\\\"\"" },
-		{ "\"a\" and \"b\"", "\"a\" and \"b\"" },
-		{ "# no comment", "# no comment" },
-		{ "\xc3\xa4", "\xc3\xa4" },
+		{"", ""},
+		{"plain text, with 'these' and \"those\"",
+		 "plain text, with 'these' and \"those\""},
+		{"C:\\dir\\file", "C:\\dir\\file"},
+		{"two\nlines\n", "\"two\\nlines\\n\""},
+		{" blanks ", "\" blanks \""},
+		{"tab\tbell\a", "\"tab\\tbell\\x07\""},
+		{"end\\", "\"end\\\\\""},
+		{"\"all of it\"", "\"\\\"all of it\\\"\""},
+		{"\"a\" and \"b\"", "\"a\" and \"b\""},
+		{"# no comment", "# no comment"},
+		{"\xc3\xa4", "\xc3\xa4"},
 	};
 	struct buf out = BUF_INIT;
-	char *const words[] = { (char *)(uintptr_t)"a", (char *)(uintptr_t)"", (char *)(uintptr_t)"b c", (char *)(uintptr_t)"d\"\\", NULL };
+	char *const words[] = {(char *)(uintptr_t) "a", (char *)(uintptr_t) "",
+			       (char *)(uintptr_t) "b c", (char *)(uintptr_t) "d\"\\", NULL};
 	const char *why;
 	char **back;
 
@@ -205,7 +211,8 @@ test_quote(void **state)
 static void
 test_unquote(void **state)
 {
-	static const char *const same[] = { "\"open", "\"a\" \"b\"", "\"bad \\q\"", "'single'", "a \"b\"", "\"" };
+	static const char *const same[] = {"\"open",   "\"a\" \"b\"", "\"bad \\q\"",
+					   "'single'", "a \"b\"",     "\""};
 
 	for (size_t i = 0; i < ARRAY_LEN(same); i++) {
 		CLEANUP_FREE char *text = unit_unquote_text(same[i]);
@@ -218,8 +225,10 @@ int
 main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_replace), cmocka_unit_test(test_repeated), cmocka_unit_test(test_insert), cmocka_unit_test(test_remove),
-		cmocka_unit_test(test_refused), cmocka_unit_test(test_quote),	 cmocka_unit_test(test_unquote),
+		cmocka_unit_test(test_replace), cmocka_unit_test(test_repeated),
+		cmocka_unit_test(test_insert),  cmocka_unit_test(test_remove),
+		cmocka_unit_test(test_refused), cmocka_unit_test(test_quote),
+		cmocka_unit_test(test_unquote),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);
