@@ -118,6 +118,13 @@ def test_show(aod, mine):
     assert ctl_json(aod, "show", "-b", mine)["description"] == "first"
 
 
+def test_help(aod):
+    p = ctl(aod, "help")
+    for c in "blueprints cat edit enable disable mask unmask verify history diff revert import".split():
+        assert re.search(r"^  %s +\S" % c, p.stdout, re.M), c
+        assert ctl(aod, c, "--help").stdout.startswith("Usage: aoctl %s" % c)
+
+
 COMMANDS_OF_A_NAME = [["cat"], ["edit"], ["enable"], ["disable"], ["unmask"], ["history"], ["diff"], ["show", "-b"], ["delete", "-b"]]
 
 
