@@ -144,6 +144,18 @@ take_prompt(struct json_object *out, const char *dir, struct err *e)
 	return r < 0 ? r : 0;
 }
 
+/* The file may leave args out, the registry wants it. */
+static void
+fill_in_args(struct json_object *servers)
+{
+	json_object_object_foreach(servers, name, server)
+	{
+		(void)name;
+		if (js_str(server, "command") && !js_get(server, "args"))
+			json_object_object_add(server, "args", json_object_new_array());
+	}
+}
+
 static int
 take_servers(struct json_object *out, const char *dir, struct err *e)
 {
@@ -153,8 +165,10 @@ take_servers(struct json_object *out, const char *dir, struct err *e)
 		json_object_put(file);
 		return err_set(e, -EINVAL, "agent.mcp.json has no mcpServers");
 	}
-	if (servers)
+	if (servers) {
+		fill_in_args(servers);
 		json_object_object_add(out, "mcp_servers", json_object_get(servers));
+	}
 	json_object_put(file);
 	return e->code;
 }

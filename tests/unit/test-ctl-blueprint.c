@@ -182,7 +182,7 @@ test_read(void **state)
 
 	put_file("one/agent.json", "{\"name\":\"one\",\"description\":\"d\",\"skills\":[\"s\"]}");
 	put_file("one/agent.system-prompt.md", "Be good.\n");
-	put_file("one/agent.mcp.json", "{\"mcpServers\":{\"m\":{\"command\":\"c\",\"args\":[]}}}");
+	put_file("one/agent.mcp.json", "{\"mcpServers\":{\"m\":{\"command\":\"c\"}}}");
 	put_file("one/.disabled", "");
 	expect_agent("one", "{\"name\":\"one\",\"description\":\"d\",\"skills\":[\"s\"],\"system_prompt\":\"Be good.\\n\","
 			    "\"mcp_servers\":{\"m\":{\"command\":\"c\",\"args\":[]}},\"status\":\"inactive\"}");
