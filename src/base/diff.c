@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Unified diffs; see diff.h. E. W. Myers, "An O(ND) Difference Algorithm and Its Variations", the greedy form. */
+/* Unified diffs; see diff.h. E. W. Myers, "An O(ND) Difference Algorithm and Its Variations", the
+ * greedy form. */
 #ifdef HAVE_CONFIG_H
 #include "config.h"
 #endif
@@ -24,7 +25,8 @@ struct side {
 	int count;
 };
 
-/* A piece of the way from a to b: `same` lines in both, then some only in a, then some only in b. */
+/* A piece of the way from a to b: `same` lines in both, then some only in a, then some only in b.
+ */
 struct step {
 	int same, gone, come;
 };
@@ -37,13 +39,13 @@ struct steps {
 static struct side
 split(const char *p, size_t n)
 {
-	struct side s = { NULL, 0 };
+	struct side s = {NULL, 0};
 	const char *end = p + n;
 	int cap = 0;
 
 	while (p < end) {
 		const char *nl = memchr(p, '\n', (size_t)(end - p));
-		struct line l = { p, (size_t)((nl ? nl : end) - p), 0, nl != NULL };
+		struct line l = {p, (size_t)((nl ? nl : end) - p), 0, nl != NULL};
 
 		if (s.count == cap) {
 			cap = cap ? cap * 2 : 64;
@@ -59,7 +61,8 @@ split(const char *p, size_t n)
 static bool
 same(const struct line *a, const struct line *b)
 {
-	return a->hash == b->hash && a->n == b->n && a->newline == b->newline && memcmp(a->p, b->p, a->n) == 0;
+	return a->hash == b->hash && a->n == b->n && a->newline == b->newline &&
+	       memcmp(a->p, b->p, a->n) == 0;
 }
 
 static void
@@ -76,12 +79,13 @@ add_step(struct steps *s, int n_same, int gone, int come)
 		s->cap = s->cap ? s->cap * 2 : 64;
 		s->v = xrealloc(s->v, (size_t)s->cap * sizeof(*s->v));
 	}
-	s->v[s->count++] = (struct step){ n_same, gone, come };
+	s->v[s->count++] = (struct step){n_same, gone, come};
 }
 
-/* ---- the shortest way -------------------------------------------------------------------------------------- */
+/* ---- the shortest way -------------------------------------------------------------------------- */
 
-/* The rows of V that were tried: row d has 2d + 1 places, of which the diagonals -d, -d + 2, … d are used. */
+/* The rows of V that were tried: row d has 2d + 1 places, of which the diagonals -d, -d + 2, … d
+ * are used. */
 struct trace {
 	int **rows;
 	int count;
@@ -102,7 +106,7 @@ walk_back(const struct trace *t, int x, int y, struct steps *out)
 		int start_x = down ? from_x : from_x + 1;
 
 		/* After the edit, x - start_x lines are the same. */
-		back[n++] = (struct step){ x - start_x, !down, down };
+		back[n++] = (struct step){x - start_x, !down, down};
 		x = from_x;
 		y = from_x - from_k;
 	}
@@ -119,7 +123,7 @@ walk_back(const struct trace *t, int x, int y, struct steps *out)
 static bool
 shortest(const struct line *a, int n, const struct line *b, int m, struct steps *out)
 {
-	struct trace t = { xcalloc(DIFF_EDITS_MAX + 1, sizeof(int *)), 0 };
+	struct trace t = {xcalloc(DIFF_EDITS_MAX + 1, sizeof(int *)), 0};
 	int64_t work = 0;
 	bool found = false;
 
@@ -130,7 +134,10 @@ shortest(const struct line *a, int n, const struct line *b, int m, struct steps 
 		t.rows[t.count++] = v;
 		v += d;
 		for (int k = -d; k <= d && !found; k += 2) {
-			int x = !last ? 0 : k == -d || (k != d && last[k - 1] < last[k + 1]) ? last[k + 1] : last[k - 1] + 1;
+			int x = !last ? 0
+				: k == -d || (k != d && last[k - 1] < last[k + 1])
+					? last[k + 1]
+					: last[k - 1] + 1;
 			int y = x - k;
 
 			while (x < n && y < m && same(&a[x], &b[y])) {
@@ -164,7 +171,7 @@ compare(const struct side *a, const struct side *b, struct steps *out)
 	n -= head + tail;
 	m -= head + tail;
 	if (n > 0 && m > 0) {
-		struct steps middle = { NULL, 0, 0 };
+		struct steps middle = {NULL, 0, 0};
 
 		if (shortest(a->v + head, n, b->v + head, m, &middle))
 			for (int i = 0; i < middle.count; i++)
@@ -178,7 +185,7 @@ compare(const struct side *a, const struct side *b, struct steps *out)
 	add_step(out, tail, 0, 0);
 }
 
-/* ---- as text ----------------------------------------------------------------------------------------------- */
+/* ---- as text ----------------------------------------------------------------------------------- */
 
 static void
 put_lines(struct buf *out, char mark, const struct line *v, int count)
@@ -203,7 +210,8 @@ put_range(struct buf *out, int at, int count)
 
 /* Steps first..last, which begin at line x of a and y of b, with context around. */
 static void
-put_hunk(struct buf *out, const struct side *a, const struct side *b, const struct step *s, int count, int x, int y, int after)
+put_hunk(struct buf *out, const struct side *a, const struct side *b, const struct step *s,
+	 int count, int x, int y, int after)
 {
 	int before = s[0].same < DIFF_CONTEXT ? s[0].same : DIFF_CONTEXT;
 	int n = before + after, m = before + after;
@@ -248,17 +256,20 @@ put_hunks(struct buf *out, const struct side *a, const struct side *b, const str
 			x += s->v[i].same + s->v[i].gone;
 			y += s->v[i].same + s->v[i].come;
 			i++;
-		} while (i < s->count && s->v[i].same <= 2 * DIFF_CONTEXT && s->v[i].gone + s->v[i].come > 0);
+		} while (i < s->count && s->v[i].same <= 2 * DIFF_CONTEXT &&
+			 s->v[i].gone + s->v[i].come > 0);
 		next = i < s->count ? s->v[i].same : 0;
-		put_hunk(out, a, b, s->v + first, i - first, start_x, start_y, next < DIFF_CONTEXT ? next : DIFF_CONTEXT);
+		put_hunk(out, a, b, s->v + first, i - first, start_x, start_y,
+			 next < DIFF_CONTEXT ? next : DIFF_CONTEXT);
 	}
 }
 
 bool
-diff_unified(struct buf *out, const char *from, const char *a, size_t a_len, const char *to, const char *b, size_t b_len)
+diff_unified(struct buf *out, const char *from, const char *a, size_t a_len, const char *to,
+	     const char *b, size_t b_len)
 {
 	struct side left, right;
-	struct steps steps = { NULL, 0, 0 };
+	struct steps steps = {NULL, 0, 0};
 
 	if (a_len == b_len && (a_len == 0 || memcmp(a, b, a_len) == 0))
 		return false;

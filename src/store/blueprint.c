@@ -27,7 +27,13 @@ col_bytes(sqlite3_stmt *st, int i, size_t *n)
 	return p;
 }
 
-/* ---- writes ---------------------------------------------------------------------------------------------- */
+/* ---- writes ------------------------------------------------------------------------------------ */
+
+static int
+count_change(struct store *s, int r, struct err *e)
+{
+	return r < 0 ? r : store_exec(s, store_stmt(s, Q_BLUEPRINT_COUNT, e), e);
+}
 
 int
 store_blueprint_put(struct store *s, const struct blueprint_row *row, struct err *e)
@@ -48,7 +54,7 @@ store_blueprint_put(struct store *s, const struct blueprint_row *row, struct err
 		bind_bytes(st, 10, row->problems, row->problems_len);
 		bind_bytes(st, 11, row->text, row->text_len);
 	}
-	return store_exec(s, st, e);
+	return count_change(s, store_exec(s, st, e), e);
 }
 
 int
@@ -59,7 +65,7 @@ store_blueprint_delete(struct store *s, const char *name, struct err *e)
 	assert(s->in_tx);
 	if (st)
 		bind_text(st, 1, name);
-	return store_exec(s, st, e);
+	return count_change(s, store_exec(s, st, e), e);
 }
 
 int
@@ -88,7 +94,7 @@ store_version_add(struct store *s, const struct version_row *row, struct err *e)
 	return store_exec(s, st, e);
 }
 
-/* ---- reads ----------------------------------------------------------------------------------------------- */
+/* ---- reads ------------------------------------------------------------------------------------- */
 
 static void
 blueprint_columns(sqlite3_stmt *st, struct blueprint_row *row, bool whole)
@@ -110,7 +116,8 @@ blueprint_columns(sqlite3_stmt *st, struct blueprint_row *row, bool whole)
 }
 
 int
-store_blueprint_get(struct store *s, const char *name, size_t name_len, store_blueprint_cb cb, void *arg, struct err *e)
+store_blueprint_get(struct store *s, const char *name, size_t name_len, store_blueprint_cb cb,
+		    void *arg, struct err *e)
 {
 	sqlite3_stmt *st = store_query(s, Q_BLUEPRINT_GET, e);
 	struct blueprint_row row;
@@ -120,13 +127,41 @@ store_blueprint_get(struct store *s, const char *name, size_t name_len, store_bl
 		return s->code;
 	bind_bytes(st, 1, name, name_len);
 	if ((r = store_step(s, st, e)) == 0)
-		return err_set_status(e, 404, -ENOENT, "Agent not found: %.*s", (int)name_len, name);
+		return err_set_status(e, 404, -ENOENT, "Agent not found: %.*s", (int)name_len,
+				      name);
 	if (r > 0) {
 		blueprint_columns(st, &row, true);
 		r = cb(&row, arg);
 		sqlite3_reset(st);
 	}
 	return r;
+}
+
+int64_t
+store_blueprint_changes(struct store *s)
+{
+	sqlite3_stmt *st = store_query(s, Q_BLUEPRINT_CHANGES, NULL);
+	int64_t n;
+	int r;
+
+	if (!st)
+		return -1;
+	if ((r = store_step(s, st, NULL)) <= 0)
+		return r < 0 ? -1 : 0;
+	n = sqlite3_column_int64(st, 0);
+	sqlite3_reset(st);
+	return n;
+}
+
+void
+store_blueprint_json(struct buf *out, const struct blueprint_row *row)
+{
+	buf_put(out, row->json, row->json_len > 0 ? row->json_len - 1 : 0);
+	buf_puts(out, ",\"settings\":");
+	buf_put(out, row->settings, row->settings_len);
+	buf_puts(out, ",\"problems\":");
+	buf_put(out, row->problems, row->problems_len);
+	buf_putc(out, '}');
 }
 
 int
@@ -166,11 +201,11 @@ version_columns(sqlite3_stmt *st, struct version_row *row, bool whole)
 }
 
 int
-store_version_get(struct store *s, const char *name, size_t name_len, int64_t version, store_version_cb cb, void *arg,
-		  struct err *e)
+store_version_get(struct store *s, const char *name, size_t name_len, int64_t version,
+		  store_version_cb cb, void *arg, struct err *e)
 {
 	sqlite3_stmt *st = store_query(s, version ? Q_VERSION_GET : Q_VERSION_LATEST, e);
-	struct version_row row = { 0 };
+	struct version_row row = {0};
 	int r;
 
 	if (!st)
@@ -179,7 +214,8 @@ store_version_get(struct store *s, const char *name, size_t name_len, int64_t ve
 	if (version)
 		sqlite3_bind_int64(st, 2, version);
 	if ((r = store_step(s, st, e)) == 0)
-		return err_set_status(e, 404, -ENOENT, "Agent %.*s has no version %" PRId64, (int)name_len, name, version);
+		return err_set_status(e, 404, -ENOENT, "Agent %.*s has no version %" PRId64,
+				      (int)name_len, name, version);
 	if (r > 0) {
 		CLEANUP_FREE char *copy = xstrndup(name, name_len);
 
@@ -192,12 +228,12 @@ store_version_get(struct store *s, const char *name, size_t name_len, int64_t ve
 }
 
 int
-store_version_list(struct store *s, const char *name, size_t name_len, int64_t limit, store_version_cb cb, void *arg,
-		   struct err *e)
+store_version_list(struct store *s, const char *name, size_t name_len, int64_t limit,
+		   store_version_cb cb, void *arg, struct err *e)
 {
 	CLEANUP_FREE char *copy = xstrndup(name, name_len);
 	sqlite3_stmt *st = store_query(s, Q_VERSION_LIST, e);
-	struct version_row row = { .name = copy };
+	struct version_row row = {.name = copy};
 	int r;
 
 	if (!st)

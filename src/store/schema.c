@@ -85,8 +85,8 @@ const int store_schema_version = ARRAY_LEN(store_schema);
 #define EVENT "SELECT id, session, seq, run, time_us, timestamp, type, keys, data"
 
 /* In the order in which blueprint.c takes them. */
-#define BLUEPRINT "SELECT name, status, alias_of, path, version, created_us, modified_us, json"
-#define VERSION "SELECT version, time_us, author, action, unit_bytes"
+#define BLUEPRINT_ROW "SELECT name, status, alias_of, path, version, created_us, modified_us, json"
+#define VERSION_ROW "SELECT version, time_us, author, action, unit_bytes"
 
 /* An event's data as JSON, or null where it is none. */
 #define DATA "CASE WHEN json_valid('{' || data || '}') THEN '{' || data || '}' END"
@@ -184,13 +184,17 @@ const char *const store_sql[Q_COUNT] = {
 			    " path = excluded.path, version = excluded.version, created_us = excluded.created_us,"
 			    " modified_us = excluded.modified_us, json = excluded.json, settings = excluded.settings,"
 			    " problems = excluded.problems, text = excluded.text",
+	/* Counts changes, so that a reader sees cheaply whether there were any. */
+	[Q_BLUEPRINT_COUNT] = "INSERT INTO meta (key, value) VALUES ('blueprint_changes', '1')"
+			      " ON CONFLICT (key) DO UPDATE SET value = CAST(CAST(meta.value AS BIGINT) + 1 AS TEXT)",
+	[Q_BLUEPRINT_CHANGES] = "SELECT value FROM meta WHERE key = 'blueprint_changes' LIMIT 1",
 	[Q_BLUEPRINT_DELETE] = "DELETE FROM blueprint WHERE name = ?1",
-	[Q_BLUEPRINT_GET] = BLUEPRINT ", settings, problems, text FROM blueprint WHERE name = ?1 LIMIT 1",
-	[Q_BLUEPRINT_LIST] = BLUEPRINT " FROM blueprint ORDER BY name LIMIT ?1",
+	[Q_BLUEPRINT_GET] = BLUEPRINT_ROW ", settings, problems, text FROM blueprint WHERE name = ?1 LIMIT 1",
+	[Q_BLUEPRINT_LIST] = BLUEPRINT_ROW " FROM blueprint ORDER BY name LIMIT ?1",
 	[Q_VERSION_ADD] = "INSERT INTO blueprint_version (name, version, time_us, author, action, unit_bytes, text, files)"
 			  " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
 	[Q_VERSION_PRUNE] = "DELETE FROM blueprint_version WHERE name = ?1 AND version <= ?2",
-	[Q_VERSION_GET] = VERSION ", text, files FROM blueprint_version WHERE name = ?1 AND version = ?2 LIMIT 1",
-	[Q_VERSION_LATEST] = VERSION ", text, files FROM blueprint_version WHERE name = ?1 ORDER BY version DESC LIMIT 1",
-	[Q_VERSION_LIST] = VERSION " FROM blueprint_version WHERE name = ?1 ORDER BY version DESC LIMIT ?2",
+	[Q_VERSION_GET] = VERSION_ROW ", text, files FROM blueprint_version WHERE name = ?1 AND version = ?2 LIMIT 1",
+	[Q_VERSION_LATEST] = VERSION_ROW ", text, files FROM blueprint_version WHERE name = ?1 ORDER BY version DESC LIMIT 1",
+	[Q_VERSION_LIST] = VERSION_ROW " FROM blueprint_version WHERE name = ?1 ORDER BY version DESC LIMIT ?2",
 };

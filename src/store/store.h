@@ -140,6 +140,10 @@ typedef int (*store_blueprint_cb)(const struct blueprint_row *, void *);
 typedef int (*store_version_cb)(const struct version_row *, void *);
 /* -ENOENT */
 int store_blueprint_get(struct store *s, const char *name, size_t name_len, store_blueprint_cb cb, void *arg, struct err *e);
+/* The wire object with settings and problems in it. */
+void store_blueprint_json(struct buf *out, const struct blueprint_row *row);
+/* A number that grows with each change of a row; 0: there was none; -1: it cannot be told. */
+int64_t store_blueprint_changes(struct store *s);
 /* All, by name. */
 int store_blueprint_list(struct store *s, store_blueprint_cb cb, void *arg, struct err *e);
 /* version 0: the latest. -ENOENT */
