@@ -12,7 +12,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "aod/blueprints.h"
+#include "aod/registry.h"
 #include "aod/run.h"
 #include "base/fd.h"
 #include "base/frame.h"
@@ -96,6 +96,7 @@ run_free(struct run *r)
 	r->adapter->state_free(r->adapter_state);
 	adapter_out_free(&r->out);
 	plan_free(r->plan);
+	strv_free(r->planned);
 	buf_free(&r->line[0].bytes);
 	buf_free(&r->line[1].bytes);
 	session_free(&r->s);
@@ -129,7 +130,7 @@ read_named(const struct blueprint *b, enum directive_id id, const char *name, ch
 	const char *own = blueprint_path(b) ? blueprint_path(b) : ".", *slash = strrchr(own, '/');
 	CLEANUP_FREE char *path = *name == '/' ? xstrdup(name) : xasprintf("%.*s/%s", slash ? (int)(slash - own) : 1, slash ? own : ".", name);
 	struct buf text = BUF_INIT;
-	int rc = file_read(path, INPUT_FILE_MAX, &text, e);
+	int rc = blueprint_read_file(path, INPUT_FILE_MAX, &text, e);
 
 	if (rc < 0) {
 		buf_free(&text);
@@ -178,29 +179,15 @@ read_inputs(const struct blueprint *b, struct inputs *in, struct err *e)
 static int
 expand(struct manager *m, const struct session_row *row, const char *dir, struct blueprint **b, struct err *e)
 {
-	CLEANUP_FREE char *uid = xasprintf("%u", (unsigned)geteuid());
-	CLEANUP_FREE char *cache = xasprintf("%s/cache", m->cfg->state);
 	const char *own = blueprint_text(*b, D_WorkingDirectory);
-	char host[256] = "localhost";
+	struct specifiers s = blueprint_specifiers(m, blueprint_name(*b));
 	struct blueprint *expanded;
 	struct buf project = BUF_INIT;
-	struct specifiers s = {
-		.name = blueprint_name(*b),
-		.run_dir = m->cfg->run,
-		.state_dir = m->cfg->state,
-		.cache_dir = cache,
-		.home = m->home,
-		.user = m->user,
-		.uid = uid,
-		.host = host,
-		.session = row->name,
-		.session_id = row->id,
-		.project_dir = row->project_dir && *row->project_dir ? row->project_dir : dir,
-		.session_dir = dir,
-	};
 
-	if (gethostname(host, sizeof(host) - 1) < 0)
-		host[0] = '\0';
+	s.session = row->name;
+	s.session_id = row->id;
+	s.project_dir = row->project_dir && *row->project_dir ? row->project_dir : dir;
+	s.session_dir = dir;
 	/* %d is where it runs, which WorkingDirectory= may say. */
 	if (own && s.project_dir == dir && specifier_expand(&project, own, &s, NULL) == 0)
 		s.project_dir = project.data;
@@ -221,31 +208,28 @@ default_agent(const char *agent_name, const struct run_args *args)
 	return args && args->command ? "command" : "claude";
 }
 
-int
-run_adapter_name(struct manager *m, const char *agent_name, char **out, struct err *e)
+/* Keys of [Resources] and [Sandbox] that b sets and that have no effect yet, or NULL. */
+static char **
+weaker_keys(const struct blueprint *b)
 {
-	struct blueprint *b;
-	int rc = blueprint_load(m, agent_name, &b, e);
+	char **keys = blueprint_planned(b, "Resources"), **more = blueprint_planned(b, "Sandbox");
 
-	if (rc < 0)
-		return rc;
-	*out = xstrdup(blueprint_text(b, D_Adapter));
-	blueprint_free(b);
-	return 0;
+	for (size_t i = 0; more && more[i]; i++)
+		keys = strv_add(keys, more[i]);
+	strv_free(more);
+	return keys;
 }
 
-int
-run_make_plan(struct manager *m, const struct session_row *row, const struct run_args *args, struct plan **out, struct err *e)
+/* b is taken. planned (may be NULL): keys of [Resources] and [Sandbox] that b sets and that have no effect yet. */
+static int
+make_plan(struct manager *m, const struct session_row *row, const struct run_args *args, struct blueprint *b, struct plan **out,
+	  char ***planned, struct err *e)
 {
 	CLEANUP_FREE char *dir = session_dir(m, row->id);
 	struct inputs in = { 0 };
-	struct blueprint *b = NULL;
 	struct stat st;
-	int rc = blueprint_load(m, default_agent(row->agent_name, args), &b, e);
+	int rc = expand(m, row, dir, &b, e);
 
-	if (rc < 0)
-		return rc;
-	rc = expand(m, row, dir, &b, e);
 	if (rc == 0)
 		rc = read_inputs(b, &in, e);
 	if (rc == 0) {
@@ -271,6 +255,8 @@ run_make_plan(struct manager *m, const struct session_row *row, const struct run
 		};
 		rc = plan_make(&rq, out, e);
 	}
+	if (rc == 0 && planned)
+		*planned = weaker_keys(b);
 	blueprint_free(b);
 	inputs_free(&in);
 	if (rc < 0)
@@ -283,6 +269,15 @@ run_make_plan(struct manager *m, const struct session_row *row, const struct run
 		*out = NULL;
 	}
 	return rc;
+}
+
+int
+run_make_plan(struct manager *m, const struct session_row *row, const struct run_args *args, struct plan **out, struct err *e)
+{
+	struct blueprint *b;
+	int rc = blueprint_load(m, default_agent(row->agent_name, args), &b, e);
+
+	return rc < 0 ? rc : make_plan(m, row, args, b, out, NULL, e);
 }
 
 static int
@@ -309,17 +304,27 @@ int
 run_prepare(struct manager *m, const struct session *s, int64_t n, const struct run_args *args, struct run **out, struct err *e)
 {
 	struct plan *plan = NULL;
+	struct blueprint *b;
+	char **planned = NULL;
+	int64_t version;
 	struct run *r;
-	int rc = run_make_plan(m, &s->row, args, &plan, e);
+	int rc = registry_load(m, default_agent(s->row.agent_name, args), &b, &version, e);
 
-	if (rc < 0)
+	if (rc == 0)
+		rc = make_plan(m, &s->row, args, b, &plan, &planned, e);
+	if (rc < 0) {
+		strv_free(planned);
 		return rc;
+	}
 	r = run_new(m, &s->row, n, plan->adapter, e);
 	if (!r) {
 		plan_free(plan);
+		strv_free(planned);
 		return -EINVAL;
 	}
 	r->plan = plan;
+	r->planned = planned;
+	r->s.row.blueprint_version = version;
 	r->agent_session_id = xstrdup(args->agent_session_id);
 	r->timeout_stop_us = plan->timeout_stop_us;
 	r->result_grace_us = plan->result_grace_us;
@@ -401,6 +406,31 @@ run_save(struct run *r, struct err *e)
 	return rc;
 }
 
+/* Never weaker in silence: what the blueprint asks for and does not get. */
+static int
+add_planned_event(struct run *r, struct err *e)
+{
+	struct event *ev = &r->m->event;
+	struct buf text = BUF_INIT, keys = BUF_INIT;
+	int rc;
+
+	for (size_t i = 0; r->planned[i]; i++) {
+		buf_printf(&text, "%s%s=", i ? ", " : "", r->planned[i]);
+		buf_putc(&keys, i ? ',' : '[');
+		buf_put_json_str(&keys, r->planned[i]);
+	}
+	buf_putc(&keys, ']');
+	buf_puts(&text, r->planned[1] ? " of the blueprint have no effect yet" : " of the blueprint has no effect yet");
+	event_begin(ev, "notice", r->started_us);
+	event_extra_text(ev, "subtype", "not-in-effect", 13);
+	event_extra_text(ev, "text", text.data, text.len);
+	event_extra_json(ev, "keys", keys.data, keys.len);
+	rc = session_add_event(r->m, &r->s, r->n, ev, e);
+	buf_free(&text);
+	buf_free(&keys);
+	return rc;
+}
+
 static int
 add_first_events(struct run *r, const struct run_args *args, struct err *e)
 {
@@ -411,7 +441,11 @@ add_first_events(struct run *r, const struct run_args *args, struct err *e)
 	event_extra_int(ev, "run_number", r->n);
 	if (r->s.row.agent_name)
 		event_extra_text(ev, "agent_name", r->s.row.agent_name, strlen(r->s.row.agent_name));
+	if (r->s.row.blueprint_version > 0)
+		event_extra_int(ev, "agent_version", r->s.row.blueprint_version);
 	rc = session_add_event(r->m, &r->s, r->n, ev, e);
+	if (rc == 0 && r->planned)
+		rc = add_planned_event(r, e);
 	if (rc < 0 || !args->prompt)
 		return rc;
 	event_begin(ev, "message", r->started_us);
