@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: MIT
 # Completion of aoctl for bash. Install as /usr/share/bash-completion/completions/aoctl.
-# Commands and options come from aoctl itself, names of sessions from the aod that the command line means.
+# Commands and options come from aoctl itself, names of sessions and blueprints from the aod that the command line means.
 
-_aoctl_sessions()
+# What the aod that is meant answers to a command.
+_aoctl_ask()
 {
 	local i prev=''
 	local -a server=()
@@ -17,18 +18,29 @@ _aoctl_sessions()
 	done
 	# As typed: a ~ or a variable in it was not expanded yet.
 	((${#server[@]})) && server[1]=${server[1]/#\~/$HOME}
-	aoctl "${server[@]}" list -n 200 --json 2>/dev/null | grep -o '"session_name":"[A-Za-z0-9_-]*"' | cut -d'"' -f4
+	aoctl "${server[@]}" "$@" --json 2>/dev/null
+}
+
+_aoctl_sessions()
+{
+	_aoctl_ask list -n 200 | grep -o '"session_name":"[A-Za-z0-9_-]*"' | cut -d'"' -f4
+}
+
+_aoctl_blueprints()
+{
+	_aoctl_ask blueprints | grep -o '"name":"[A-Za-z0-9_.@-]*"' | cut -d'"' -f4
 }
 
 _aoctl()
 {
-	local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]} command='' words i
+	local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]} command='' blueprint='' words i
 	COMPREPLY=()
 	# The first word that is neither an option nor the argument of one that stands before the command.
 	for ((i = 1; i < COMP_CWORD; i++)); do
 		case ${COMP_WORDS[i]} in
 		--) return ;;
 		--root | --socket | --url) [ "${COMP_WORDS[i + 1]}" = = ] && ((i++)); ((i++)) ;;
+		-b | --blueprint) blueprint=yes ;;
 		-*) ;;
 		*) [ -n "$command" ] || command=${COMP_WORDS[i]} ;;
 		esac
@@ -49,14 +61,24 @@ _aoctl()
 		return ;;
 	--state) words='pending running stopping finished failed stopped' ;;
 	--output | -o) words='short cat json raw' ;;
-	--prompt | --agent | --timeout | --lines | --limit | --after | --run | --property | --url | -a | -t | -n | -r | -p) return ;;
+	--agent | -a) words=$(_aoctl_blueprints) ;;
+	--property | -p)
+		[ -n "$blueprint" ] || return
+		words=$(aoctl __complete keys 2>/dev/null) ;;
+	--prompt | --timeout | --lines | --limit | --after | --run | --url | --drop-in | --at | -t | -n | -r) return ;;
 	*)
 		case $cur in
 		-*) words=$(aoctl __complete ${command:+"$command"} 2>/dev/null) ;;
 		*) case $command in
 			'') words=$(aoctl __complete 2>/dev/null) ;;
 			help) words=$(aoctl __complete 2>/dev/null | grep -v '^-') ;;
-			resume | stop | status | logs | result | wait | delete | show | plan) words=$(_aoctl_sessions) ;;
+			delete | show) words=$(if [ -n "$blueprint" ]; then _aoctl_blueprints; else _aoctl_sessions; fi) ;;
+			resume | stop | status | logs | result | wait | plan) words=$(_aoctl_sessions) ;;
+			cat | edit | enable | disable | mask | unmask | history | diff | revert) words=$(_aoctl_blueprints) ;;
+			verify | import)
+				mapfile -t COMPREPLY < <(compgen $([ "$command" = import ] && echo -d || echo -f) -- "$cur")
+				compopt -o filenames 2>/dev/null
+				return ;;
 			*) return ;;
 			esac ;;
 		esac ;;

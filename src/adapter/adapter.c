@@ -220,10 +220,12 @@ env_base(struct plan *p, const struct plan_request *rq)
 static void
 env_blueprint(struct plan *p, const struct plan_request *rq)
 {
-	const struct blueprint *b = rq->blueprint;
+	char *const *pass = blueprint_words(rq->blueprint, D_PassEnvironment),
+		    *const *set = blueprint_words(rq->blueprint, D_Environment);
+	char *const *file = rq->file_environment;
 
-	for (size_t i = 0; b->pass_environment && b->pass_environment[i]; i++) {
-		const char *name = b->pass_environment[i];
+	for (size_t i = 0; pass && pass[i]; i++) {
+		const char *name = pass[i];
 		char **slot = env_slot((char **)rq->environ, name, strlen(name));
 
 		if (!slot)
@@ -231,36 +233,60 @@ env_blueprint(struct plan *p, const struct plan_request *rq)
 		env_add(p, *slot);
 		p->secret_env = strv_add(p->secret_env, name);
 	}
-	for (size_t i = 0; b->environment && b->environment[i]; i++)
-		if (strchr(b->environment[i], '='))
-			env_add(p, b->environment[i]);
+	for (size_t i = 0; file && file[i]; i++) {
+		CLEANUP_FREE char *name = xstrndup(file[i], strcspn(file[i], "="));
+
+		env_add(p, file[i]);
+		p->secret_env = strv_add(p->secret_env, name);
+	}
+	for (size_t i = 0; set && set[i]; i++)
+		env_add(p, set[i]);
+}
+
+static bool
+may_override(const struct blueprint *b, const char *what)
+{
+	for (char *const *w = blueprint_words(b, D_AllowOverride); w && *w; w++)
+		if (strcmp(*w, what) == 0)
+			return true;
+	return false;
 }
 
 static int
 plan_check(const struct plan_request *rq, const struct adapter *a, struct err *e)
 {
-	const struct blueprint *b = rq->blueprint;
+	const char *name = blueprint_name(rq->blueprint);
 
 	if (a->needs_prompt && (!rq->prompt || !*rq->prompt))
-		return err_set_status(e, 422, -EINVAL, "blueprint '%s' needs a prompt", b->name);
+		return err_set_status(e, 422, -EINVAL, "blueprint '%s' needs a prompt", name);
 	if (rq->command && a != &adapter_command)
 		return err_set_status(
 			e, 422, -EINVAL,
 			"blueprint '%s' has Adapter=%s and takes a prompt, not a command: "
 			"use one with Adapter=command for it",
-			b->name, a->name);
+			name, a->name);
+	if (rq->command && !may_override(rq->blueprint, "command"))
+		return err_set_status(
+			e, 422, -EPERM,
+			"blueprint '%s' does not let a request give a command (AllowOverride=)",
+			name);
+	if (rq->project_dir && *rq->project_dir && !may_override(rq->blueprint, "project_dir"))
+		return err_set_status(
+			e, 422, -EPERM,
+			"blueprint '%s' does not let a request give a project_dir (AllowOverride=)",
+			name);
 	return 0;
 }
 
 static int
 plan_cwd(struct plan *p, const struct plan_request *rq, struct err *e)
 {
-	const char *dir = rq->session_dir;
+	const char *dir = rq->session_dir, *own = blueprint_text(rq->blueprint, D_WorkingDirectory);
 
 	if (rq->project_dir && *rq->project_dir)
 		dir = rq->project_dir;
-	else if (rq->blueprint->working_directory)
-		dir = rq->blueprint->working_directory;
+	else if (own)
+		dir = own;
 	if (*dir != '/')
 		return err_set_status(e, 422, -EINVAL,
 				      "project_dir '%.200s' is not an absolute path", dir);
@@ -377,24 +403,26 @@ int
 plan_make(const struct plan_request *rq, struct plan **out, struct err *e)
 {
 	const struct blueprint *b = rq->blueprint;
-	const struct adapter *a = adapter_find(b->adapter);
+	const char *name = blueprint_text(b, D_Adapter);
+	const struct adapter *a = adapter_find(name);
+	enum tristate private_tmp = blueprint_tri(b, D_PrivateTmp);
 	struct plan *p;
 	int r;
 
 	*out = NULL;
 	if (!a)
 		return err_set_status(e, 422, -EINVAL,
-				      "blueprint '%s' names an unknown adapter '%s'", b->name,
-				      b->adapter);
+				      "blueprint '%s' names an unknown adapter '%s'",
+				      blueprint_name(b), name);
 	r = plan_check(rq, a, e);
 	if (r < 0)
 		return r;
 	p = plan_new();
 	p->adapter = xstrdup(a->name);
-	p->timeout_stop_us = b->timeout_stop_us;
-	p->result_grace_us = b->result_grace_us;
-	p->seccomp = b->system_call_filter != TRI_NO;
-	if (b->private_tmp == TRI_YES || (b->private_tmp == TRI_UNSET && a->private_tmp))
+	p->timeout_stop_us = blueprint_us(b, D_TimeoutStopSec);
+	p->result_grace_us = blueprint_us(b, D_ResultGraceSec);
+	p->seccomp = blueprint_tri(b, D_SystemCallFilter) != TRI_NO;
+	if (private_tmp == TRI_YES || (private_tmp == TRI_UNSET && a->private_tmp))
 		p->private_tmp = xasprintf("%s/tmp", rq->session_dir);
 	r = plan_cwd(p, rq, e);
 	if (r == 0) {

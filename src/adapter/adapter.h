@@ -18,7 +18,7 @@
 
 /* What is asked for; all borrowed. */
 struct plan_request {
-	const struct blueprint *blueprint;
+	const struct blueprint *blueprint; /* its specifiers are replaced: blueprint_expand() */
 	const char *session_id, *session_name;
 	const char *agent_session_id; /* the agent's own conversation id (claude: a UUID) */
 	bool resume;		      /* continue that conversation */
@@ -28,6 +28,8 @@ struct plan_request {
 	const char *project_dir;      /* absolute, or NULL: the blueprint's WorkingDirectory, else session_dir */
 	const char *session_dir;      /* private to the session, exists: <dir>/tmp, <dir>/claude, <dir>/mcp.json are made by aod as planned */
 	const char *mcp_config;	      /* content of the blueprint's McpConfigFile, or NULL */
+	const char *system_prompt;    /* content of its SystemPromptFile, or NULL */
+	char *const *file_environment; /* NAME=VALUE of its EnvironmentFile, or NULL; never shown */
 	char *const *environ;	      /* aod's own environment, for PassEnvironment= and the base allow-list */
 	const char *home, *user;      /* of the user the agent runs as */
 	const char *socket;	      /* aod's unix socket, for AOD_SOCKET */

@@ -41,21 +41,41 @@ static int
 plan_mcp(const struct plan_request *rq, struct plan *p, struct err *e)
 {
 	CLEANUP_FREE char *path = xasprintf("%s/mcp.json", rq->session_dir);
+	const char *file = blueprint_text(rq->blueprint, D_McpConfigFile);
+	struct buf merged = BUF_INIT;
 	struct json_object *o;
-	bool too_deep;
+	bool bad = false;
 
-	if (!rq->mcp_config)
-		return 0;
-	o = jv_parse(rq->mcp_config, strlen(rq->mcp_config), &too_deep);
-	if (!o)
-		return err_set_status(
-			e, 422, -EINVAL, "McpConfigFile=%s of blueprint '%s' is not a JSON object",
-			rq->blueprint->mcp_config_file ? rq->blueprint->mcp_config_file : "",
-			rq->blueprint->name);
-	json_object_put(o);
-	plan_add_file(p, path, rq->mcp_config);
-	arg(p, "--mcp-config", path);
+	if (rq->mcp_config) {
+		o = jv_parse(rq->mcp_config, strlen(rq->mcp_config), &bad);
+		bad = !o;
+		json_object_put(o);
+	}
+	if (!bad && blueprint_words(rq->blueprint, D_McpServer))
+		blueprint_mcp_json(&merged, rq->blueprint, rq->mcp_config, &bad);
+	if (bad) {
+		buf_free(&merged);
+		return err_set_status(e, 422, -EINVAL,
+				      "McpConfigFile=%s of blueprint '%s' is not a JSON object",
+				      file ? file : "", blueprint_name(rq->blueprint));
+	}
+	if (merged.len > 0 || rq->mcp_config) {
+		plan_add_file(p, path, merged.len > 0 ? merged.data : rq->mcp_config);
+		arg(p, "--mcp-config", path);
+	}
+	buf_free(&merged);
 	return 0;
+}
+
+/* SystemPrompt= and the text of SystemPromptFile=, or NULL; caller frees. */
+static char *
+system_prompt(const struct plan_request *rq)
+{
+	const char *text = blueprint_text(rq->blueprint, D_SystemPrompt), *file = rq->system_prompt;
+
+	if (text && file && *file)
+		return xasprintf("%s\n\n%s", text, file);
+	return file && *file ? xstrdup(file) : xstrdup(text);
 }
 
 /* The prompt as a user message. Its uuid makes the program run it once, however often it is
@@ -89,23 +109,24 @@ claude_plan(const struct plan_request *rq, struct plan *p, struct err *e)
 	};
 	const struct blueprint *b = rq->blueprint;
 	CLEANUP_FREE char *config_dir = xasprintf("%s/claude", rq->session_dir);
-	CLEANUP_FREE char *turns =
-		b->max_turns > 0 ? xasprintf("%lld", (long long)b->max_turns) : NULL;
+	int64_t max_turns = blueprint_int(b, D_MaxTurns);
+	CLEANUP_FREE char *turns = max_turns > 0 ? xasprintf("%lld", (long long)max_turns) : NULL;
+	CLEANUP_FREE char *prompt = system_prompt(rq);
+	char *const *program = blueprint_words(b, D_ExecStart);
 	int r;
 
-	p->argv = b->exec_start && b->exec_start[0] ? strv_dup(b->exec_start)
-						    : strv_add(NULL, "claude");
+	p->argv = program ? strv_dup(program) : strv_add(NULL, "claude");
 	for (size_t i = 0; i < ARRAY_LEN(fixed); i++)
 		p->argv = strv_add(p->argv, fixed[i]);
 	r = plan_mcp(rq, p, e);
 	if (r < 0)
 		return r;
 	arg(p, rq->resume ? "--resume" : "--session-id", rq->agent_session_id);
-	arg(p, "--model", b->model);
-	arg(p, "--append-system-prompt", b->system_prompt);
-	arg_list(p, "--allowedTools", b->allowed_tools);
-	arg_list(p, "--disallowedTools", b->disallowed_tools);
-	arg(p, "--permission-mode", b->permission_mode);
+	arg(p, "--model", blueprint_text(b, D_Model));
+	arg(p, "--append-system-prompt", prompt);
+	arg_list(p, "--allowedTools", blueprint_words(b, D_AllowedTools));
+	arg_list(p, "--disallowedTools", blueprint_words(b, D_DisallowedTools));
+	arg(p, "--permission-mode", blueprint_text(b, D_PermissionMode));
 	arg(p, "--max-turns", turns);
 	plan_set_env(p, "CLAUDE_CONFIG_DIR", config_dir);
 	plan_set_env(p, "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC", "1");

@@ -16,13 +16,13 @@
 static int
 command_plan(const struct plan_request *rq, struct plan *p, struct err *e)
 {
-	char *const *argv = rq->command ? rq->command : rq->blueprint->exec_start;
+	char *const *argv = rq->command ? rq->command : blueprint_words(rq->blueprint, D_ExecStart);
 
 	if (!argv || !argv[0])
 		return err_set_status(e, 422, -EINVAL,
 				      "blueprint '%s' has no ExecStart=: give a command, or use a "
 				      "blueprint with ExecStart=",
-				      rq->blueprint->name);
+				      blueprint_name(rq->blueprint));
 	p->argv = strv_dup(argv);
 	if (rq->prompt)
 		buf_puts(&p->input, rq->prompt);

@@ -608,6 +608,13 @@ static const struct {
 	{ "event.append-any", action_append_any },
 	{ "plan.preview", do_plan },
 	{ "doctor", do_doctor },
+	{ "agent.create", action_agent_create },
+	{ "agent.patch", action_agent_patch },
+	{ "agent.put", action_agent_put },
+	{ "agent.status", action_agent_status },
+	{ "agent.delete", action_agent_delete },
+	{ "agent.mask", action_agent_mask },
+	{ "agent.revert", action_agent_revert },
 };
 
 static int
@@ -647,6 +654,18 @@ parse(const char *text, size_t len)
 	return o;
 }
 
+static void
+note_author(struct request *q, struct json_object *caller)
+{
+	struct json_object *v;
+
+	snprintf(q->author, sizeof(q->author), "unknown");
+	if (json_object_object_get_ex(caller, "uid", &v))
+		snprintf(q->author, sizeof(q->author), "uid:%lld", (long long)json_object_get_int64(v));
+	else if (json_object_object_get_ex(caller, "tcp", &v) && json_object_is_type(v, json_type_string))
+		snprintf(q->author, sizeof(q->author), "tcp:%s", json_object_get_string(v));
+}
+
 void
 action_request(struct manager *m, const char *text, size_t len)
 {
@@ -663,6 +682,8 @@ action_request(struct manager *m, const char *text, size_t len)
 	q.id = front_request_id(m->front, json_object_get_int64(v));
 	if (json_object_object_get_ex(o, "verb", &v))
 		verb = json_object_get_string(v);
+	if (json_object_object_get_ex(o, "caller", &v))
+		note_author(&q, v);
 	if (json_object_object_get_ex(o, "args", &v) && json_object_is_type(v, json_type_object))
 		q.args = json_object_get(v);
 	else

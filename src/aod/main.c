@@ -20,6 +20,7 @@
 
 #include "aod/front.h"
 #include "aod/manager.h"
+#include "aod/registry.h"
 #include "base/fd.h"
 #include "base/log.h"
 #include "base/util.h"
@@ -81,14 +82,17 @@ set_directories(struct config *c, const char *root)
 		c->etc = xasprintf("%s/etc", top);
 		c->run = xasprintf("%s/run", top);
 		c->state = xasprintf("%s/state", top);
+		c->cache = xasprintf("%s/cache", top);
 	} else if (geteuid() == 0) {
 		c->etc = xstrdup(AOD_SYSCONFDIR "/aod");
 		c->run = xstrdup("/run/aod");
 		c->state = xstrdup("/var/lib/aod");
+		c->cache = xstrdup("/var/cache/aod");
 	} else {
 		c->etc = path_in("XDG_CONFIG_HOME", ".config");
 		c->run = path_in("XDG_RUNTIME_DIR", ".cache/run");
 		c->state = path_in("XDG_STATE_HOME", ".local/state");
+		c->cache = path_in("XDG_CACHE_HOME", ".cache");
 	}
 }
 
@@ -282,6 +286,8 @@ serve(struct program *p, struct store *store, struct err *e)
 
 	if (rc == 0)
 		rc = front_open(&p->m, e);
+	if (rc == 0)
+		registry_open(&p->m);
 	if (rc == 0)
 		rc = manager_load(&p->m, e);
 	if (rc == 0) {

@@ -13,6 +13,7 @@
 
 #include "aod/action.h"
 #include "aod/front.h"
+#include "aod/registry.h"
 #include "aod/run.h"
 #include "aod/seccomp.h"
 #include "base/fd.h"
@@ -224,6 +225,7 @@ forget_runs(struct manager *m)
 	m->run_count = 0;
 	m->dirty = m->unspawned = m->ended = NULL;
 	m->loaded = false;
+	registry_forget(m);
 }
 
 static void
@@ -486,6 +488,7 @@ manager_load(struct manager *m, struct err *e)
 	}
 	if (m->run_count)
 		log_note("%d live sessions taken over", m->run_count);
+	registry_scan(m);
 	return 0;
 }
 
@@ -555,7 +558,12 @@ who_am_i(struct manager *m)
 {
 	const struct passwd *pw = getpwuid(geteuid());
 	const char *path = getenv("PATH");
+	char host[256] = "localhost";
 
+	if (gethostname(host, sizeof(host) - 1) < 0)
+		host[0] = '\0';
+	m->host = xstrdup(host);
+	m->uid = xasprintf("%u", (unsigned)geteuid());
 	m->home = xstrdup(pw ? pw->pw_dir : "/");
 	m->user = xstrdup(pw ? pw->pw_name : "nobody");
 	m->search_path = xasprintf("%s:%s", path && *path ? path : "/usr/local/bin:/usr/bin:/bin", m->cfg->libexec);
@@ -610,12 +618,15 @@ manager_done(struct manager *m)
 		ev_timer_stop(m->loop, &m->purge_w);
 	}
 	forget_runs(m);
+	registry_close(m);
 	if (m->sweep)
 		closedir(m->sweep);
 	event_free(&m->event);
 	free(m->iobuf);
 	free(m->home);
 	free(m->user);
+	free(m->uid);
+	free(m->host);
 	free(m->search_path);
 	free(m->socket);
 	if (m->up_fd >= 0)

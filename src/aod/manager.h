@@ -27,7 +27,7 @@ enum port { P_RUNTIME, P_CONTEXT, P_REGISTRY, P_DASHBOARD, P_COUNT };
 struct config {
 	bool private_mode;  /* --root: everything below one directory */
 	bool leave;	    /* at a clean end: leave the agents running (their shims keep them) */
-	char *etc, *run, *state; /* directories */
+	char *etc, *run, *state, *cache; /* directories */
 	char *libexec, *blueprints, *www;
 	char *listen;
 	char *http_user;    /* "" = do not change */
@@ -37,6 +37,7 @@ struct config {
 
 struct run;
 struct front;
+struct registry;
 struct reply;
 
 #define RUN_BUCKETS 1024
@@ -47,6 +48,7 @@ struct manager {
 	struct store *store;
 	struct front *front;
 	int64_t commits; /* transactions that went well */
+	struct registry *registry; /* NULL until registry_open() */
 	bool loaded;	/* live sessions are in memory; requests are served */
 	bool quitting;
 	struct err broken; /* code != 0: the open transaction failed and can only be rolled back */
@@ -62,7 +64,7 @@ struct manager {
 	int shim_fd, seccomp_fd;
 	int private_tmp_errno; /* 0: mount namespaces can be made here */
 	char boot_id[37];
-	char *search_path, *home, *user, *socket;
+	char *search_path, *home, *user, *uid, *host, *socket;
 	char *iobuf; /* SPOOL_READ_MAX bytes, for reading spools */
 	struct event event; /* for events that aod itself makes */
 

@@ -13,6 +13,7 @@ struct request {
 	struct manager *m;
 	int64_t id;
 	struct json_object *args; /* checked against the verb's row */
+	char author[64];	  /* who asks: uid:N or tcp:ADDRESS */
 };
 
 /* NULL when it is missing, null, or no string. Valid as long as the request. */
@@ -36,5 +37,14 @@ int request_store_new(const struct request *q, struct session *s, struct err *e)
 int action_append(struct request *q, struct err *e);
 int action_append_any(struct request *q, struct err *e);
 int action_patch(struct request *q, struct err *e);
+
+/* action-agent.c, action-version.c */
+int action_agent_create(struct request *q, struct err *e);
+int action_agent_patch(struct request *q, struct err *e);
+int action_agent_put(struct request *q, struct err *e);
+int action_agent_status(struct request *q, struct err *e);
+int action_agent_delete(struct request *q, struct err *e);
+int action_agent_mask(struct request *q, struct err *e);
+int action_agent_revert(struct request *q, struct err *e);
 
 #endif

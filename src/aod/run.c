@@ -13,12 +13,13 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "aod/blueprints.h"
+#include "aod/registry.h"
 #include "aod/run.h"
 #include "base/fd.h"
 #include "base/frame.h"
 #include "base/log.h"
 #include "base/util.h"
+#include "model/env-file.h"
 
 #define RUN_FDS 4   /* spool, input, bell, pidfd */
 #define OWN_FDS 100 /* sockets, the database, a tree that is being removed */
@@ -92,6 +93,7 @@ run_free(struct run *r)
 	r->adapter->state_free(r->adapter_state);
 	adapter_out_free(&r->out);
 	plan_free(r->plan);
+	strv_free(r->planned);
 	buf_free(&r->line[0].bytes);
 	buf_free(&r->line[1].bytes);
 	session_free(&r->s);
@@ -102,29 +104,96 @@ run_free(struct run *r)
 
 /* ---- planning ------------------------------------------------------------------------------------------- */
 
-static int
-read_mcp_config(const struct blueprint *b, char **out, struct err *e)
-{
-	struct buf text = BUF_INIT;
-	CLEANUP_FREE char *path = NULL;
-	const char *slash = strrchr(b->path, '/');
-	int rc;
+#define INPUT_FILE_MAX (1u << 20)
 
-	*out = NULL;
-	if (!b->mcp_config_file || !*b->mcp_config_file)
-		return 0;
-	path = b->mcp_config_file[0] == '/' ? xstrdup(b->mcp_config_file)
-					    : xasprintf("%.*s/%s", slash ? (int)(slash - b->path) : 1,
-							slash ? b->path : ".", b->mcp_config_file);
-	rc = file_read(path, 1u << 20, &text, e);
+/* What a plan needs of files that the blueprint names. */
+struct inputs {
+	char *mcp, *system_prompt;
+	char **environment;
+};
+
+static void
+inputs_free(struct inputs *in)
+{
+	free(in->mcp);
+	free(in->system_prompt);
+	strv_free(in->environment);
+}
+
+/* A file that a blueprint names; a relative path is meant from the blueprint's own directory. */
+static int
+read_named(const struct blueprint *b, enum directive_id id, const char *name, char **out, size_t *n, struct err *e)
+{
+	const char *own = blueprint_path(b) ? blueprint_path(b) : ".", *slash = strrchr(own, '/');
+	CLEANUP_FREE char *path = *name == '/' ? xstrdup(name) : xasprintf("%.*s/%s", slash ? (int)(slash - own) : 1, slash ? own : ".", name);
+	struct buf text = BUF_INIT;
+	int rc = blueprint_read_file(path, INPUT_FILE_MAX, &text, e);
+
 	if (rc < 0) {
 		buf_free(&text);
-		err_wrap(e, "%s: McpConfigFile=", b->path);
+		err_wrap(e, "%s: %s=", own, blueprint_directives[id].key);
 		if (e)
 			e->status = 422;
 		return rc;
 	}
+	*n = text.len;
 	*out = buf_steal(&text);
+	return 0;
+}
+
+static int
+read_environment(const struct blueprint *b, const char *name, char ***env, struct err *e)
+{
+	CLEANUP_FREE char *text = NULL;
+	size_t n;
+	int rc = read_named(b, D_EnvironmentFile, name + (*name == '-'), &text, &n, e);
+
+	if (rc == -ENOENT && *name == '-')
+		return 0;
+	if (rc == 0 && (rc = env_file_parse(env, text, n, e)) < 0)
+		err_wrap(e, "%s: EnvironmentFile=%s", blueprint_path(b), name);
+	return rc;
+}
+
+static int
+read_inputs(const struct blueprint *b, struct inputs *in, struct err *e)
+{
+	const char *mcp = blueprint_text(b, D_McpConfigFile), *prompt = blueprint_text(b, D_SystemPromptFile);
+	char *const *files = blueprint_words(b, D_EnvironmentFile);
+	int rc = 0;
+	size_t n;
+
+	if (mcp)
+		rc = read_named(b, D_McpConfigFile, mcp, &in->mcp, &n, e);
+	if (rc == 0 && prompt)
+		rc = read_named(b, D_SystemPromptFile, prompt, &in->system_prompt, &n, e);
+	for (; rc == 0 && files && *files; files++)
+		rc = read_environment(b, *files, &in->environment, e);
+	return rc;
+}
+
+/* Replace the specifiers of *b. */
+static int
+expand(struct manager *m, const struct session_row *row, const char *dir, struct blueprint **b, struct err *e)
+{
+	const char *own = blueprint_text(*b, D_WorkingDirectory);
+	struct specifiers s = blueprint_specifiers(m, blueprint_name(*b));
+	struct blueprint *expanded;
+	struct buf project = BUF_INIT;
+
+	s.session = row->name;
+	s.session_id = row->id;
+	s.project_dir = row->project_dir && *row->project_dir ? row->project_dir : dir;
+	s.session_dir = dir;
+	/* %d is where it runs, which WorkingDirectory= may say. */
+	if (own && s.project_dir == dir && specifier_expand(&project, own, &s, NULL) == 0)
+		s.project_dir = project.data;
+	expanded = blueprint_expand(*b, &s, e);
+	buf_free(&project);
+	if (!expanded)
+		return -EINVAL;
+	blueprint_free(*b);
+	*b = expanded;
 	return 0;
 }
 
@@ -136,31 +205,30 @@ default_agent(const char *agent_name, const struct run_args *args)
 	return args && args->command ? "command" : "claude";
 }
 
-int
-run_adapter_name(struct manager *m, const char *agent_name, char **out, struct err *e)
+/* Keys of [Resources] and [Sandbox] that b sets and that have no effect yet, or NULL. */
+static char **
+weaker_keys(const struct blueprint *b)
 {
-	struct blueprint *b;
-	int rc = blueprint_load(m, agent_name, &b, e);
+	char **keys = blueprint_planned(b, "Resources"), **more = blueprint_planned(b, "Sandbox");
 
-	if (rc < 0)
-		return rc;
-	*out = xstrdup(b->adapter);
-	blueprint_free(b);
-	return 0;
+	for (size_t i = 0; more && more[i]; i++)
+		keys = strv_add(keys, more[i]);
+	strv_free(more);
+	return keys;
 }
 
-int
-run_make_plan(struct manager *m, const struct session_row *row, const struct run_args *args, struct plan **out, struct err *e)
+/* b is taken. planned (may be NULL): keys of [Resources] and [Sandbox] that b sets and that have no effect yet. */
+static int
+make_plan(struct manager *m, const struct session_row *row, const struct run_args *args, struct blueprint *b, struct plan **out,
+	  char ***planned, struct err *e)
 {
 	CLEANUP_FREE char *dir = session_dir(m, row->id);
-	CLEANUP_FREE char *mcp = NULL;
-	struct blueprint *b = NULL;
+	struct inputs in = { 0 };
 	struct stat st;
-	int rc = blueprint_load(m, default_agent(row->agent_name, args), &b, e);
+	int rc = expand(m, row, dir, &b, e);
 
-	if (rc < 0)
-		return rc;
-	rc = read_mcp_config(b, &mcp, e);
+	if (rc == 0)
+		rc = read_inputs(b, &in, e);
 	if (rc == 0) {
 		struct plan_request rq = {
 			.blueprint = b,
@@ -173,7 +241,9 @@ run_make_plan(struct manager *m, const struct session_row *row, const struct run
 			.command = args->command,
 			.project_dir = row->project_dir,
 			.session_dir = dir,
-			.mcp_config = mcp,
+			.mcp_config = in.mcp,
+			.system_prompt = in.system_prompt,
+			.file_environment = in.environment,
 			.environ = environ,
 			.home = m->home,
 			.user = m->user,
@@ -182,7 +252,10 @@ run_make_plan(struct manager *m, const struct session_row *row, const struct run
 		};
 		rc = plan_make(&rq, out, e);
 	}
+	if (rc == 0 && planned)
+		*planned = weaker_keys(b);
 	blueprint_free(b);
+	inputs_free(&in);
 	if (rc < 0)
 		return rc;
 	/* The session's own directory is made later. */
@@ -193,6 +266,15 @@ run_make_plan(struct manager *m, const struct session_row *row, const struct run
 		*out = NULL;
 	}
 	return rc;
+}
+
+int
+run_make_plan(struct manager *m, const struct session_row *row, const struct run_args *args, struct plan **out, struct err *e)
+{
+	struct blueprint *b;
+	int rc = blueprint_load(m, default_agent(row->agent_name, args), &b, e);
+
+	return rc < 0 ? rc : make_plan(m, row, args, b, out, NULL, e);
 }
 
 static int
@@ -232,19 +314,29 @@ int
 run_prepare(struct manager *m, const struct session *s, int64_t n, const struct run_args *args, struct run **out, struct err *e)
 {
 	struct plan *plan = NULL;
+	struct blueprint *b;
+	char **planned = NULL;
+	int64_t version;
 	struct run *r;
 	int rc = check_descriptors(m, e);
 
 	if (rc == 0)
-		rc = run_make_plan(m, &s->row, args, &plan, e);
-	if (rc < 0)
+		rc = registry_load(m, default_agent(s->row.agent_name, args), &b, &version, e);
+	if (rc == 0)
+		rc = make_plan(m, &s->row, args, b, &plan, &planned, e);
+	if (rc < 0) {
+		strv_free(planned);
 		return rc;
+	}
 	r = run_new(m, &s->row, n, plan->adapter, e);
 	if (!r) {
 		plan_free(plan);
+		strv_free(planned);
 		return -EINVAL;
 	}
 	r->plan = plan;
+	r->planned = planned;
+	r->s.row.blueprint_version = version;
 	r->agent_session_id = xstrdup(args->agent_session_id);
 	r->timeout_stop_us = plan->timeout_stop_us;
 	r->result_grace_us = plan->result_grace_us;
@@ -326,6 +418,31 @@ run_save(struct run *r, struct err *e)
 	return rc;
 }
 
+/* Never weaker in silence: what the blueprint asks for and does not get. */
+static int
+add_planned_event(struct run *r, struct err *e)
+{
+	struct event *ev = &r->m->event;
+	struct buf text = BUF_INIT, keys = BUF_INIT;
+	int rc;
+
+	for (size_t i = 0; r->planned[i]; i++) {
+		buf_printf(&text, "%s%s=", i ? ", " : "", r->planned[i]);
+		buf_putc(&keys, i ? ',' : '[');
+		buf_put_json_str(&keys, r->planned[i]);
+	}
+	buf_putc(&keys, ']');
+	buf_puts(&text, r->planned[1] ? " of the blueprint have no effect yet" : " of the blueprint has no effect yet");
+	event_begin(ev, "notice", r->started_us);
+	event_extra_text(ev, "subtype", "not-in-effect", 13);
+	event_extra_text(ev, "text", text.data, text.len);
+	event_extra_json(ev, "keys", keys.data, keys.len);
+	rc = session_add_event(r->m, &r->s, r->n, ev, e);
+	buf_free(&text);
+	buf_free(&keys);
+	return rc;
+}
+
 static int
 add_first_events(struct run *r, const struct run_args *args, struct err *e)
 {
@@ -336,7 +453,11 @@ add_first_events(struct run *r, const struct run_args *args, struct err *e)
 	event_extra_int(ev, "run_number", r->n);
 	if (r->s.row.agent_name)
 		event_extra_text(ev, "agent_name", r->s.row.agent_name, strlen(r->s.row.agent_name));
+	if (r->s.row.blueprint_version > 0)
+		event_extra_int(ev, "agent_version", r->s.row.blueprint_version);
 	rc = session_add_event(r->m, &r->s, r->n, ev, e);
+	if (rc == 0 && r->planned)
+		rc = add_planned_event(r, e);
 	if (rc < 0 || !args->prompt)
 		return rc;
 	event_begin(ev, "message", r->started_us);

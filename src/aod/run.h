@@ -32,6 +32,7 @@ struct run {
 	struct session s;
 	int64_t n;
 	struct plan *plan; /* until it is spawned */
+	char **planned;	   /* keys of its blueprint that have no effect yet, or NULL */
 	const struct adapter *adapter;
 	void *adapter_state;
 	struct adapter_out out;
@@ -74,8 +75,6 @@ struct run_args {
 int run_prepare(struct manager *m, const struct session *s, int64_t n, const struct run_args *args, struct run **out, struct err *e);
 /* Only the plan, no side effects. */
 int run_make_plan(struct manager *m, const struct session_row *row, const struct run_args *args, struct plan **out, struct err *e);
-/* The adapter's name that a blueprint leads to, and whether it is there at all. Caller frees. */
-int run_adapter_name(struct manager *m, const char *agent_name, char **out, struct err *e);
 /* Store the run's row and its first events; it is spawned after the commit. The run belongs to the manager from here on. */
 int run_begin(struct run *r, const struct run_args *args, struct err *e);
 /* Start the shim. */

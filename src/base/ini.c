@@ -306,6 +306,7 @@ ini_split_words(const char *value, const char **why)
 	char **v = strv_dup(NULL);
 	struct buf word = BUF_INIT;
 	const char *s = value;
+	size_t n = 0;
 
 	*why = NULL;
 	for (;;) {
@@ -318,7 +319,11 @@ ini_split_words(const char *value, const char **why)
 		*why = split_word(&s, &word);
 		if (*why)
 			break;
-		v = strv_add(v, word.data);
+		/* As strv_add(), which would count them each time: there can be very many words. */
+		if ((n & (n + 1)) == 0)
+			v = xrealloc(v, (n + 1) * 2 * sizeof(*v));
+		v[n++] = xstrdup(word.data);
+		v[n] = NULL;
 	}
 	buf_free(&word);
 	if (*why) {

@@ -12,7 +12,7 @@
 
 #include "base/fd.h"
 #include "base/util.h"
-#include "ctl/command.h"
+#include "ctl/cmd-blueprint.h"
 #include "ctl/event-line.h"
 #include "ctl/output.h"
 #include "ctl/stream.h"
@@ -446,8 +446,11 @@ cmd_delete(struct ctl *c)
 	struct err e = { 0 };
 	int i, worst = 0;
 
-	if (ctl_has(&c->args, OPT_ALL) == (c->args.word_count > 0)) {
-		err_set(&e, -EINVAL, "delete: give either names of sessions or --all");
+	if (ctl_has(&c->args, OPT_BLUEPRINT) && c->args.word_count && !ctl_has(&c->args, OPT_ALL))
+		return cmd_delete_blueprint(c);
+	if (ctl_has(&c->args, OPT_ALL) == (c->args.word_count > 0) || ctl_has(&c->args, OPT_BLUEPRINT)) {
+		err_set(&e, -EINVAL, ctl_has(&c->args, OPT_BLUEPRINT) ? "delete -b: give names of blueprints" :
+			"delete: give either names of sessions or --all");
 		return ctl_usage(&e);
 	}
 	if (ctl_has(&c->args, OPT_ALL))

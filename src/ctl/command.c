@@ -14,6 +14,7 @@
 #include <time.h>
 
 #include "base/util.h"
+#include "ctl/cmd-blueprint.h"
 #include "ctl/event-line.h"
 #include "ctl/output.h"
 #include "ctl/stream.h"
@@ -344,8 +345,8 @@ cmd_status(struct ctl *c)
 
 /* ---- show ---------------------------------------------------------------------------------------------- */
 
-static bool
-in_list(const char *list, const char *word)
+bool
+ctl_in_list(const char *list, const char *word)
 {
 	size_t n = strlen(word);
 	const char *p;
@@ -356,20 +357,16 @@ in_list(const char *list, const char *word)
 	return false;
 }
 
-static void
-put_property(struct buf *out, const char *key, struct json_object *v, const char *only)
+void
+ctl_put_property(struct buf *out, const char *key, const char *value)
 {
-	const char *s = !v ? "" : json_object_is_type(v, json_type_string) ? json_object_get_string(v)
-		: json_object_to_json_string_ext(v, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE);
 	struct buf line = BUF_INIT;
 
-	if (only && !in_list(only, key))
-		return;
-	for (; *s; s++) {
-		if (*s == '\n')
+	for (; *value; value++) {
+		if (*value == '\n')
 			buf_puts(&line, "\\n");
 		else
-			buf_putc(&line, *s);
+			buf_putc(&line, *value);
 	}
 	buf_printf(out, "%s=", key);
 	put_safe(out, &look_out, line.data ? line.data : "", line.len);
@@ -388,8 +385,9 @@ put_properties(struct buf *out, const char *prefix, struct json_object *o, const
 			CLEANUP_FREE char *inner = xasprintf("%s.", name);
 
 			put_properties(out, inner, v, only);
-		} else {
-			put_property(out, name, v, only);
+		} else if (!only || ctl_in_list(only, name)) {
+			ctl_put_property(out, name, !v ? "" : json_object_is_type(v, json_type_string) ? json_object_get_string(v) :
+					 json_object_to_json_string_ext(v, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE));
 		}
 	}
 }
@@ -401,6 +399,8 @@ cmd_show(struct ctl *c)
 	struct buf out = BUF_INIT;
 	struct err e = { 0 };
 
+	if (ctl_has(&c->args, OPT_BLUEPRINT))
+		return cmd_show_blueprint(c);
 	if (session_fetch(c->client, c->args.words[0], &c->reply, &s, &e) < 0)
 		return ctl_fail(c->args.words[0], &e);
 	if (ctl_json(c)) {

@@ -34,6 +34,18 @@ int cmd_wait(struct ctl *c);
 int cmd_delete(struct ctl *c);
 int cmd_show(struct ctl *c);
 int cmd_plan(struct ctl *c);
+int cmd_blueprints(struct ctl *c);
+int cmd_cat(struct ctl *c);
+int cmd_edit(struct ctl *c);
+int cmd_enable(struct ctl *c);
+int cmd_disable(struct ctl *c);
+int cmd_mask(struct ctl *c);
+int cmd_unmask(struct ctl *c);
+int cmd_verify(struct ctl *c);
+int cmd_history(struct ctl *c);
+int cmd_diff(struct ctl *c);
+int cmd_revert(struct ctl *c);
+int cmd_import(struct ctl *c);
 int cmd_doctor(struct ctl *c);
 int cmd_help(struct ctl *c);
 int cmd_version(struct ctl *c);
@@ -54,6 +66,10 @@ int ctl_print_result(struct ctl *c, const char *id, struct err *e);
 int session_exit_status(struct json_object *session);
 /* "finished (success)", "failed (exit-code, exit status 3)". Pure. */
 void session_put_state(struct buf *out, struct json_object *session);
+/* Whether word is one of a list such as "a,b,c" (or list is NULL: false). Pure. */
+bool ctl_in_list(const char *list, const char *word);
+/* "key=value\n" on one line, harmless for stdout. */
+void ctl_put_property(struct buf *out, const char *key, const char *value);
 /* The prompt or command, project directory and blueprint that were asked for, as a JSON object of verb v. */
 int ctl_request_body(struct ctl *c, const struct verb *v, int first_word, struct buf *body, struct err *e);
 

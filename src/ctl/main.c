@@ -16,6 +16,7 @@
 #include "base/util.h"
 #include "ctl/command.h"
 #include "ctl/output.h"
+#include "model/blueprint.h"
 
 #ifndef PACKAGE_VERSION
 #define PACKAGE_VERSION "(unknown version)"
@@ -29,6 +30,11 @@ static const struct handler {
 	[CMD_LIST] = { cmd_list, false },     [CMD_STATUS] = { cmd_status, false },   [CMD_LOGS] = { cmd_logs, false },
 	[CMD_RESULT] = { cmd_result, false }, [CMD_WAIT] = { cmd_wait, false },	      [CMD_DELETE] = { cmd_delete, false },
 	[CMD_SHOW] = { cmd_show, false },     [CMD_PLAN] = { cmd_plan, false },	      [CMD_DOCTOR] = { cmd_doctor, false },
+	[CMD_BLUEPRINTS] = { cmd_blueprints, false },
+	[CMD_CAT] = { cmd_cat, false },	      [CMD_EDIT] = { cmd_edit, false },	     [CMD_ENABLE] = { cmd_enable, false },
+	[CMD_DISABLE] = { cmd_disable, false }, [CMD_MASK] = { cmd_mask, false },    [CMD_UNMASK] = { cmd_unmask, false },
+	[CMD_VERIFY] = { cmd_verify, true },  [CMD_HISTORY] = { cmd_history, false }, [CMD_DIFF] = { cmd_diff, false },
+	[CMD_REVERT] = { cmd_revert, false }, [CMD_IMPORT] = { cmd_import, false },
 	[CMD_HELP] = { cmd_help, true },      [CMD_VERSION] = { cmd_version, true },  [CMD_COMPLETE] = { cmd_complete, true },
 };
 
@@ -114,8 +120,8 @@ print_help(void)
 	for (i = 0; i < CMD_COUNT; i++) {
 		if (ctl_commands[i].hidden)
 			continue;
-		printf("  %-10s", ctl_commands[i].name);
-		print_wrapped(ctl_summary((enum ctl_cmd)i), 12, 12);
+		printf("  %-12s", ctl_commands[i].name);
+		print_wrapped(ctl_summary((enum ctl_cmd)i), 14, 14);
 	}
 	print_options(CMD_COUNT);
 	puts("\nWithout --url, --socket or --root aod is found by AOD_URL, AOD_SOCKET, or at /run/aod/aod.sock.\n"
@@ -153,13 +159,18 @@ cmd_version(struct ctl *c)
 	return 0;
 }
 
-/* For the shell's completion: the commands, or the options of one. */
+/* For the shell's completion: the commands, the options of one, or (keys) the keys of blueprints. */
 int
 cmd_complete(struct ctl *c)
 {
 	const struct ctl_option *o;
 	int i, cmd = c->args.word_count ? ctl_command_find(c->args.words[0]) : CMD_COUNT;
 
+	if (c->args.word_count && !strcmp(c->args.words[0], "keys")) {
+		for (i = 0; blueprint_directives[i].key; i++)
+			puts(blueprint_directives[i].key);
+		return 0;
+	}
 	for (i = 0; cmd == CMD_COUNT && i < CMD_COUNT; i++) {
 		if (ctl_commands[i].hidden)
 			continue;

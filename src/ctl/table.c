@@ -37,13 +37,41 @@ const struct ctl_command ctl_commands[CMD_COUNT] = {
 	[CMD_WAIT] = { "wait", NULL, "NAME...", 1, -1, false, false, "Wait until sessions have ended.",
 		       "Exit status 0 means that all of them succeeded, 1 that one did not, 124 that the time ran "
 		       "out." },
-	[CMD_DELETE] = { "delete", NULL, "NAME... | --all", 0, -1, false, false, NULL, NULL },
+	[CMD_DELETE] = { "delete", NULL, "NAME... | --all", 0, -1, false, false, NULL,
+			 "With -b the names are those of blueprints: their files and drop-ins go. One that ships with aod "
+			 "is masked instead." },
 	[CMD_SHOW] = { "show", NULL, "NAME", 1, 1, false, false, NULL,
 		       "Prints one Key=value line for each property, for scripts. A line break in a value is "
-		       "written \\n." },
+		       "written \\n. With -b NAME is a blueprint, and its settings are shown as they are in effect." },
 	[CMD_PLAN] = { "plan", NULL, "NAME | -a BLUEPRINT [-- COMMAND [ARG...]]", 0, 1, true, false,
 		       "Show how a session's run was started, or what a blueprint would run.",
 		       "Without NAME nothing is run: aod says what run with the same options would start." },
+	[CMD_BLUEPRINTS] = { "blueprints", NULL, "", 0, 0, false, false, "List blueprints.", NULL },
+	[CMD_CAT] = { "cat", NULL, "NAME...", 1, -1, false, false, "Show the files of a blueprint, its drop-ins included.",
+		      "Each file stands under a comment line with its path." },
+	[CMD_EDIT] = { "edit", NULL, "NAME", 1, 1, false, false, "Edit a blueprint, by default in a drop-in.",
+		       "Starts the editor of VISUAL or EDITOR. What is written is checked before it is saved; when it is wrong, "
+		       "nothing is changed and the editor is offered again. A drop-in holds only what is to be different, so that "
+		       "the file that it changes can still be updated; one whose text is deleted is removed." },
+	[CMD_ENABLE] = { "enable", NULL, "NAME...", 1, -1, false, false, "Let sessions of blueprints be started.", NULL },
+	[CMD_DISABLE] = { "disable", NULL, "NAME...", 1, -1, false, false, "Refuse to start sessions of blueprints.",
+			  "Writes Enabled=no; sessions that run go on." },
+	[CMD_MASK] = { "mask", NULL, "NAME...", 1, -1, false, false, "Hide blueprints, as if there were none of these names.",
+		       "Makes a link to /dev/null, which stands before the file that ships." },
+	[CMD_UNMASK] = { "unmask", NULL, "NAME...", 1, -1, false, false, "Undo mask.", NULL },
+	[CMD_VERIFY] = { "verify", NULL, "FILE...", 1, -1, false, false, "Check files of blueprints; needs no aod.",
+			 "A FILE.blueprint is checked with the drop-ins of FILE.blueprint.d, and with the .conf files that are named "
+			 "after it. All errors and warnings are printed as file:line:column: text. Exit status 1 means that "
+			 "there are errors." },
+	[CMD_HISTORY] = { "history", NULL, "NAME", 1, 1, false, false, "List the versions of a blueprint, newest first.", NULL },
+	[CMD_DIFF] = { "diff", NULL, "NAME [FROM [TO]]", 1, 3, false, false, "Show what differs between versions of a blueprint.",
+		       "Without TO it is the newest, without FROM the one before." },
+	[CMD_REVERT] = { "revert", NULL, "NAME VERSION", 2, 2, false, false, "Bring an earlier version of a blueprint back.",
+			 "It becomes the newest version; no version is lost." },
+	[CMD_IMPORT] = { "import", NULL, "DIR", 1, 1, false, false, "Take over agents of the old directory format as blueprints.",
+			 "DIR holds a directory for each agent (or is one), with agent.json, agent.system-prompt.md, agent.mcp.json and "
+			 ".disabled. One line for each says what was done: created, updated, unchanged or skipped, with the reason. "
+			 "It may be repeated. Exit status 1 means that something was skipped." },
 	[CMD_DOCTOR] = { "doctor", NULL, "", 0, 0, false, false, NULL,
 			 "Exit status 1 means that a check failed." },
 	[CMD_HELP] = { "help", NULL, "[COMMAND]", 0, 1, false, false, "Show this help, or that of a command.", NULL },
@@ -81,6 +109,15 @@ const struct ctl_option ctl_options[] = {
 	{ OPT_FORCE, 'f', "force", NULL, NULL, B(DELETE), "Do not ask." },
 	{ OPT_PROPERTY, 'p', "property", "KEY,...", NULL, B(SHOW), "Only these properties." },
 	{ OPT_RUN, 'r', "run", "N", "run", B(PLAN), "An earlier run of the session." },
+	{ OPT_BLUEPRINT, 'b', "blueprint", NULL, NULL, B(SHOW) | B(DELETE), "NAME is a blueprint." },
+	{ OPT_WHOLE, 0, "full", NULL, NULL, B(EDIT), "Edit the whole file; one that ships is copied first." },
+	{ OPT_DROP_IN, 0, "drop-in", "NAME", NULL, B(EDIT), "The drop-in to edit; default override." },
+	{ OPT_NEW, 'f', "force", NULL, NULL, B(EDIT), "With --full: make a blueprint that is not there yet." },
+	{ OPT_STDIN, 0, "stdin", NULL, NULL, B(EDIT), "Take the text from standard input instead of an editor." },
+	{ OPT_STRICT, 0, "strict", NULL, NULL, B(VERIFY), "Warnings count as errors." },
+	{ OPT_AT, 0, "at", "VERSION", NULL, B(CAT), "Show the files as they were in an earlier version." },
+	{ OPT_LINES, 'n', "limit", "N", NULL, B(HISTORY), "At most so many, the newest." },
+	{ OPT_DRY_RUN, 'n', "dry-run", NULL, NULL, B(IMPORT), "Say what would be done, and do nothing." },
 
 	{ OPT_URL, 0, "url", "URL", NULL, CTL_EVERY, "Talk to aod over TCP, such as http://127.0.0.1:8765." },
 	{ OPT_SOCKET, 0, "socket", "PATH", NULL, CTL_EVERY, "Talk to aod over this unix socket." },
@@ -95,7 +132,7 @@ const struct ctl_option ctl_options[] = {
 
 const struct ctl_exit ctl_exits[] = {
 	{ 0, "Success." },
-	{ 1, "Failure: aod refused the request, or the session did not succeed." },
+	{ 1, "Failure: aod refused the request, the session did not succeed, or verify found errors." },
 	{ EXIT_USAGE, "The command line is wrong." },
 	{ EXIT_NOT_RUNNING, "status: the session failed or was stopped." },
 	{ EXIT_NO_SESSION, "status: there is no such session." },

@@ -23,6 +23,18 @@ enum ctl_cmd {
 	CMD_DELETE,
 	CMD_SHOW,
 	CMD_PLAN,
+	CMD_BLUEPRINTS,
+	CMD_CAT,
+	CMD_EDIT,
+	CMD_ENABLE,
+	CMD_DISABLE,
+	CMD_MASK,
+	CMD_UNMASK,
+	CMD_VERIFY,
+	CMD_HISTORY,
+	CMD_DIFF,
+	CMD_REVERT,
+	CMD_IMPORT,
 	CMD_DOCTOR,
 	CMD_HELP,
 	CMD_VERSION,
@@ -57,6 +69,14 @@ enum ctl_opt {
 	OPT_FORCE,
 	OPT_PROPERTY,
 	OPT_RUN,
+	OPT_BLUEPRINT,
+	OPT_WHOLE,
+	OPT_DROP_IN,
+	OPT_NEW,
+	OPT_STDIN,
+	OPT_STRICT,
+	OPT_DRY_RUN,
+	OPT_AT,
 	OPT_COUNT,
 };
 
@@ -72,6 +92,7 @@ struct ctl_command {
 };
 
 #define CTL_EVERY (~0u) /* commands: a global option */
+_Static_assert(CMD_COUNT <= 32, "ctl_option.commands has a bit for each command");
 
 struct ctl_option {
 	enum ctl_opt id;

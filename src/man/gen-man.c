@@ -175,15 +175,37 @@ put_exits(void)
 
 /* ---- aod.blueprint(5) ---------------------------------------------------------------------------------- */
 
-static const char *const directive_types[] = {
-	[DT_STRING] = "Takes a text.",
-	[DT_WORDS] = "Takes a program and its arguments, with quotes as in a shell.",
-	[DT_STRV] = "Takes a list of words, with quotes as in a shell.",
-	[DT_INT] = "Takes a number.",
-	[DT_TIMESPAN] = "Takes a time span such as 5s, 2min or infinity; a bare number is seconds.",
-	[DT_TRISTATE] = "Takes yes or no.",
-	[DT_ADAPTER] = "Takes the name of an adapter.",
-};
+/* What a value is, its words, its default, since when, and whether it has an effect. */
+static void
+put_directive(const struct directive *d)
+{
+	struct buf b = BUF_INIT;
+
+	printf(".It Ic %s=\n", d->key);
+	put_text(d->doc);
+	buf_puts(&b, directive_type_doc(d->type));
+	if (d->type == DT_ENUM || d->type == DT_ENUMS || d->type == DT_RLIMIT)
+		buf_printf(&b, " %s.", d->values);
+	else if (d->type == DT_INT || d->type == DT_FLOAT)
+		buf_printf(&b, " From %.*s to %s.", (int)strcspn(d->values, " "), d->values, strchr(d->values, ' ') + 1);
+	else if (d->type == DT_WEIGHT && d->values)
+		buf_printf(&b, " Or %s.", d->values);
+	put_text(b.data);
+	buf_reset(&b);
+	if (*d->def)
+		buf_printf(&b, "Default: %s. ", d->def);
+	if (d->flags & DF_SPECIFIERS)
+		buf_puts(&b, "Specifiers are replaced. ");
+	if (d->flags & DF_PLANNED)
+		buf_puts(&b, "Checked now, takes effect in a later version. ");
+	if (d->flags & DF_PLANNED_LIST)
+		buf_puts(&b, "A list is checked now and takes effect in a later version. ");
+	if (b.len > 0) {
+		b.data[--b.len] = 0;
+		put_text(b.data);
+	}
+	buf_free(&b);
+}
 
 static void
 put_directives(void)
@@ -198,14 +220,20 @@ put_directives(void)
 			section = d->section;
 			printf(".Ss Section [%s]\n.Bl -tag -width Ds\n", section);
 		}
-		printf(".It Ic %s=\n", d->key);
-		put_text(d->doc);
-		put_text(directive_types[d->type]);
-		if (*d->def) {
-			CLEANUP_FREE char *def = xasprintf("Default: %s.", d->def);
+		put_directive(d);
+	}
+	puts(".El");
+}
 
-			put_text(def);
-		}
+static void
+put_specifiers(void)
+{
+	const struct specifier *s;
+
+	puts(".Bl -tag -width Ds");
+	for (s = specifier_table; s->letter; s++) {
+		printf(".It Li \\&%%%c\n", s->letter);
+		put_text(s->doc);
 	}
 	puts(".El");
 }
@@ -355,7 +383,7 @@ static const struct part {
 	void (*put)(void);
 } parts[] = {
 	{ "@version@", put_version }, { "@commands@", put_commands }, { "@options@", put_options },
-	{ "@exits@", put_exits },     { "@directives@", put_directives }, { "@verbs@", put_verbs },
+	{ "@exits@", put_exits },     { "@directives@", put_directives }, { "@specifiers@", put_specifiers }, { "@verbs@", put_verbs },
 	{ "@events@", put_events },   { "@outcomes@", put_outcomes }, { "@states@", put_states },
 };
 

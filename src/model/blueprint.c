@@ -1,379 +1,66 @@
 /* SPDX-License-Identifier: MIT */
-/* Blueprints: the table of directives, and what follows from it: defaults, parser, show. See
+/* Blueprints: reading texts into the table's values, what is asked of them, and specifiers. See
  * blueprint.h. */
 #ifdef HAVE_CONFIG_H
 #include "config.h"
 #endif
 
-#include "model/blueprint.h"
-
 #include <assert.h>
-#include <ctype.h>
 #include <errno.h>
-#include <stdarg.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/ini.h"
 #include "base/util.h"
+#include "model/blueprint-internal.h"
+#include "model/unit-edit.h"
 
-#define AT(field) offsetof(struct blueprint, field)
-#define INT_MAX_VALUE 1000000
-
-const struct directive blueprint_directives[] = {
-	{"Blueprint", "Description", DT_STRING, AT(description), "",
-	 "What the agent is for, one line for people and for agents that look for a helper."},
-	{"Agent", "Adapter", DT_ADAPTER, AT(adapter), "claude",
-	 "How to talk to the program: claude (Claude Code's stream-json) or command (any program: "
-	 "its output lines are the events)."},
-	{"Agent", "ExecStart", DT_WORDS, AT(exec_start), "",
-	 "Program and arguments. A program without a slash is looked up in PATH. For "
-	 "Adapter=claude the default is claude, and further words are "
-	 "put before the arguments that aod adds; for Adapter=command it is what runs when the "
-	 "request gives no command."},
-	{"Agent", "Model", DT_STRING, AT(model), "",
-	 "Name of the model; the agent's own default when unset."},
-	{"Agent", "SystemPrompt", DT_STRING, AT(system_prompt), "",
-	 "Text appended to the agent's system prompt."},
-	{"Agent", "AllowedTools", DT_STRV, AT(allowed_tools), "",
-	 "Tools that may be used without asking, such as Read or \"Bash(git log:*)\". May be given "
-	 "more than once; an empty value resets the list."},
-	{"Agent", "DisallowedTools", DT_STRV, AT(disallowed_tools), "",
-	 "Tools that may not be used. A list as AllowedTools=."},
-	{"Agent", "PermissionMode", DT_STRING, AT(permission_mode), "",
-	 "acceptEdits, auto, bypassPermissions, default, dontAsk or plan; the agent's own default "
-	 "when unset. Nobody is there to be asked: "
-	 "what would need an answer is denied."},
-	{"Agent", "MaxTurns", DT_INT, AT(max_turns), "0",
-	 "End the run after this many turns; 0: no limit."},
-	{"Agent", "McpConfigFile", DT_STRING, AT(mcp_config_file), "",
-	 "JSON file {\"mcpServers\":{…}} with the MCP servers the agent may use; no others are "
-	 "started."},
-	{"Agent", "Environment", DT_STRV, AT(environment), "",
-	 "Variables for the agent, NAME=VALUE, quoted where a value has blanks. A list as "
-	 "AllowedTools=."},
-	{"Agent", "PassEnvironment", DT_STRV, AT(pass_environment), "",
-	 "Names of variables that are passed on from aod's own environment where they are set, "
-	 "such as keys; their values are never shown. "
-	 "A list as AllowedTools=."},
-	{"Agent", "WorkingDirectory", DT_STRING, AT(working_directory), "",
-	 "Absolute path to run in when the request names none; the session's own directory when "
-	 "unset."},
-	{"Session", "TimeoutStopSec", DT_TIMESPAN, AT(timeout_stop_us), "10s",
-	 "How long after SIGTERM a stopped run gets until SIGKILL; infinity: for ever."},
-	{"Session", "ResultGraceSec", DT_TIMESPAN, AT(result_grace_us), "10s",
-	 "How long the program gets to end after its answer; then it is stopped, and the answer "
-	 "counts."},
-	{"Sandbox", "PrivateTmp", DT_TRISTATE, AT(private_tmp), "",
-	 "A /tmp and /var/tmp of the session's own. Default: yes for Adapter=claude, no for "
-	 "Adapter=command."},
-	{"Sandbox", "SystemCallFilter", DT_TRISTATE, AT(system_call_filter), "yes",
-	 "The basic filter: system calls that no agent needs (modules, reboot, swap, clocks, other "
-	 "processes' memory) fail with EPERM."},
-	{NULL, NULL, DT_STRING, 0, NULL, NULL},
-};
-
-static const char *const adapter_names[] = {"claude", "command"};
-static const char *const tristate_names[] = {[TRI_NO] = "no", [TRI_YES] = "yes"};
-
-/* What is being parsed, and the problems so far. */
+/* What is being parsed. */
 struct parse {
 	struct blueprint *b;
-	struct blueprint_problem *p;
-	int count, max;
+	struct blueprint_problems *p;
+	const char *path, *text;
+	size_t n, at; /* at: where line at_line begins */
+	int at_line;
+	int file;             /* index of path in b->files */
 	char bad_section[64]; /* the unknown section that was told of last */
 };
 
-static void *
-field(const struct blueprint *b, const struct directive *d)
-{
-	return (char *)(uintptr_t)b + d->offset;
-}
-
-__attribute__((format(printf, 4, 5))) static void
-problem(struct parse *ps, int line, int column, const char *fmt, ...)
-{
-	struct blueprint_problem *p;
-	va_list ap;
-
-	if (ps->count == ps->max)
-		return;
-	p = &ps->p[ps->count++];
-	p->line = line;
-	p->column = column;
-	va_start(ap, fmt);
-	vsnprintf(p->text, sizeof(p->text), fmt, ap);
-	va_end(ap);
-}
-
-#define VALUE_PROBLEM(ps, it, ...) problem((ps), (it)->line, (it)->value_column, __VA_ARGS__)
+/* ---- values ---- */
 
 static void
-set_string(char **dst, const char *value)
+value_clear(struct value *v)
 {
-	free(*dst);
-	*dst = *value ? xstrdup(value) : NULL;
-}
-
-/* NAME as the shell has it. n: bytes of it. */
-static bool
-variable_valid(const char *s, size_t n)
-{
-	if (n == 0 || isdigit((unsigned char)s[0]))
-		return false;
-	for (size_t i = 0; i < n; i++)
-		if (!isalnum((unsigned char)s[i]) && s[i] != '_')
-			return false;
-	return true;
-}
-
-/* Whether a word may be put into the list of d. */
-static bool
-word_check(struct parse *ps, const struct directive *d, const struct ini_item *it, const char *word)
-{
-	if (d->offset == AT(environment)) {
-		const char *eq = strchr(word, '=');
-
-		if (!eq || !variable_valid(word, (size_t)(eq - word))) {
-			VALUE_PROBLEM(ps, it, "Environment= wants NAME=VALUE, not '%.100s'", word);
-			return false;
-		}
-	} else if (d->offset == AT(pass_environment) && !variable_valid(word, strlen(word))) {
-		VALUE_PROBLEM(ps, it, "PassEnvironment= wants names of variables, not '%.100s'",
-			      word);
-		return false;
-	}
-	return true;
-}
-
-static void
-set_words(struct parse *ps, const struct directive *d, const struct ini_item *it)
-{
-	char ***dst = field(ps->b, d), **words;
-	const char *why = "cannot be split into words";
-
-	words = ini_split_words(it->value, &why);
-	if (!words) {
-		VALUE_PROBLEM(ps, it, "%s=: %s", d->key, why);
-		return;
-	}
-	if (d->type == DT_WORDS || strv_len(words) == 0) {
-		strv_free(*dst);
-		*dst = NULL;
-	}
-	for (size_t i = 0; words[i]; i++)
-		if (word_check(ps, d, it, words[i]))
-			*dst = strv_add(*dst, words[i]);
-	strv_free(words);
-}
-
-static void
-set_adapter(struct parse *ps, const struct directive *d, const struct ini_item *it)
-{
-	const char *nearest = NULL;
-	int best = 4;
-
-	for (size_t i = 0; i < ARRAY_LEN(adapter_names); i++) {
-		int dist = str_distance(it->value, adapter_names[i], 3);
-
-		if (dist == 0) {
-			set_string(field(ps->b, d), it->value);
-			return;
-		}
-		if (dist < best) {
-			best = dist;
-			nearest = adapter_names[i];
-		}
-	}
-	if (nearest)
-		VALUE_PROBLEM(ps, it, "unknown adapter '%.60s', did you mean '%s'?", it->value,
-			      nearest);
-	else
-		VALUE_PROBLEM(ps, it, "unknown adapter '%.60s': use claude or command", it->value);
-}
-
-static void
-set_number(struct parse *ps, const struct directive *d, const struct ini_item *it)
-{
-	const char *value = *it->value ? it->value : d->def;
-	bool b = false;
-
-	switch (d->type) {
-	case DT_INT:
-		if (!parse_i64(value, 0, INT_MAX_VALUE, field(ps->b, d)))
-			VALUE_PROBLEM(ps, it, "%s= wants a number from 0 to %d, not '%.60s'",
-				      d->key, INT_MAX_VALUE, value);
-		break;
-	case DT_TIMESPAN:
-		if (!parse_timespan(value, field(ps->b, d)))
-			VALUE_PROBLEM(
-				ps, it,
-				"%s= wants a time span such as 10s, 500ms or infinity, not '%.60s'",
-				d->key, value);
-		break;
-	default:
-		if (!*value)
-			*(enum tristate *)field(ps->b, d) = TRI_UNSET;
-		else if (parse_bool(value, &b))
-			*(enum tristate *)field(ps->b, d) = b ? TRI_YES : TRI_NO;
-		else
-			VALUE_PROBLEM(ps, it, "%s= wants yes or no, not '%.60s'", d->key, value);
-	}
-}
-
-static void
-set_value(struct parse *ps, const struct directive *d, const struct ini_item *it)
-{
-	switch (d->type) {
-	case DT_STRING:
-		if (d->offset == AT(working_directory) && *it->value && *it->value != '/')
-			VALUE_PROBLEM(ps, it, "%s= wants an absolute path, not '%.100s'", d->key,
-				      it->value);
-		else
-			set_string(field(ps->b, d), it->value);
-		break;
-	case DT_WORDS:
-	case DT_STRV:
-		set_words(ps, d, it);
-		break;
-	case DT_ADAPTER:
-		if (*it->value)
-			set_adapter(ps, d, it);
-		else
-			set_string(field(ps->b, d), d->def);
-		break;
-	default:
-		set_number(ps, d, it);
-	}
+	strv_free(v->words);
+	*v = (struct value){.words = NULL, .file = -1};
 }
 
 static bool
-section_known(const char *section)
+is_many(const struct directive *d)
 {
-	for (const struct directive *d = blueprint_directives; d->key; d++)
-		if (strcmp(d->section, section) == 0)
-			return true;
-	return false;
+	return directive_is_list(d) || value_form(d) == FORM_ARGV;
 }
 
-/* The name nearest to name, or NULL when none is near: keys, or sections when keys is false. */
-static const char *
-nearest_name(const char *name, bool keys)
-{
-	const char *nearest = NULL;
-	int max = strlen(name) < 6 ? 2 : 3, best = max + 1;
-
-	for (const struct directive *d = blueprint_directives; d->key; d++) {
-		const char *s = keys ? d->key : d->section;
-		int dist = str_distance(name, s, max);
-
-		if (dist < best) {
-			best = dist;
-			nearest = s;
-		}
-	}
-	return nearest;
-}
-
+/* Unset; of a list that has a default, the default. */
 static void
-unknown_section(struct parse *ps, const struct ini_item *it)
+value_reset(struct value *v, const struct directive *d)
 {
-	const char *nearest;
+	const char *why;
 
-	/* Once for a section, not for each of its keys. */
-	if (ps->bad_section[0] &&
-	    strncmp(ps->bad_section, it->section, sizeof(ps->bad_section) - 1) == 0)
-		return;
-	snprintf(ps->bad_section, sizeof(ps->bad_section), "%s", it->section);
-	nearest = nearest_name(it->section, false);
-	if (nearest)
-		problem(ps, it->line, it->column, "unknown section [%.60s], did you mean [%s]?",
-			it->section, nearest);
-	else
-		problem(ps, it->line, it->column,
-			"unknown section [%.60s]: use [Blueprint], [Agent], [Session] or [Sandbox]",
-			it->section);
-}
-
-static void
-unknown_key(struct parse *ps, const struct ini_item *it)
-{
-	const char *nearest = nearest_name(it->key, true);
-
-	for (const struct directive *d = blueprint_directives; d->key; d++)
-		if (strcmp(d->key, it->key) == 0) {
-			problem(ps, it->line, it->column, "%s= belongs into section [%s]", d->key,
-				d->section);
-			return;
-		}
-	if (nearest)
-		problem(ps, it->line, it->column, "unknown key '%.60s', did you mean '%s'?",
-			it->key, nearest);
-	else
-		problem(ps, it->line, it->column, "unknown key '%.60s' in section [%s]", it->key,
-			it->section);
-}
-
-static int
-on_item(const struct ini_item *it, void *arg)
-{
-	struct parse *ps = arg;
-
-	if (!it->key) {
-		problem(ps, it->line, it->column, "%s", it->value);
-		return 0;
-	}
-	/* As in systemd's units: X- is for others, and is left alone. */
-	if (str_starts(it->section, "X-") || str_starts(it->key, "X-"))
-		return 0;
-	if (!*it->section) {
-		problem(ps, it->line, it->column,
-			"'%.60s=' is outside of a section: put a line such as [Agent] before it",
-			it->key);
-		return 0;
-	}
-	if (!section_known(it->section)) {
-		unknown_section(ps, it);
-		return 0;
-	}
-	for (const struct directive *d = blueprint_directives; d->key; d++)
-		if (strcmp(d->key, it->key) == 0 && strcmp(d->section, it->section) == 0) {
-			set_value(ps, d, it);
-			return 0;
-		}
-	unknown_key(ps, it);
-	return 0;
-}
-
-int
-blueprint_parse(struct blueprint *b, const char *text, size_t n, struct blueprint_problem *p,
-		int max)
-{
-	struct parse ps = {.b = b, .p = p, .max = max};
-
-	assert(max > 0);
-	if (ini_parse(text, n, on_item, &ps) == -EFBIG)
-		problem(&ps, 0, 0, "too large: a file may have %u KiB, a value %u KiB",
-			INI_FILE_MAX >> 10, INI_VALUE_MAX >> 10);
-	return ps.count;
+	value_clear(v);
+	if (*d->def && is_many(d))
+		v->words = ini_split_words(d->def, &why);
 }
 
 struct blueprint *
 blueprint_new(const char *name, const char *path)
 {
 	struct blueprint *b = xcalloc(1, sizeof(*b));
-	struct blueprint_problem none;
-	struct parse ps = {.b = b, .p = &none, .max = 1};
 
 	b->name = xstrdup(name);
 	b->path = xstrdup(path);
-	for (const struct directive *d = blueprint_directives; d->key; d++) {
-		struct ini_item it = {d->section, d->key, d->def, 0, 0, 0};
-
-		set_value(&ps, d, &it);
-	}
-	assert(ps.count == 0);
+	for (int i = 0; i < D_COUNT; i++)
+		value_reset(&b->values[i], &blueprint_directives[i]);
 	return b;
 }
 
@@ -382,164 +69,633 @@ blueprint_free(struct blueprint *b)
 {
 	if (!b)
 		return;
-	for (const struct directive *d = blueprint_directives; d->key; d++) {
-		if (d->type == DT_STRING || d->type == DT_ADAPTER)
-			free(*(char **)field(b, d));
-		else if (d->type == DT_WORDS || d->type == DT_STRV)
-			strv_free(*(char ***)field(b, d));
-	}
+	for (int i = 0; i < D_COUNT; i++)
+		strv_free(b->values[i].words);
+	strv_free(b->files);
 	free(b->name);
 	free(b->path);
 	free(b);
 }
 
-/* A word so that ini_split_words() gives it back. */
-static void
-put_word(struct buf *out, const char *s)
-{
-	bool plain = *s != 0;
+/* ---- places ---- */
 
-	for (const char *p = s; *p && plain; p++)
-		plain = (unsigned char)*p > ' ' && *p != '"' && *p != '\'' && *p != '\\' &&
-			*p != 0x7f;
-	if (plain) {
-		buf_puts(out, s);
+/* The bytes of a line of the text. Lines are asked for in order, or again. */
+static const char *
+raw_line(struct parse *ps, int line, size_t *n)
+{
+	const char *nl;
+
+	if (line < ps->at_line || ps->at_line == 0) {
+		ps->at = ps->n >= 3 && memcmp(ps->text, "\xef\xbb\xbf", 3) == 0 ? 3 : 0;
+		ps->at_line = 1;
+	}
+	for (; ps->at_line < line; ps->at_line++) {
+		nl = memchr(ps->text + ps->at, '\n', ps->n - ps->at);
+		if (!nl)
+			return NULL;
+		ps->at = (size_t)(nl + 1 - ps->text);
+	}
+	nl = memchr(ps->text + ps->at, '\n', ps->n - ps->at);
+	*n = (size_t)((nl ? nl : ps->text + ps->n) - (ps->text + ps->at));
+	return ps->text + ps->at;
+}
+
+/* Where needle stands in the value of it, in its first line or one that continues it; else where
+ * the value begins. */
+static void
+find_place(struct parse *ps, const struct ini_item *it, const char *needle, int *line, int *column)
+{
+	size_t n = 0, from = (size_t)it->value_column - 1;
+
+	*line = it->line;
+	*column = it->value_column;
+	if (!needle || !*needle || ps->p->count >= BLUEPRINT_PROBLEMS_MAX)
+		return;
+	for (int i = it->line; i < it->line + 100; i++, from = 0) {
+		const char *s = raw_line(ps, i, &n);
+		const char *hit =
+			s && from < n ? memmem(s + from, n - from, needle, strlen(needle)) : NULL;
+
+		if (hit) {
+			*line = i;
+			*column = (int)(hit - s) + 1;
+			return;
+		}
+		if (!s || n == 0 ||
+		    (s[n - 1] != '\\' && s[strspn(s, " \t")] != '#' && s[strspn(s, " \t")] != ';'))
+			return;
+	}
+}
+
+/* A part of a file for a message: short, whole characters, nothing that moves a terminal. */
+#define SHORT 64
+static const char *
+shorten(char out[SHORT], const char *s)
+{
+	size_t n = strnlen(s, SHORT);
+
+	if (n == SHORT)
+		for (n = SHORT - 4; n > 0 && ((unsigned char)s[n] & 0xc0) == 0x80;)
+			n--;
+	for (size_t i = 0; i < n; i++)
+		out[i] = (unsigned char)s[i] < ' ' || s[i] == 0x7f ? '?' : s[i];
+	if (!utf8_valid(out, n))
+		for (size_t i = 0; i < n; i++)
+			out[i] = (signed char)out[i] < 0 ? '?' : out[i];
+	if (s[n]) {
+		memcpy(out + n, "...", 3);
+		n += 3;
+	}
+	out[n] = 0;
+	return out;
+}
+
+#define PROBLEM(ps, line, column, ...)                                                             \
+	blueprint_problem_add((ps)->p, BP_ERROR, (ps)->path, line, column, __VA_ARGS__)
+
+static void
+value_problem(struct parse *ps, const struct directive *d, const struct ini_item *it,
+	      const char *word, const char *why)
+{
+	char text[SHORT];
+	int line, column;
+
+	find_place(ps, it, word, &line, &column);
+	shorten(text, word);
+	if (str_starts(why, "wants"))
+		PROBLEM(ps, line, column, "%s= %s, not '%s'", d->key, why, text);
+	else
+		PROBLEM(ps, line, column, "%s=: '%s' %s%s", d->key, text,
+			str_starts(why, "did") ? "is not known, " : "", why);
+}
+
+/* ---- assignments ---- */
+
+/* Stand-ins of specifiers while a file is checked: nothing is known of the session then. */
+static const struct specifiers stand_ins = {
+	.name = "x@x",
+	.run_dir = "/x",
+	.state_dir = "/x",
+	.cache_dir = "/x",
+	.home = "/x",
+	.user = "x",
+	.uid = "1",
+	.host = "x",
+	.session = "x",
+	.session_id = "x",
+	.project_dir = "/x",
+	.session_dir = "/x",
+};
+
+/* Check a value or word as it will be once specifiers are replaced. *usual as of value_check(). */
+static bool
+check(struct parse *ps, const struct directive *d, const struct ini_item *it, const char *word,
+      const char **usual)
+{
+	char why[VALUE_WHY], bad[3] = "";
+	struct buf tmp = BUF_INIT;
+	const char *wrong, *said = word;
+	int line, column;
+
+	*usual = NULL;
+	if (d->flags & DF_SPECIFIERS && strchr(word, '%')) {
+		long at = specifier_check(word);
+
+		if (at >= 0) {
+			bad[0] = '%';
+			bad[1] = word[at + 1] > ' ' && word[at + 1] < 0x7f ? word[at + 1] : '\0';
+			find_place(ps, it, bad, &line, &column);
+			PROBLEM(ps, line, column,
+				"%s=: '%s' is no specifier; write %%%% for a per cent sign", d->key,
+				bad);
+			return false;
+		}
+		specifier_expand(&tmp, word, &stand_ins, NULL);
+		said = tmp.data;
+	}
+	wrong = value_check(d, said, usual, why);
+	if (wrong)
+		value_problem(ps, d, it, word, wrong);
+	buf_free(&tmp);
+	return !wrong;
+}
+
+static void
+append(struct parse *ps, const struct directive *d, const struct ini_item *it, const char *word)
+{
+	struct value *v = &ps->b->values[d - blueprint_directives];
+
+	if (v->file < 0)
+		value_clear(v);
+	if (v->count == BLUEPRINT_LIST_MAX) {
+		PROBLEM(ps, it->line, it->column,
+			"%s= has more than %d entries: reset it with an empty %s=, or make it "
+			"shorter",
+			d->key, BLUEPRINT_LIST_MAX, d->key);
+		v->count++;
+	}
+	if (v->count > BLUEPRINT_LIST_MAX)
+		return;
+	/* strv_add() would count them each time. */
+	if ((v->count & (v->count + 1)) == 0)
+		v->words = xrealloc(v->words, ((size_t)v->count + 1) * 2 * sizeof(*v->words));
+	v->words[v->count++] = xstrdup(word);
+	v->words[v->count] = NULL;
+	v->file = ps->file;
+	v->line = it->line;
+}
+
+static void
+set_one(struct parse *ps, const struct directive *d, const struct ini_item *it, const char *text)
+{
+	value_clear(&ps->b->values[d - blueprint_directives]);
+	append(ps, d, it, text);
+}
+
+/* A ~ in front of the first word counts for all of them: it is put in front of each, so that lists
+ * can be joined. */
+static bool
+takes_tilde(const struct directive *d)
+{
+	return d->type == DT_CAPABILITIES || d->type == DT_NAMESPACES || d->type == DT_FAMILIES ||
+	       d->type == DT_SYSCALLS;
+}
+
+static void
+set_words(struct parse *ps, const struct directive *d, const struct ini_item *it)
+{
+	const char *why = NULL, *usual;
+	char **words = ini_split_words(it->value, &why);
+	struct value *v = &ps->b->values[d - blueprint_directives];
+	bool all_but = words && words[0] && takes_tilde(d) && words[0][0] == '~' && words[0][1];
+
+	if (!words) {
+		PROBLEM(ps, it->line, it->value_column, "%s=: %s", d->key, why);
 		return;
 	}
-	buf_putc(out, '"');
-	for (; *s; s++) {
-		if (*s == '"' || *s == '\\')
-			buf_printf(out, "\\%c", *s);
-		else if ((unsigned char)*s < ' ' || *s == 0x7f)
-			buf_printf(out, "\\x%02x", (unsigned)*s);
-		else
-			buf_putc(out, *s);
+	for (size_t i = 0; words[i] && ps->p->errors < BLUEPRINT_ERRORS_STOP; i++) {
+		CLEANUP_FREE char *but =
+			all_but && words[i][0] != '~' ? xasprintf("~%s", words[i]) : NULL;
+
+		if (!check(ps, d, it, words[i], &usual))
+			continue;
+		/* yes and no are no members of the list: they stand for all of it. */
+		if (usual && !but) {
+			set_one(ps, d, it, usual);
+			continue;
+		}
+		if (v->words && takes_tilde(d) && value_in("yes no", v->words[0]))
+			value_clear(v);
+		append(ps, d, it, but ? but : words[i]);
 	}
-	buf_putc(out, '"');
+	strv_free(words);
 }
 
 static void
-put_timespan(struct buf *out, int64_t us)
+set_argv(struct parse *ps, const struct directive *d, const struct ini_item *it)
 {
-	if (us == INT64_MAX)
-		buf_puts(out, "infinity");
-	else if (us % 1000000 == 0)
-		buf_printf(out, "%llds", (long long)(us / 1000000));
-	else if (us % 1000 == 0)
-		buf_printf(out, "%lldms", (long long)(us / 1000));
+	const char *why = NULL, *usual;
+	char **words = ini_split_words(it->value, &why);
+	bool ok = words != NULL;
+
+	if (!words)
+		PROBLEM(ps, it->line, it->value_column, "%s=: %s", d->key, why);
+	for (size_t i = 0; words && words[i] && ps->p->errors < BLUEPRINT_ERRORS_STOP; i++)
+		ok = check(ps, d, it, words[i], &usual) && ok;
+	if (ok) {
+		value_clear(&ps->b->values[d - blueprint_directives]);
+		for (size_t i = 0; words[i]; i++)
+			append(ps, d, it, words[i]);
+	}
+	strv_free(words);
+}
+
+static void
+set_tuple(struct parse *ps, const struct directive *d, const struct ini_item *it)
+{
+	const char *why = NULL, *usual;
+	char **words = ini_split_words(it->value, &why);
+	struct buf line = BUF_INIT;
+
+	unit_quote_words(&line, words);
+	if (!words)
+		PROBLEM(ps, it->line, it->value_column, "%s=: %s", d->key, why);
+	else if (words[0] && check(ps, d, it, line.data, &usual))
+		append(ps, d, it, line.data);
+	buf_free(&line);
+	strv_free(words);
+}
+
+static void
+set_text(struct parse *ps, const struct directive *d, const struct ini_item *it)
+{
+	enum value_form form = value_form(d);
+	CLEANUP_FREE char *text =
+		form == FORM_RAW ? xstrdup(it->value) : unit_unquote_text(it->value);
+	const char *usual;
+
+	if (!*text)
+		value_reset(&ps->b->values[d - blueprint_directives], d);
+	else if (!check(ps, d, it, text, &usual))
+		return;
+	else if (form == FORM_TEXTS)
+		append(ps, d, it, text);
 	else
-		buf_printf(out, "%lldus", (long long)us);
+		set_one(ps, d, it, usual ? usual : text);
 }
 
 static void
-put_text(struct buf *out, const struct blueprint *b, const struct directive *d)
+assign(struct parse *ps, const struct directive *d, const struct ini_item *it)
 {
-	char *const *words;
-
-	switch (d->type) {
-	case DT_STRING:
-	case DT_ADAPTER:
-		if (*(char **)field(b, d))
-			buf_puts(out, *(char **)field(b, d));
+	if (!*it->value) {
+		value_reset(&ps->b->values[d - blueprint_directives], d);
+		return;
+	}
+	switch (value_form(d)) {
+	case FORM_WORDS:
+		set_words(ps, d, it);
 		break;
-	case DT_WORDS:
-	case DT_STRV:
-		words = *(char ***)field(b, d);
-		for (size_t i = 0; words && words[i]; i++) {
-			if (i > 0)
-				buf_putc(out, ' ');
-			put_word(out, words[i]);
-		}
+	case FORM_ARGV:
+		set_argv(ps, d, it);
 		break;
-	case DT_INT:
-		buf_put_int(out, *(int64_t *)field(b, d));
+	case FORM_TUPLES:
+		set_tuple(ps, d, it);
 		break;
-	case DT_TIMESPAN:
-		put_timespan(out, *(int64_t *)field(b, d));
-		break;
-	case DT_TRISTATE:
-		if (*(enum tristate *)field(b, d) != TRI_UNSET)
-			buf_puts(out, tristate_names[*(enum tristate *)field(b, d)]);
+	default:
+		set_text(ps, d, it);
 		break;
 	}
 }
 
-void
-blueprint_show(struct buf *out, const struct blueprint *b)
-{
-	const char *section = "";
+/* ---- what is no known key ---- */
 
-	for (const struct directive *d = blueprint_directives; d->key; d++) {
-		if (strcmp(section, d->section) != 0) {
-			buf_printf(out, "%s[%s]\n", *section ? "\n" : "", d->section);
-			section = d->section;
-		}
-		buf_printf(out, "%s=", d->key);
-		put_text(out, b, d);
-		buf_putc(out, '\n');
-	}
+/* Calls for each section once: rows of a section stand together. */
+#define FOR_EACH_SECTION(d)                                                                        \
+	for (const struct directive *d = blueprint_directives; d->key; d++)                        \
+		if (d == blueprint_directives || strcmp(d->section, d[-1].section) != 0)
+
+static bool
+section_known(const char *section)
+{
+	FOR_EACH_SECTION(d)
+	if (strcmp(d->section, section) == 0)
+		return true;
+	return false;
 }
 
 static void
-put_value_json(struct buf *out, const struct blueprint *b, const struct directive *d)
+unknown_section(struct parse *ps, const struct ini_item *it)
 {
+	const char *nearest = NULL;
+	struct buf all = BUF_INIT;
+	char name[SHORT];
+	int best = 4;
+
+	/* Once for a section, not for each of its keys. */
+	if (ps->bad_section[0] &&
+	    strncmp(ps->bad_section, it->section, sizeof(ps->bad_section) - 1) == 0)
+		return;
+	snprintf(ps->bad_section, sizeof(ps->bad_section), "%s", it->section);
+	FOR_EACH_SECTION(d)
+	{
+		int distance = strcasecmp(it->section, d->section) == 0
+				       ? 0
+				       : str_distance(it->section, d->section, 3);
+
+		if (distance < best) {
+			best = distance;
+			nearest = d->section;
+		}
+		buf_printf(&all, "%s[%s]", all.len > 0 ? ", " : "", d->section);
+	}
+	shorten(name, it->section);
+	if (nearest)
+		PROBLEM(ps, it->line, it->column, "unknown section [%s], did you mean [%s]?", name,
+			nearest);
+	else
+		PROBLEM(ps, it->line, it->column, "unknown section [%s]: use %s", name, all.data);
+	buf_free(&all);
+}
+
+static void
+unknown_key(struct parse *ps, const struct ini_item *it)
+{
+	int elsewhere = directive_find(NULL, it->key);
+	const char *nearest = elsewhere < 0 && ps->p->count < BLUEPRINT_PROBLEMS_MAX
+				      ? directive_nearest(it->key)
+				      : NULL;
+	char name[SHORT];
+
+	shorten(name, it->key);
+	if (elsewhere >= 0)
+		PROBLEM(ps, it->line, it->column, "%s= belongs into section [%s]", it->key,
+			blueprint_directives[elsewhere].section);
+	else if (nearest)
+		PROBLEM(ps, it->line, it->column, "unknown key '%s', did you mean '%s'?", name,
+			nearest);
+	else
+		PROBLEM(ps, it->line, it->column,
+			"unknown key '%s' in section [%s]; keys for others begin with X-", name,
+			it->section);
+}
+
+static int
+on_item(const struct ini_item *it, void *arg)
+{
+	struct parse *ps = arg;
+	char name[SHORT];
+	int id;
+
+	if (ps->p->errors >= BLUEPRINT_ERRORS_STOP)
+		return 1;
+	if (!it->key) {
+		PROBLEM(ps, it->line, it->column, "%s", it->value);
+		return 0;
+	}
+	/* As in systemd's units: X- is for others, and is left alone. */
+	if (str_starts(it->section, "X-") || str_starts(it->key, "X-"))
+		return 0;
+	id = directive_find(it->section, it->key);
+	if (id >= 0)
+		assign(ps, &blueprint_directives[id], it);
+	else if (!*it->section)
+		PROBLEM(ps, it->line, it->column,
+			"'%s=' is outside of a section: put a line such as [Agent] before it",
+			shorten(name, it->key));
+	else if (!section_known(it->section))
+		unknown_section(ps, it);
+	else
+		unknown_key(ps, it);
+	return 0;
+}
+
+int
+blueprint_add(struct blueprint *b, const char *path, const char *text, size_t n,
+	      struct blueprint_problems *p)
+{
+	struct parse ps = {.b = b, .p = p, .path = path, .text = text, .n = n};
+	int before = p->errors;
+
+	ps.file = (int)strv_len(b->files);
+	b->files = strv_add(b->files, path ? path : "");
+	if (ini_parse(text, n, on_item, &ps) == -EFBIG)
+		PROBLEM(&ps, 0, 0, "too large: a file may have %u KiB, a value %u KiB",
+			INI_FILE_MAX >> 10, INI_VALUE_MAX >> 10);
+	return p->errors - before;
+}
+
+/* ---- what is asked ---- */
+
+const char *
+blueprint_name(const struct blueprint *b)
+{
+	return b->name;
+}
+
+const char *
+blueprint_path(const struct blueprint *b)
+{
+	return b->path;
+}
+
+bool
+blueprint_is_set(const struct blueprint *b, enum directive_id id)
+{
+	return b->values[id].file >= 0;
+}
+
+bool
+blueprint_origin(const struct blueprint *b, enum directive_id id, const char **file, int *line)
+{
+	const struct value *v = &b->values[id];
+
+	if (v->file < 0)
+		return false;
+	*file = b->files[v->file];
+	*line = v->line;
+	return true;
+}
+
+const char *
+blueprint_text(const struct blueprint *b, enum directive_id id)
+{
+	const struct directive *d = &blueprint_directives[id];
+
+	assert(!is_many(d));
+	return b->values[id].words ? b->values[id].words[0] : *d->def ? d->def : NULL;
+}
+
+char *const *
+blueprint_words(const struct blueprint *b, enum directive_id id)
+{
+	assert(is_many(&blueprint_directives[id]));
+	return b->values[id].words;
+}
+
+int64_t
+blueprint_int(const struct blueprint *b, enum directive_id id)
+{
+	const char *v = blueprint_text(b, id);
+
+	if (v && blueprint_directives[id].type == DT_MODE)
+		return strtol(v, NULL, 8);
+	return v ? value_int(v) : 0;
+}
+
+double
+blueprint_float(const struct blueprint *b, enum directive_id id)
+{
+	const char *v = blueprint_text(b, id);
+
+	return v ? value_float(v) : 0;
+}
+
+int64_t
+blueprint_us(const struct blueprint *b, enum directive_id id)
+{
+	const char *v = blueprint_text(b, id);
+	int64_t us;
+
+	return v && parse_timespan(v, &us) ? us : -1;
+}
+
+int64_t
+blueprint_bytes(const struct blueprint *b, enum directive_id id, int64_t total)
+{
+	const char *v = blueprint_text(b, id);
+
+	if (!v)
+		return -1;
+	return strchr(v, '%') ? (int64_t)((double)total * value_float(v)) : value_size(v, 1024);
+}
+
+enum tristate
+blueprint_tri(const struct blueprint *b, enum directive_id id)
+{
+	char *const *words = is_many(&blueprint_directives[id]) ? blueprint_words(b, id) : NULL;
+	const char *v = words                                ? words[0]
+			: is_many(&blueprint_directives[id]) ? NULL
+							     : blueprint_text(b, id);
+
+	return !v ? TRI_UNSET : strcmp(v, "no") == 0 ? TRI_NO : TRI_YES;
+}
+
+/* Whether what is set asks for more than what is done without it. */
+static bool
+asks_for_more(const struct blueprint *b, int id)
+{
+	const struct directive *d = &blueprint_directives[id];
+	char *const *words = b->values[id].words;
+	bool yes_no =
+		words && !words[1] && (strcmp(words[0], "yes") == 0 || strcmp(words[0], "no") == 0);
+
+	if (b->values[id].file < 0 || !words)
+		return false;
+	if (d->flags & DF_PLANNED_LIST)
+		return !yes_no;
+	return d->flags & DF_PLANNED && strcmp(words[0], d->def) != 0 &&
+	       !(yes_no && strcmp(words[0], "no") == 0);
+}
+
+char **
+blueprint_planned(const struct blueprint *b, const char *section)
+{
+	char **keys = NULL;
+
+	for (int i = 0; i < D_COUNT; i++)
+		if ((!section || strcmp(section, blueprint_directives[i].section) == 0) &&
+		    asks_for_more(b, i))
+			keys = strv_add(keys, blueprint_directives[i].key);
+	return keys;
+}
+
+/* ---- specifiers ---- */
+
+static int
+expand_tuple(struct buf *out, const char *line, const struct specifiers *s, struct err *e)
+{
+	char **words, **done = NULL;
 	struct buf tmp = BUF_INIT;
-	char *const *words;
+	const char *why;
+	int r = 0;
 
-	switch (d->type) {
-	case DT_STRING:
-	case DT_ADAPTER:
-		buf_put_json_str(out, *(char **)field(b, d));
-		break;
-	case DT_WORDS:
-	case DT_STRV:
-		words = *(char ***)field(b, d);
-		buf_putc(out, '[');
-		for (size_t i = 0; words && words[i]; i++) {
-			if (i > 0)
-				buf_putc(out, ',');
-			buf_put_json_str(out, words[i]);
-		}
-		buf_putc(out, ']');
-		break;
-	case DT_INT:
-		buf_put_int(out, *(int64_t *)field(b, d));
-		break;
-	case DT_TIMESPAN:
-		put_timespan(&tmp, *(int64_t *)field(b, d));
-		buf_put_json(out, tmp.data, tmp.len);
-		buf_free(&tmp);
-		break;
-	case DT_TRISTATE:
-		switch (*(enum tristate *)field(b, d)) {
-		case TRI_UNSET:
-			buf_puts(out, "null");
-			break;
-		case TRI_NO:
-			buf_puts(out, "false");
-			break;
-		case TRI_YES:
-			buf_puts(out, "true");
-			break;
-		}
-		break;
+	words = ini_split_words(line, &why);
+	for (size_t i = 0; words && words[i] && r == 0; i++) {
+		buf_reset(&tmp);
+		r = specifier_expand(&tmp, words[i], s, e);
+		if (r == 0)
+			done = strv_add(done, tmp.data);
 	}
+	unit_quote_words(out, done);
+	buf_free(&tmp);
+	strv_free(words);
+	strv_free(done);
+	return r;
 }
 
-void
-blueprint_json(struct buf *out, const struct blueprint *b)
+static int
+expand_value(struct blueprint *b, int id, const struct specifiers *s, struct err *e)
 {
-	const char *section = "";
+	const struct directive *d = &blueprint_directives[id];
+	struct value *v = &b->values[id];
+	char why[VALUE_WHY], text[SHORT];
+	const char *usual, *wrong;
+	int r = 0;
 
-	buf_putc(out, '{');
-	for (const struct directive *d = blueprint_directives; d->key; d++) {
-		if (strcmp(section, d->section) == 0)
-			buf_putc(out, ',');
+	for (size_t i = 0; v->words && v->words[i] && r == 0; i++) {
+		struct buf out = BUF_INIT;
+
+		if (!strchr(v->words[i], '%'))
+			continue;
+		if (value_form(d) == FORM_TUPLES)
+			r = expand_tuple(&out, v->words[i], s, e);
 		else
-			buf_printf(out, "%s\"%s\":{", *section ? "}," : "", d->section);
-		section = d->section;
-		buf_printf(out, "\"%s\":", d->key);
-		put_value_json(out, b, d);
+			r = specifier_expand(&out, v->words[i], s, e);
+		wrong = r == 0 ? value_check(d, out.data, &usual, why) : NULL;
+		if (wrong)
+			r = err_set_status(e, 422, -EINVAL, "%s, not '%s'", wrong,
+					   shorten(text, out.data));
+		if (r == 0) {
+			free(v->words[i]);
+			v->words[i] = buf_steal(&out);
+		}
+		buf_free(&out);
 	}
-	buf_puts(out, "}}");
+	if (r == 0 && v->words && !is_many(d) && !*v->words[0])
+		value_reset(v, d);
+	if (r < 0) {
+		err_wrap(e, "%s:%d: %s=", v->file >= 0 ? b->files[v->file] : b->name, v->line,
+			 d->key);
+		if (e)
+			e->status = 422;
+	}
+	return r;
+}
+
+static struct blueprint *
+copy(const struct blueprint *b)
+{
+	struct blueprint *c = xcalloc(1, sizeof(*c));
+
+	c->name = xstrdup(b->name);
+	c->path = xstrdup(b->path);
+	c->files = b->files ? strv_dup(b->files) : NULL;
+	for (int i = 0; i < D_COUNT; i++) {
+		c->values[i] = b->values[i];
+		c->values[i].words = b->values[i].words ? strv_dup(b->values[i].words) : NULL;
+	}
+	return c;
+}
+
+struct blueprint *
+blueprint_expand(const struct blueprint *b, const struct specifiers *v, struct err *e)
+{
+	struct blueprint *c = copy(b);
+
+	for (int i = 0; i < D_COUNT; i++)
+		if (blueprint_directives[i].flags & DF_SPECIFIERS && expand_value(c, i, v, e) < 0) {
+			blueprint_free(c);
+			return NULL;
+		}
+	return c;
 }

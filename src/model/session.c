@@ -325,6 +325,11 @@ session_render(struct buf *out, const struct session_row *s)
 	put_string(out, s->parent_id);
 	PUT(out, ",\"agent_session_id\":");
 	put_string(out, s->agent_session_id);
+	PUT(out, ",\"agent_version\":");
+	if (s->blueprint_version > 0)
+		put_int(out, s->blueprint_version);
+	else
+		PUT(out, "null");
 	PUT(out, ",\"usage\":{\"input_tokens\":");
 	put_int(out, s->input_tokens);
 	PUT(out, ",\"output_tokens\":");

@@ -121,12 +121,13 @@ struct session_row {
 	double cost_usd;
 	int64_t input_tokens, output_tokens, turns;
 	const char *agent_session_id;
+	int64_t blueprint_version; /* of the blueprint that the latest run was made from; 0 = none, or not known */
 };
 
 /*
  * The JSON object of a session: the seven keys of the old API first, all present (session_id, session_name, status, created_at,
  * project_dir, agent_name, last_resumed_at), then state, result, passive, runs, seq (not in lists), started_at, ended_at, exit_code, signal,
- * error, adapter, parent_session_id, agent_session_id, usage {input_tokens, output_tokens, cost_usd, turns}.
+ * error, adapter, parent_session_id, agent_session_id, agent_version, usage {input_tokens, output_tokens, cost_usd, turns}.
  */
 void session_render(struct buf *out, const struct session_row *s);
 

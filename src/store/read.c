@@ -71,6 +71,7 @@ session_row(struct store *s, sqlite3_stmt *st, struct session_row *row)
 	row->output_tokens = sqlite3_column_int64(st, 21);
 	row->turns = sqlite3_column_int64(st, 22);
 	row->agent_session_id = col_text(st, 23);
+	row->blueprint_version = sqlite3_column_int64(st, 24);
 }
 
 int

@@ -63,6 +63,18 @@ const char *const store_schema[] = {
 	"CREATE TABLE change ("
 	" id INTEGER PRIMARY KEY, session BIGINT NOT NULL, kind TEXT NOT NULL, json TEXT NOT NULL);"
 	"CREATE INDEX change_session ON change (session);",
+	/* 1 → 2: what the blueprints' files say, and what they said */
+	"CREATE TABLE blueprint ("
+	" name TEXT PRIMARY KEY, status TEXT NOT NULL, alias_of TEXT, path TEXT, version BIGINT NOT NULL,"
+	" created_us BIGINT NOT NULL, modified_us BIGINT NOT NULL, json TEXT NOT NULL,"
+	" settings TEXT NOT NULL, problems TEXT NOT NULL, text TEXT NOT NULL);"
+	/* No reference: versions of a blueprint that was removed are kept. */
+	"CREATE TABLE blueprint_version ("
+	" name TEXT NOT NULL, version BIGINT NOT NULL, time_us BIGINT NOT NULL, author TEXT NOT NULL,"
+	" action TEXT NOT NULL, unit_bytes BIGINT NOT NULL, text TEXT NOT NULL, files TEXT NOT NULL,"
+	" PRIMARY KEY (name, version));"
+	/* Of the blueprint that the latest run was made from; 0: from before there were versions, or no run. */
+	"ALTER TABLE session ADD COLUMN blueprint_version BIGINT NOT NULL DEFAULT 0;",
 };
 const int store_schema_version = ARRAY_LEN(store_schema);
 
@@ -70,10 +82,14 @@ const int store_schema_version = ARRAY_LEN(store_schema);
 #define SESSION                                                                                              \
 	"SELECT n, id, name, state, outcome, passive, project_dir, agent_name, adapter, parent_id, created_us," \
 	" last_resumed_us, started_us, ended_us, runs, last_seq, exit_code, signal, error, cost_usd,"           \
-	" input_tokens, output_tokens, turns, agent_session_id FROM session "
+	" input_tokens, output_tokens, turns, agent_session_id, blueprint_version FROM session "
 
 /* In the order in which store_event_row() takes them; raw is last, so that it is not read where it is not wanted. */
 #define EVENT "SELECT id, session, seq, run, time_us, timestamp, type, keys, data"
+
+/* In the order in which blueprint.c takes them. */
+#define BLUEPRINT_ROW "SELECT name, status, alias_of, path, version, created_us, modified_us, json"
+#define VERSION_ROW "SELECT version, time_us, author, action, unit_bytes"
 
 /* An event's data as JSON, or null where it is none. */
 #define DATA "CASE WHEN json_valid('{' || data || '}') THEN '{' || data || '}' END"
@@ -96,12 +112,14 @@ const char *const store_sql[Q_COUNT] = {
 	[Q_CHANGE_COUNT] = "SELECT count(*) FROM change LIMIT 1",
 
 	[Q_SESSION_ADD] = "INSERT INTO session (id, name, state, passive, project_dir, agent_name, adapter, parent_id,"
-			  " created_us, agent_session_id, node) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)"
+			  " created_us, agent_session_id, node, blueprint_version)"
+			  " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)"
 			  " ON CONFLICT (id) DO NOTHING",
 	[Q_SESSION_UPDATE] = "UPDATE session SET name = ?2, state = ?3, outcome = ?4, passive = ?5, project_dir = ?6,"
 			     " agent_name = ?7, adapter = ?8, parent_id = ?9, last_resumed_us = ?10, started_us = ?11,"
 			     " ended_us = ?12, runs = ?13, exit_code = ?14, signal = ?15, error = ?16, cost_usd = ?17,"
-			     " input_tokens = ?18, output_tokens = ?19, turns = ?20, agent_session_id = ?21 WHERE n = ?1",
+			     " input_tokens = ?18, output_tokens = ?19, turns = ?20, agent_session_id = ?21,"
+			     " blueprint_version = ?22 WHERE n = ?1",
 	[Q_SESSION_DELETE] = "DELETE FROM session WHERE n = ?1",
 	[Q_SESSION_SEQ] = "SELECT last_seq FROM session WHERE n = ?1 LIMIT 1",
 	[Q_SESSION_SET_SEQ] = "UPDATE session SET last_seq = ?2 WHERE n = ?1",
@@ -168,4 +186,24 @@ const char *const store_sql[Q_COUNT] = {
 	[Q_FEED_CHANGES] = "SELECT id, session, kind, json FROM change WHERE id > ?1 ORDER BY id LIMIT ?2",
 	[Q_FEED_CHANGES_SESSION] = "SELECT id, session, kind, json FROM change WHERE session = ?3 AND id > ?1"
 				   " ORDER BY id LIMIT ?2",
+
+	[Q_BLUEPRINT_PUT] = "INSERT INTO blueprint (name, status, alias_of, path, version, created_us, modified_us, json,"
+			    " settings, problems, text) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)"
+			    " ON CONFLICT (name) DO UPDATE SET status = excluded.status, alias_of = excluded.alias_of,"
+			    " path = excluded.path, version = excluded.version, created_us = excluded.created_us,"
+			    " modified_us = excluded.modified_us, json = excluded.json, settings = excluded.settings,"
+			    " problems = excluded.problems, text = excluded.text",
+	/* Counts changes, so that a reader sees cheaply whether there were any. */
+	[Q_BLUEPRINT_COUNT] = "INSERT INTO meta (key, value) VALUES ('blueprint_changes', '1')"
+			      " ON CONFLICT (key) DO UPDATE SET value = CAST(CAST(meta.value AS BIGINT) + 1 AS TEXT)",
+	[Q_BLUEPRINT_CHANGES] = "SELECT value FROM meta WHERE key = 'blueprint_changes' LIMIT 1",
+	[Q_BLUEPRINT_DELETE] = "DELETE FROM blueprint WHERE name = ?1",
+	[Q_BLUEPRINT_GET] = BLUEPRINT_ROW ", settings, problems, text FROM blueprint WHERE name = ?1 LIMIT 1",
+	[Q_BLUEPRINT_LIST] = BLUEPRINT_ROW " FROM blueprint ORDER BY name LIMIT ?1",
+	[Q_VERSION_ADD] = "INSERT INTO blueprint_version (name, version, time_us, author, action, unit_bytes, text, files)"
+			  " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+	[Q_VERSION_PRUNE] = "DELETE FROM blueprint_version WHERE name = ?1 AND version <= ?2",
+	[Q_VERSION_GET] = VERSION_ROW ", text, files FROM blueprint_version WHERE name = ?1 AND version = ?2 LIMIT 1",
+	[Q_VERSION_LATEST] = VERSION_ROW ", text, files FROM blueprint_version WHERE name = ?1 ORDER BY version DESC LIMIT 1",
+	[Q_VERSION_LIST] = VERSION_ROW " FROM blueprint_version WHERE name = ?1 ORDER BY version DESC LIMIT ?2",
 };

@@ -61,7 +61,7 @@ const char *store_node(struct store *s);
 /* ---- sessions, written by aod ---------------------------------------------------------------------------- */
 
 /* Inserts; row->n is set. -EEXIST when the id is taken. Adds a "session_created" change. Uses id, name, state, passive, project_dir,
- * agent_name, adapter, parent_id, created_us, agent_session_id. */
+ * agent_name, adapter, parent_id, created_us, agent_session_id, blueprint_version. */
 int store_session_add(struct store *s, struct session_row *row, struct err *e);
 /* Writes all columns of the row but n, id, created_us and last_seq, and adds a "session_updated" change (with the true last_seq). -ENOENT */
 int store_session_update(struct store *s, const struct session_row *row, struct err *e);
@@ -106,6 +106,56 @@ int store_run_latest(struct store *s, int64_t session, int (*cb)(const struct ru
 /* Appends with the given seq, which must be the session's last_seq + 1 (-EEXIST otherwise: a repeated or late append); sets *id. The
  * session's last_seq is moved with it. */
 int store_event_add(struct store *s, int64_t session, int64_t seq, int64_t run, const struct event *ev, int64_t *id, struct err *e);
+
+/* ---- blueprints ------------------------------------------------------------------------------------------ */
+
+/*
+ * What the files of a blueprint say now, written by aod so that aod-http can answer without access to them, and each text that they had, as
+ * versions. A version is kept when its blueprint is removed; numbers go on when it comes again.
+ */
+#define STORE_VERSIONS_KEPT 1000   /* of one blueprint; older ones are dropped */
+#define STORE_BLUEPRINTS_MAX 100000 /* rows of a list */
+
+struct blueprint_row {
+	const char *name;
+	const char *status;   /* active, inactive, bad, masked, alias */
+	const char *alias_of; /* or NULL */
+	const char *path;     /* of the main file; or NULL */
+	int64_t version, created_us, modified_us;
+	const char *json; size_t json_len;	   /* the wire object */
+	/* Not in lists: */
+	const char *settings; size_t settings_len; /* JSON */
+	const char *problems; size_t problems_len; /* JSON */
+	const char *text; size_t text_len;	   /* the main file and its drop-ins, each below a line "# /path" */
+};
+struct version_row {
+	const char *name;
+	int64_t version, time_us;
+	const char *author, *action;
+	size_t unit_bytes;		     /* so many bytes of text are unit files, the rest is files beside them */
+	/* Not in lists: */
+	const char *text; size_t text_len;   /* "" when the blueprint was removed */
+	const char *files; size_t files_len; /* JSON [{"path","text"},…] */
+};
+/* Insert or replace. */
+int store_blueprint_put(struct store *s, const struct blueprint_row *row, struct err *e);
+int store_blueprint_delete(struct store *s, const char *name, struct err *e); /* one that is not there is fine */
+int store_version_add(struct store *s, const struct version_row *row, struct err *e);
+
+typedef int (*store_blueprint_cb)(const struct blueprint_row *, void *);
+typedef int (*store_version_cb)(const struct version_row *, void *);
+/* -ENOENT */
+int store_blueprint_get(struct store *s, const char *name, size_t name_len, store_blueprint_cb cb, void *arg, struct err *e);
+/* The wire object with settings and problems in it. */
+void store_blueprint_json(struct buf *out, const struct blueprint_row *row);
+/* A number that grows with each change of a row; 0: there was none; -1: it cannot be told. */
+int64_t store_blueprint_changes(struct store *s);
+/* All, by name. */
+int store_blueprint_list(struct store *s, store_blueprint_cb cb, void *arg, struct err *e);
+/* version 0: the latest. -ENOENT */
+int store_version_get(struct store *s, const char *name, size_t name_len, int64_t version, store_version_cb cb, void *arg, struct err *e);
+/* Newest first, at most limit; none is fine. */
+int store_version_list(struct store *s, const char *name, size_t name_len, int64_t limit, store_version_cb cb, void *arg, struct err *e);
 
 /* ---- reads, either connection ---------------------------------------------------------------------------- */
 

@@ -143,7 +143,7 @@ store_session_add(struct store *s, struct session_row *row, struct err *e)
 		.id = row->id, .name = row->name, .state = row->state, .passive = row->passive,
 		.project_dir = row->project_dir, .agent_name = row->agent_name, .adapter = row->adapter,
 		.parent_id = row->parent_id, .created_us = row->created_us, .exit_code = -1,
-		.agent_session_id = row->agent_session_id,
+		.agent_session_id = row->agent_session_id, .blueprint_version = row->blueprint_version,
 	};
 	sqlite3_stmt *st;
 	int r;
@@ -161,6 +161,7 @@ store_session_add(struct store *s, struct session_row *row, struct err *e)
 		sqlite3_bind_int64(st, 9, row->created_us);
 		bind_text(st, 10, row->agent_session_id);
 		bind_text(st, 11, s->node);
+		sqlite3_bind_int64(st, 12, row->blueprint_version);
 	}
 	if ((r = store_exec(s, st, e)) < 0)
 		return r;
@@ -204,6 +205,7 @@ store_session_update(struct store *s, const struct session_row *row, struct err 
 		sqlite3_bind_int64(st, 19, row->output_tokens);
 		sqlite3_bind_int64(st, 20, row->turns);
 		bind_text(st, 21, row->agent_session_id);
+		sqlite3_bind_int64(st, 22, row->blueprint_version);
 	}
 	if ((r = store_exec(s, st, e)) < 0)
 		return r;

@@ -15,6 +15,7 @@
 #include "adapter/adapter.h"
 #include "base/fd.h"
 #include "base/util.h"
+#include "model/env-file.h"
 
 #define UUID "0190b0c0-0000-7000-8000-000000000001"
 
@@ -52,9 +53,9 @@ static struct blueprint *
 blueprint(const char *text)
 {
 	struct blueprint *b = blueprint_new("bp", NULL);
-	struct blueprint_problem p;
+	struct blueprint_problems p = BLUEPRINT_PROBLEMS_INIT;
 
-	assert_int_equal(blueprint_parse(b, text, strlen(text), &p, 1), 0);
+	assert_int_equal(blueprint_add(b, NULL, text, strlen(text), &p), 0);
 	return b;
 }
 
@@ -373,6 +374,81 @@ test_json(void **state)
 	blueprint_free(b);
 }
 
+/* What comes from files that the blueprint names, and its own MCP servers. */
+static void
+test_files(void **state)
+{
+	struct blueprint *b = blueprint("[Agent]\nExecStart=foo\nSystemPrompt=One\nMcpServer=own prog \"a b\"\nEnvironment=B=own\n");
+	static char *const file_environment[] = { (char *)(uintptr_t)"A=secret", (char *)(uintptr_t)"B=file", NULL };
+	struct plan_request rq = request(b, "x");
+	struct buf out = BUF_INIT;
+	struct plan *p;
+
+	rq.system_prompt = "Two";
+	rq.mcp_config = "{\"mcpServers\":{\"theirs\":{\"url\":\"http://127.0.0.1:1/\"}}}";
+	rq.file_environment = file_environment;
+	assert_int_equal(plan_make(&rq, &p, &e), 0);
+	assert_argv(p->argv, "foo", "--output-format", "stream-json", "--verbose", "--input-format", "stream-json", "--setting-sources", "",
+		    "--strict-mcp-config", "--mcp-config", "/var/lib/aod/sessions/sid/mcp.json", "--session-id", UUID, "--append-system-prompt",
+		    "One\n\nTwo", NULL);
+	assert_string_equal(p->files[0].text, "{\"mcpServers\":{\"theirs\":{\"url\":\"http://127.0.0.1:1/\"},"
+					      "\"own\":{\"type\":\"stdio\",\"command\":\"prog\",\"args\":[\"a b\"]}}}");
+	assert_string_equal(env(p, "A"), "secret");
+	assert_string_equal(env(p, "B"), "own");
+	plan_json(&out, p);
+	assert_null(strstr(out.data, "secret\""));
+	plan_free(p);
+	rq.mcp_config = "[";
+	refused(&rq, "is not a JSON object");
+	buf_free(&out);
+	blueprint_free(b);
+}
+
+/* What a request may say in place of the blueprint. */
+static void
+test_override(void **state)
+{
+	char *const command[] = { (char *)(uintptr_t)"foo", NULL };
+	struct blueprint *b = blueprint("[Blueprint]\nAllowOverride=none\n[Agent]\nAdapter=command\nExecStart=foo\n");
+	struct plan_request rq = request(b, NULL);
+	struct plan *p;
+
+	assert_int_equal(plan_make(&rq, &p, &e), 0);
+	plan_free(p);
+	rq.project_dir = "/srv";
+	refused(&rq, "does not let a request give a project_dir (AllowOverride=)");
+	rq.project_dir = NULL;
+	rq.command = command;
+	refused(&rq, "does not let a request give a command (AllowOverride=)");
+	blueprint_free(b);
+	b = blueprint("[Blueprint]\nAllowOverride=none\nAllowOverride=command\n[Agent]\nAdapter=command\n");
+	rq.blueprint = b;
+	assert_int_equal(plan_make(&rq, &p, &e), 0);
+	plan_free(p);
+	blueprint_free(b);
+}
+
+static void
+test_env_file(void **state)
+{
+	static const char text[] = "# comment\n A=1\nB=\"two words\"  \n; other\nC=plain text 'kept' \nD='x'\"y\"\nE=\nF=a\\\n b\n";
+	static const char *const bad[] = { "A=1\nno\n", "[X]\nA=1\n", "1A=1\n", "A-B=1\n", "A=\"open\n", "export A=1\n" };
+	char **vars = NULL;
+
+	assert_int_equal(env_file_parse(&vars, text, strlen(text), &e), 0);
+	assert_argv(vars, "A=1", "B=two words", "C=plain text 'kept'", "D=xy", "E=", "F=a b", NULL);
+	strv_free(vars);
+	for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
+		vars = NULL;
+		memset(&e, 0, sizeof(e));
+		assert_true(env_file_parse(&vars, bad[i], strlen(bad[i]), &e) < 0);
+		assert_int_equal(e.status, 422);
+		assert_non_null(strstr(e.text, "line "));
+		assert_null(strstr(e.text, "open"));
+		strv_free(vars);
+	}
+}
+
 int
 main(void)
 {
@@ -381,6 +457,8 @@ main(void)
 		cmocka_unit_test(test_claude),	      cmocka_unit_test(test_claude_resume),
 		cmocka_unit_test(test_refused),	      cmocka_unit_test(test_relative_program),
 		cmocka_unit_test(test_bind),	      cmocka_unit_test(test_json),
+		cmocka_unit_test(test_files),	      cmocka_unit_test(test_override),
+		cmocka_unit_test(test_env_file),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);

@@ -1,0 +1,324 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The table of directives: one row is one key of a blueprint. Adding a key is a row here, its
+ * effect, and a test. Not a header of the usual kind: it is included with D() defined, as often as
+ * something is made of the rows (an enum, an array).
+ *
+ * D(Section, Key, TYPE, "default", "since", "values" or NULL, FLAGS, "what it does")
+ *
+ * The rows of a section stand together. "" as a default is: unset. values: of an enum its words;
+ * of a number its least and its greatest value; for others see the type.
+ */
+/* clang-format off */
+#ifndef D
+#define D(section, key, type, def, since, values, flags, doc)
+#endif
+
+/* ---- [Blueprint]: what it is ---- */
+
+D(Blueprint, Description, TEXT, "", "0.1", NULL, DF_SPECIFIERS,
+  "What the agent is for, one line for people and for agents that look for a helper.")
+D(Blueprint, Documentation, WORDS, "", "0.1", NULL, 0,
+  "Where to read more: addresses such as https://, file: or man:. For people; nothing is "
+  "fetched.")
+D(Blueprint, Tags, WORDS, "", "0.1", NULL, 0,
+  "Words to find the blueprint by.")
+D(Blueprint, Enabled, BOOL, "yes", "0.1", NULL, 0,
+  "Whether sessions may be started. The API calls a blueprint with no here inactive: it is "
+  "listed, and starting or resuming a session of it is refused.")
+D(Blueprint, AllowOverride, ENUMS, "project_dir command", "0.1", "project_dir command none", 0,
+  "What a session's own request may say in place of the blueprint: project_dir instead of "
+  "WorkingDirectory=, command instead of ExecStart=.")
+
+/* ---- [Agent]: what runs ---- */
+
+D(Agent, Adapter, ENUM, "claude", "0.1", "claude command", 0,
+  "How to talk to the program: claude (Claude Code's stream-json) or command (any program: its "
+  "output lines are the events).")
+D(Agent, ExecStart, COMMAND, "", "0.1", NULL, DF_SPECIFIERS,
+  "Program and arguments. A program without a slash is looked up in PATH. For Adapter=claude "
+  "the default is claude, and further words are put before the arguments that aod adds; for "
+  "Adapter=command it is what runs when the request gives no command. Variables such as $HOME "
+  "are not replaced: use specifiers.")
+D(Agent, Model, TEXT, "", "0.1", NULL, DF_SPECIFIERS,
+  "Name of the model; the agent's own default when unset.")
+D(Agent, SystemPrompt, TEXT, "", "0.1", NULL, DF_SPECIFIERS,
+  "Text appended to the agent's system prompt.")
+D(Agent, SystemPromptFile, FILE, "", "0.1", NULL, DF_SPECIFIERS,
+  "File with text to append to the agent's system prompt, after that of SystemPrompt=. A "
+  "relative path is meant from the blueprint's directory. Specifiers in the file's text are not "
+  "replaced.")
+D(Agent, AllowedTools, WORDS, "", "0.1", NULL, DF_SPECIFIERS,
+  "Tools that may be used without asking, such as Read or \"Bash(git log:*)\".")
+D(Agent, DisallowedTools, WORDS, "", "0.1", NULL, DF_SPECIFIERS,
+  "Tools that may not be used.")
+D(Agent, PermissionMode, ENUM, "", "0.1",
+  "acceptEdits auto bypassPermissions default dontAsk plan", 0,
+  "How the agent asks before it acts; its own default when unset. Nobody is there to be asked: "
+  "what would need an answer is denied.")
+D(Agent, McpServer, MCP_SERVERS, "", "0.1", NULL, DF_SPECIFIERS,
+  "An MCP server the agent may use: a name, then a program with its arguments, or the address "
+  "of one (http:// or https://). One server for each line.")
+D(Agent, McpConfigFile, FILE, "", "0.1", NULL, DF_SPECIFIERS,
+  "JSON file {\"mcpServers\":{…}} with MCP servers the agent may use. Servers that neither this "
+  "nor McpServer= names are not started. A relative path is meant from the blueprint's "
+  "directory.")
+D(Agent, Skills, WORDS, "", "0.1", NULL, DF_PLANNED,
+  "Names of skills the agent is meant to have. Kept and shown to clients.")
+D(Agent, MaxTurns, INT, "0", "0.1", "0 1000000", 0,
+  "End the run after this many turns; 0: no limit.")
+D(Agent, Environment, ENVIRONMENT, "", "0.1", NULL, DF_SPECIFIERS,
+  "Variables for the agent, NAME=VALUE, quoted where a value has blanks.")
+D(Agent, EnvironmentFile, FILES, "", "0.1", NULL, DF_SPECIFIERS,
+  "File with lines NAME=VALUE, comments and quotes as in systemd.exec(5); they go before those "
+  "of Environment=. A hyphen in front of the path: the file may be missing. Values from files "
+  "are never shown.")
+D(Agent, PassEnvironment, NAMES, "", "0.1", NULL, 0,
+  "Names of variables that are passed on from aod's own environment where they are set, such as "
+  "keys; their values are never shown.")
+D(Agent, WorkingDirectory, PATH, "", "0.1", NULL, DF_SPECIFIERS,
+  "Absolute path to run in when the request names none; the session's own directory when unset.")
+
+/* ---- [Session]: how it is supervised ---- */
+
+D(Session, Restart, ENUM, "no", "0.1",
+  "no always on-success on-failure on-abnormal on-abort on-watchdog on-transient", DF_PLANNED,
+  "After which ends the run is started again, as in systemd.service(5); on-transient: after "
+  "ends that a later try may not have, such as an overloaded service. Never after a stop by a "
+  "person, and never when a login or a payment is missing.")
+D(Session, RestartMode, ENUM, "continue", "0.1", "continue fresh", DF_PLANNED,
+  "Whether a restart goes on with the conversation or starts it over.")
+D(Session, RestartSec, TIMESPAN, "1s", "0.1", NULL, DF_PLANNED,
+  "How long to wait before a restart.")
+D(Session, RestartSteps, INT, "0", "0.1", "0 1000", DF_PLANNED,
+  "In how many steps the wait grows from RestartSec= to RestartMaxDelaySec=; 0: it does not "
+  "grow.")
+D(Session, RestartMaxDelaySec, TIMESPAN, "infinity", "0.1", NULL, DF_PLANNED,
+  "The longest wait before a restart.")
+D(Session, SuccessExitStatus, STATUSES, "", "0.1", NULL, DF_PLANNED,
+  "Further ends that count as success: exit codes, signals such as SIGTERM, or results such as "
+  "max-turns.")
+D(Session, RestartPreventExitStatus, STATUSES, "", "0.1", NULL, DF_PLANNED,
+  "Ends after which there is no restart, whatever Restart= says.")
+D(Session, RestartForceExitStatus, STATUSES, "", "0.1", NULL, DF_PLANNED,
+  "Ends after which there is a restart, whatever Restart= says.")
+D(Session, StartLimitIntervalSec, TIMESPAN, "10min", "0.1", NULL, DF_PLANNED,
+  "The time in which StartLimitBurst= starts are allowed; 0: no limit.")
+D(Session, StartLimitBurst, INT, "5", "0.1", "0 1000000", DF_PLANNED,
+  "How many starts are allowed within StartLimitIntervalSec=; one more ends with the result "
+  "start-limit-hit.")
+D(Session, TimeoutStartSec, TIMESPAN, "infinity", "0.1", NULL, DF_PLANNED,
+  "How long the agent gets until its first message.")
+D(Session, TimeoutStopSec, TIMESPAN, "10s", "0.1", NULL, 0,
+  "How long after SIGTERM a stopped run gets until SIGKILL; infinity: for ever.")
+D(Session, ResultGraceSec, TIMESPAN, "10s", "0.1", NULL, 0,
+  "How long the program gets to end after its answer; then it is stopped, and the answer "
+  "counts.")
+D(Session, RuntimeMaxSec, TIMESPAN, "infinity", "0.1", NULL, DF_PLANNED,
+  "How long a run may take.")
+D(Session, WatchdogSec, TIMESPAN, "0", "0.1", NULL, DF_PLANNED,
+  "How long nothing may be heard of an agent that is at work; 0: for ever.")
+D(Session, ToolTimeoutSec, TIMESPAN, "infinity", "0.1", NULL, DF_PLANNED,
+  "How long one use of a tool may take.")
+D(Session, MaxTokens, INT, "0", "0.1", "0 1000000000000", DF_PLANNED,
+  "How many tokens a run may use, in and out; 0: no limit.")
+D(Session, MaxCostUSD, FLOAT, "0", "0.1", "0 1000000", DF_PLANNED,
+  "What a run may cost, in US dollars by the agent's own account; 0: no limit.")
+D(Session, BudgetAction, ENUM, "stop", "0.1", "freeze interrupt stop", DF_PLANNED,
+  "What is done when a budget is used up.")
+D(Session, Lifecycle, ENUM, "oneshot", "0.1", "oneshot persistent", DF_PLANNED,
+  "Whether the program ends after its answer or stays for the next prompt.")
+D(Session, IdleTimeoutSec, TIMESPAN, "infinity", "0.1", NULL, DF_PLANNED,
+  "How long the program of a persistent session stays without a prompt.")
+D(Session, AskTimeoutSec, TIMESPAN, "infinity", "0.1", NULL, DF_PLANNED,
+  "How long a question of the agent waits for an answer.")
+D(Session, Callback, BOOL, "no", "0.1", NULL, DF_PLANNED,
+  "Whether the result is given as a prompt to the session that started this one.")
+D(Session, MaxSessions, INT, "0", "0.1", "0 1000000", DF_PLANNED,
+  "How many sessions of this blueprint may run at once, further ones wait; 0: no limit.")
+
+/* ---- [Resources]: systemd.resource-control(5), and limits as in systemd.exec(5) ---- */
+
+D(Resources, Slice, TEXT, "", "0.1", NULL, DF_PLANNED | DF_SPECIFIERS,
+  "The group of sessions that this one belongs to; a group can have limits of its own.")
+D(Resources, CPUWeight, WEIGHT, "", "0.1", "idle", DF_PLANNED,
+  "Share of the processors where they are short, 1 to 10000; 100 is ordinary.")
+D(Resources, CPUQuota, PERCENT, "", "0.1", NULL, DF_PLANNED,
+  "The most processor time in per cent of one processor, such as 150%.")
+D(Resources, CPUQuotaPeriodSec, TIMESPAN, "", "0.1", NULL, DF_PLANNED,
+  "The time over which CPUQuota= is measured, 1ms to 1s.")
+D(Resources, AllowedCPUs, CPUS, "", "0.1", NULL, DF_PLANNED,
+  "The processors that may be used, such as 0-3 or 0,2.")
+D(Resources, AllowedMemoryNodes, CPUS, "", "0.1", NULL, DF_PLANNED,
+  "The memory nodes that may be used.")
+D(Resources, MemoryHigh, SIZE, "", "0.1", NULL, DF_PLANNED,
+  "Memory above which the session is slowed down.")
+D(Resources, MemoryMax, SIZE, "", "0.1", NULL, DF_PLANNED,
+  "The most memory; above it a process is killed, and the result is oom-kill.")
+D(Resources, MemorySwapMax, SIZE, "", "0.1", NULL, DF_PLANNED,
+  "The most swap space.")
+D(Resources, TasksMax, COUNT, "", "0.1", NULL, DF_PLANNED,
+  "The most processes and threads.")
+D(Resources, IOWeight, WEIGHT, "", "0.1", NULL, DF_PLANNED,
+  "Share of the disks where they are short, 1 to 10000; 100 is ordinary.")
+D(Resources, IOReadBandwidthMax, BANDWIDTH, "", "0.1", NULL, DF_PLANNED,
+  "The most bytes read in a second from the disk of a path.")
+D(Resources, IOWriteBandwidthMax, BANDWIDTH, "", "0.1", NULL, DF_PLANNED,
+  "The most bytes written in a second to the disk of a path.")
+D(Resources, IOReadIOPSMax, BANDWIDTH, "", "0.1", NULL, DF_PLANNED,
+  "The most reads in a second from the disk of a path.")
+D(Resources, IOWriteIOPSMax, BANDWIDTH, "", "0.1", NULL, DF_PLANNED,
+  "The most writes in a second to the disk of a path.")
+D(Resources, OOMPolicy, ENUM, "", "0.1", "continue stop kill", DF_PLANNED,
+  "What follows when the kernel killed a process for want of memory: nothing, the session is "
+  "stopped, or all of it is killed at once.")
+D(Resources, OOMScoreAdjust, INT, "", "0.1", "-1000 1000", DF_PLANNED,
+  "How readily the kernel kills the agent for want of memory.")
+D(Resources, LimitCPU, RLIMIT, "", "0.1", "time", DF_PLANNED,
+  "Limit of processor time for a process (RLIMIT_CPU).")
+D(Resources, LimitFSIZE, RLIMIT, "", "0.1", "bytes", DF_PLANNED,
+  "Limit of the size of a file (RLIMIT_FSIZE).")
+D(Resources, LimitDATA, RLIMIT, "", "0.1", "bytes", DF_PLANNED,
+  "Limit of a process's data (RLIMIT_DATA).")
+D(Resources, LimitSTACK, RLIMIT, "", "0.1", "bytes", DF_PLANNED,
+  "Limit of a process's stack (RLIMIT_STACK).")
+D(Resources, LimitCORE, RLIMIT, "", "0.1", "bytes", DF_PLANNED,
+  "Limit of the size of a core dump (RLIMIT_CORE).")
+D(Resources, LimitRSS, RLIMIT, "", "0.1", "bytes", DF_PLANNED,
+  "Without effect in Linux (RLIMIT_RSS): use MemoryMax=.")
+D(Resources, LimitNOFILE, RLIMIT, "", "0.1", "number", DF_PLANNED,
+  "Limit of open files of a process (RLIMIT_NOFILE).")
+D(Resources, LimitAS, RLIMIT, "", "0.1", "bytes", DF_PLANNED,
+  "Limit of a process's address space (RLIMIT_AS). Programs with a JavaScript engine reserve "
+  "far more than they use and fail with it: use MemoryMax=.")
+D(Resources, LimitNPROC, RLIMIT, "", "0.1", "number", DF_PLANNED,
+  "Limit of processes of a user (RLIMIT_NPROC). It counts all of the user's, so that sessions "
+  "disturb each other: use TasksMax=.")
+D(Resources, LimitMEMLOCK, RLIMIT, "", "0.1", "bytes", DF_PLANNED,
+  "Limit of locked memory (RLIMIT_MEMLOCK).")
+D(Resources, LimitLOCKS, RLIMIT, "", "0.1", "number", DF_PLANNED,
+  "Limit of file locks (RLIMIT_LOCKS).")
+D(Resources, LimitSIGPENDING, RLIMIT, "", "0.1", "number", DF_PLANNED,
+  "Limit of queued signals (RLIMIT_SIGPENDING).")
+D(Resources, LimitMSGQUEUE, RLIMIT, "", "0.1", "bytes", DF_PLANNED,
+  "Limit of message queues (RLIMIT_MSGQUEUE).")
+D(Resources, LimitNICE, RLIMIT, "", "0.1", "number", DF_PLANNED,
+  "Limit of the nice level (RLIMIT_NICE), 0 to 40.")
+D(Resources, LimitRTPRIO, RLIMIT, "", "0.1", "number", DF_PLANNED,
+  "Limit of the real-time priority (RLIMIT_RTPRIO).")
+D(Resources, LimitRTTIME, RLIMIT, "", "0.1", "microseconds", DF_PLANNED,
+  "Limit of real-time processor time (RLIMIT_RTTIME).")
+
+/* ---- [Sandbox]: systemd.exec(5) ---- */
+
+D(Sandbox, Sandbox, ENUM, "", "0.1", "strict workspace none", DF_PLANNED,
+  "All of this section in one word; single keys are put on top. workspace: the agent writes "
+  "only to its project directory.")
+D(Sandbox, User, USER, "", "0.1", NULL, DF_PLANNED | DF_SPECIFIERS,
+  "The user to run as.")
+D(Sandbox, Group, USER, "", "0.1", NULL, DF_PLANNED | DF_SPECIFIERS,
+  "The group to run as; the user's own when unset.")
+D(Sandbox, DynamicUser, BOOL, "", "0.1", NULL, DF_PLANNED,
+  "Run as a user that exists for this session only.")
+D(Sandbox, NoNewPrivileges, BOOL, "", "0.1", NULL, DF_PLANNED,
+  "No program can gain privileges, for instance by set-user-ID.")
+D(Sandbox, CapabilityBoundingSet, CAPABILITIES, "", "0.1", NULL, DF_PLANNED,
+  "The capabilities that can be had at all; ~ in front: all but these.")
+D(Sandbox, AmbientCapabilities, CAPABILITIES, "", "0.1", NULL, DF_PLANNED,
+  "The capabilities that the agent gets.")
+D(Sandbox, PrivateTmp, BOOL, "", "0.1", NULL, 0,
+  "A /tmp and /var/tmp of the session's own. When unset: yes for Adapter=claude, no for "
+  "Adapter=command.")
+D(Sandbox, PrivateDevices, BOOL, "", "0.1", NULL, DF_PLANNED,
+  "A /dev with pseudo devices such as /dev/null only.")
+D(Sandbox, PrivateNetwork, BOOL, "", "0.1", NULL, DF_PLANNED,
+  "A network of the session's own, with nothing but a loopback device.")
+D(Sandbox, PrivatePIDs, BOOL, "", "0.1", NULL, DF_PLANNED,
+  "No other processes are seen, and all of the session's end with its first.")
+D(Sandbox, PrivateUsers, BOOL, "", "0.1", NULL, DF_PLANNED,
+  "A user namespace of the session's own.")
+D(Sandbox, PrivateIPC, BOOL, "", "0.1", NULL, DF_PLANNED,
+  "System V IPC and POSIX message queues of the session's own.")
+D(Sandbox, ProtectSystem, ENUM, "", "0.1", "no yes full strict", DF_PLANNED,
+  "Makes /usr and /boot read-only; full: /etc as well; strict: everything but what is named.")
+D(Sandbox, ProtectHome, ENUM, "", "0.1", "no yes read-only tmpfs", DF_PLANNED,
+  "Hides /home, /root and /run/user, or makes them read-only.")
+D(Sandbox, ProtectKernelTunables, BOOL, "", "0.1", NULL, DF_PLANNED,
+  "Makes the kernel's variables in /proc and /sys read-only.")
+D(Sandbox, ProtectKernelModules, BOOL, "", "0.1", NULL, DF_PLANNED,
+  "No kernel modules can be loaded.")
+D(Sandbox, ProtectKernelLogs, BOOL, "", "0.1", NULL, DF_PLANNED,
+  "The kernel's log can be neither read nor written.")
+D(Sandbox, ProtectControlGroups, BOOL, "", "0.1", NULL, DF_PLANNED,
+  "Makes /sys/fs/cgroup read-only.")
+D(Sandbox, ProtectProc, ENUM, "", "0.1", "noaccess invisible ptraceable default", DF_PLANNED,
+  "Which other processes are seen in /proc.")
+D(Sandbox, ProcSubset, ENUM, "", "0.1", "all pid", DF_PLANNED,
+  "Whether /proc has more than processes.")
+D(Sandbox, ProtectHostname, BOOL, "", "0.1", NULL, DF_PLANNED,
+  "The host's name cannot be changed.")
+D(Sandbox, ProtectClock, BOOL, "", "0.1", NULL, DF_PLANNED,
+  "The clock cannot be set.")
+D(Sandbox, ReadOnlyPaths, PATHS, "", "0.1", NULL, DF_PLANNED | DF_SPECIFIERS,
+  "Paths that can only be read. A hyphen in front: it may be missing.")
+D(Sandbox, ReadWritePaths, PATHS, "", "0.1", NULL, DF_PLANNED | DF_SPECIFIERS,
+  "Paths that can be written where all around is read-only.")
+D(Sandbox, InaccessiblePaths, PATHS, "", "0.1", NULL, DF_PLANNED | DF_SPECIFIERS,
+  "Paths that are not there for the agent.")
+D(Sandbox, BindPaths, BINDS, "", "0.1", NULL, DF_PLANNED | DF_SPECIFIERS,
+  "Paths shown at another place, SOURCE:DESTINATION[:OPTIONS].")
+D(Sandbox, BindReadOnlyPaths, BINDS, "", "0.1", NULL, DF_PLANNED | DF_SPECIFIERS,
+  "As BindPaths=, but read-only.")
+D(Sandbox, TemporaryFileSystem, TMPFS, "", "0.1", NULL, DF_PLANNED | DF_SPECIFIERS,
+  "Paths with an empty file system in memory, PATH[:OPTIONS].")
+D(Sandbox, RestrictNamespaces, NAMESPACES, "", "0.1", NULL, DF_PLANNED,
+  "Namespaces that may be made: yes for none at all, or a list of those that may; ~ in front: "
+  "all but these.")
+D(Sandbox, RestrictAddressFamilies, FAMILIES, "", "0.1", NULL, DF_PLANNED,
+  "Kinds of sockets that may be made, such as AF_UNIX AF_INET AF_INET6 AF_NETLINK; ~ in front: "
+  "all but these; none: none.")
+D(Sandbox, RestrictSUIDSGID, BOOL, "", "0.1", NULL, DF_PLANNED,
+  "Files cannot be made set-user-ID or set-group-ID.")
+D(Sandbox, RestrictRealtime, BOOL, "", "0.1", NULL, DF_PLANNED,
+  "No real-time scheduling.")
+D(Sandbox, LockPersonality, BOOL, "", "0.1", NULL, DF_PLANNED,
+  "The execution domain cannot be changed.")
+D(Sandbox, MemoryDenyWriteExecute, BOOL, "", "0.1", NULL, DF_PLANNED,
+  "No memory can be written and executed. Most programs with a JavaScript engine do not start "
+  "with it.")
+D(Sandbox, SystemCallFilter, SYSCALLS, "yes", "0.1", NULL, DF_PLANNED_LIST,
+  "yes: the basic filter, system calls that no agent needs (modules, reboot, swap, clocks, "
+  "other processes' memory) fail with EPERM; no: none; or a list of system calls and @groups "
+  "that are allowed, ~ in front: that are not; NAME:ERRNO says how one fails.")
+D(Sandbox, SystemCallErrorNumber, ERRNO, "", "0.1", NULL, DF_PLANNED,
+  "How a system call fails that the filter denies, such as EPERM; kill: the process is killed.")
+D(Sandbox, SystemCallArchitectures, ENUMS, "", "0.1",
+  "native x86 x86-64 x32 arm arm64 riscv64 ppc64-le s390x loongarch64", DF_PLANNED,
+  "The architectures whose system calls are allowed.")
+D(Sandbox, SystemCallLog, SYSCALLS, "", "0.1", NULL, DF_PLANNED,
+  "System calls that are written to the kernel's log.")
+D(Sandbox, UMask, MODE, "", "0.1", NULL, DF_PLANNED,
+  "The file mode creation mask, in octal.")
+D(Sandbox, Nice, INT, "", "0.1", "-20 19", DF_PLANNED,
+  "The nice level.")
+D(Sandbox, LoadCredential, CREDENTIALS, "", "0.1", NULL, DF_PLANNED | DF_SPECIFIERS,
+  "A secret from a file, ID:PATH, which the agent finds in $CREDENTIALS_DIRECTORY.")
+D(Sandbox, SetCredential, CREDENTIALS, "", "0.1", "text", DF_PLANNED | DF_SPECIFIERS,
+  "A value for $CREDENTIALS_DIRECTORY, ID:TEXT. Whoever may read the blueprint reads it: for "
+  "secrets use LoadCredential=.")
+
+/* ---- [Timer]: systemd.timer(5) ---- */
+
+D(Timer, OnCalendar, CALENDAR, "", "0.1", NULL, DF_PLANNED,
+  "When a session is started, as in systemd.time(7): daily, Mon..Fri 08:00. May be given more "
+  "than once.")
+D(Timer, OnBootSec, TIMESPAN, "", "0.1", NULL, DF_PLANNED,
+  "How long after the host's boot a session is started.")
+D(Timer, OnUnitActiveSec, TIMESPAN, "", "0.1", NULL, DF_PLANNED,
+  "How long after the start of the last session the next is started.")
+D(Timer, RandomizedDelaySec, TIMESPAN, "0", "0.1", NULL, DF_PLANNED,
+  "Up to how much later, at random, the start is.")
+D(Timer, Persistent, BOOL, "no", "0.1", NULL, DF_PLANNED,
+  "Whether a start that was missed while aod was down is made up for.")
+
+#undef D
