@@ -301,9 +301,8 @@ program_missing(const struct plan *p, const struct plan_request *rq, int why, st
 
 	if (!strchr(word, '/'))
 		return err_set_status(e, 422, -ENOENT,
-				      "program '%.100s' not found in PATH (%.200s): install it or "
-				      "give its full path%s",
-				      word, rq->search_path ? rq->search_path : "", where);
+				      "program '%.100s' not found in aod's PATH: install it, or give its full path%s",
+				      word, where);
 	if (why == EACCES)
 		return err_set_status(e, 422, -EACCES,
 				      "program '%.200s' is not executable: chmod +x it", word);

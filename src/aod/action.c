@@ -283,16 +283,27 @@ do_create(struct request *q, struct err *e)
 }
 
 static int
+last_command(const struct run_row *row, void *arg)
+{
+	*(char ***)arg = run_args_command(row->args);
+	return 0;
+}
+
+static int
 do_resume(struct request *q, struct err *e)
 {
 	char prompt_uuid[ID_SIZE], agent_id[ID_SIZE];
 	struct session s = { 0 };
 	struct run *live = NULL, *r = NULL;
 	struct run_args args = { .prompt = request_text(q, "prompt"), .prompt_uuid = id_new(prompt_uuid) };
+	char **command = NULL;
 	int rc = request_session(q, &s, &live, e);
 
 	if (rc < 0)
 		return rc;
+	/* A session of a command runs that command again, with the prompt on its standard input. */
+	store_run_latest(q->m->store, s.row.n, last_command, &command, NULL);
+	args.command = command;
 	if (s.row.passive)
 		rc = err_set_status(e, 409, -EBUSY, "Session '%s' was registered by a client that runs the agent itself: resume it there",
 				    s.row.name);
@@ -309,8 +320,10 @@ do_resume(struct request *q, struct err *e)
 	if (rc == 0)
 		rc = run_prepare(q->m, &s, s.row.runs + 1, &args, &r, e);
 	session_free(&s);
-	if (rc < 0)
+	if (rc < 0) {
+		strv_free(command);
 		return rc;
+	}
 	args.agent_session_id = r->agent_session_id; /* s, which it pointed into, is gone */
 	r->s.row.last_resumed_us = now_us();
 	r->s.row.outcome = OUTCOME_NONE;
@@ -319,6 +332,7 @@ do_resume(struct request *q, struct err *e)
 	r->s.row.ended_us = 0;
 	session_set_text(&r->s.row.error, NULL);
 	rc = run_begin(r, &args, e);
+	strv_free(command);
 	if (rc == 0)
 		rc = manager_check(q->m, store_session_set_result(q->m->store, r->s.row.n, NULL, 0, e), e);
 	if (rc == 0)

@@ -73,6 +73,8 @@ struct run_args {
  * *out is a run that is not in the manager yet.
  */
 int run_prepare(struct manager *m, const struct session *s, int64_t n, const struct run_args *args, struct run **out, struct err *e);
+/* The command in the JSON of a stored run's args, or NULL; a strv. */
+char **run_args_command(const char *args);
 /* Only the plan, no side effects. */
 int run_make_plan(struct manager *m, const struct session_row *row, const struct run_args *args, struct plan **out, struct err *e);
 /* Store the run's row and its first events; it is spawned after the commit. The run belongs to the manager from here on. */

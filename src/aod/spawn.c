@@ -300,6 +300,16 @@ json_words(struct json_object *o, const char *key)
 	return words;
 }
 
+char **
+run_args_command(const char *args)
+{
+	struct json_object *o = json_tokener_parse(args ? args : "{}");
+	char **words = json_words(o, "command");
+
+	json_object_put(o);
+	return words;
+}
+
 /* Whether a shim holds the spool. */
 static bool
 spool_locked(int fd)

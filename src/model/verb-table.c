@@ -24,7 +24,7 @@ const struct verb verbs[] = {
 	    { "offset", ARG_INT, IN_QUERY, false, false, 0, INT64_MAX, NULL, "skip this many" } } },
 	{ "session.create", VERB_ACTION, "POST", "/sessions", PORT_RUNTIME, PERM_WRITE, 200, "run",
 	  "Start a session with a prompt or a command; or, with a session_id and no prompt, register one that the client runs itself.",
-	  { { "session_name", ARG_NAME, IN_BODY, false, false, 1, 60, "name", "name, unique among sessions; made up when it is missing" },
+	  { { "session_name", ARG_NAME, IN_BODY, false, true, 1, 60, "name", "name, unique among sessions; made up when it is missing" },
 	    { "session_id", ARG_STRING, IN_BODY, false, true, 1, 200, NULL, "id chosen by the client (registration), or none" },
 	    { "prompt", ARG_STRING, IN_BODY, false, true, 1, PROMPT_MAX, NULL, "what the agent is to do" },
 	    { "agent_name", ARG_STRING, IN_BODY, false, true, 1, 121, "agent blueprint agent_blueprint_name", "blueprint to run; default claude, or command when a command is given" },

@@ -246,3 +246,11 @@ def test_not_enough_descriptors_are_left_open(aod):
     for i in ids:
         aod.wait_status(i)
     wait_for("aod to close what it opened", lambda: count() <= before + 1)
+
+
+def test_resume_runs_the_command_again(aod):
+    """With the further prompt on its standard input."""
+    s = aod.post("/sessions", {"command": ["/bin/sh", "-c", "cat; echo end"], "async_mode": False}).json["session"]
+    r = aod.post("/sessions/%s/resume" % s["session_id"], {"prompt": "more\n", "async_mode": False})
+    assert r.status == 200, r
+    assert r.json["result"] == "more\nend" and r.json["session"]["runs"] == 2

@@ -104,11 +104,14 @@ def test_directories_of_sessions_that_were_not_made(make_aod):
     a = make_aod()
     kept = a.command("/bin/true")
     a.wait_status(kept)
+    parent = os.path.dirname(a.session_dir(kept))
+    os.mkdir(os.path.join(parent, "stray"))
+    wait_for("the look of the start", lambda: os.listdir(parent) == [kept])
     db = sqlite3.connect(a.db_path, timeout=10, isolation_level=None)
     db.execute("BEGIN IMMEDIATE")
     assert a.post("/sessions", {"command": ["/bin/true"]}).status == 503
     db.execute("ROLLBACK")
     db.close()
-    parent = os.path.dirname(a.session_dir(kept))
+    assert os.listdir(parent) != [kept]
     wait_for("the directory to go", lambda: os.listdir(parent) == [kept])
     assert a.post("/sessions", {"command": ["/bin/true"]}).status == 200

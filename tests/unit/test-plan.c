@@ -246,10 +246,10 @@ test_refused(void **state)
 
 	refused(&rq, "blueprint 'bp' has no ExecStart=: give a command");
 	rq.command = (char *const[]){ "no-such-program", NULL };
-	refused(&rq, "program 'no-such-program' not found in PATH (");
-	refused(&rq, "install it or give its full path");
+	refused(&rq, "program 'no-such-program' not found in aod's PATH: install it");
+	refused(&rq, "install it, or give its full path");
 	rq.command = (char *const[]){ "bar", NULL };
-	refused(&rq, "program 'bar' not found in PATH");
+	refused(&rq, "program 'bar' not found in aod's PATH");
 	rq.command = (char *const[]){ bar, NULL };
 	refused(&rq, "is not executable: chmod +x it");
 	rq.command = (char *const[]){ "/no/such/program", NULL };
@@ -261,7 +261,7 @@ test_refused(void **state)
 	refused(&rq, "project_dir 'relative/dir' is not an absolute path");
 	rq.search_path = NULL;
 	rq.project_dir = NULL;
-	refused(&rq, "not found in PATH ()");
+	refused(&rq, "not found in aod's PATH");
 	rq = request(claude, NULL);
 	refused(&rq, "needs a prompt");
 	rq.prompt = "";
