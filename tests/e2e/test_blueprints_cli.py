@@ -161,10 +161,10 @@ def test_disable_and_enable(aod, mine):
     assert p.stdout == "" and mine in p.stderr
     assert "Enabled=no" in text_of(edited_path(aod, mine)) and "# Mine.\n" in text_of(edited_path(aod, mine))
     assert ctl(aod, "show", "-b", mine, "-p", "Status").stdout == "Status=inactive\n"
-    p = ctl(aod, "run", "-a", mine, code=FAILED)
+    p = ctl(aod, "run", "-a", mine, "-p", "x", code=FAILED)
     assert "is inactive" in p.stderr
     assert ctl_json(aod, "enable", mine)["status"] == "active"
-    assert "hi" in ctl(aod, "run", "-a", mine, "-q").stdout
+    assert "hi" in ctl(aod, "run", "-a", mine, "-p", "x", "-q").stdout
 
 
 def test_several_at_once(aod, mine):
