@@ -228,6 +228,8 @@ add_file(struct blueprint_files *f, enum unit_kind kind, const char *path, bool 
 	enum look look = look_at(f, path, &fd);
 	int rc;
 
+	if (look == LOOK_FINE && !texts)
+		blueprint_files_set(f, kind, path, "", 0);
 	if (look != LOOK_FINE || !texts)
 		return look;
 	rc = fd_read_all(fd, INI_FILE_MAX, &text);

@@ -56,7 +56,7 @@ struct blueprint_files {
 char **blueprint_dirs(const struct config *cfg);
 /*
  * Find the unit files of name. -ENOENT (status 404, with the nearest names). Whatever else is wrong
- * is in out->problems. texts: read them; without, only the stamp and the main path are filled.
+ * is in out->problems. texts: read them; without, their texts are empty.
  * blueprint_files_free() after success.
  */
 int blueprint_files_find(const struct config *cfg, const char *name, bool texts,

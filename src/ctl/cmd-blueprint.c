@@ -56,7 +56,7 @@ ctl_blueprint_fail(struct ctl *c, const char *name, const struct err *e)
 
 	if (errors)
 		print_error("%s: %d error%s", name, errors, errors == 1 ? "" : "s");
-	else if (e->status == 404 && str_starts(e->text, "Agent not found"))
+	else if (e->status == 404 && str_starts(e->text, "Agent not found") && !strchr(e->text, '('))
 		print_error("%s (aoctl blueprints shows them)", e->text);
 	else
 		return ctl_fail(strstr(e->text, name) ? NULL : name, e);
@@ -137,7 +137,8 @@ colour_status(const char *status)
 static void
 put_blueprint_row(struct table *t, struct json_object *o)
 {
-	const char *status = js_str(o, "status");
+	const char *status = js_str(o, "status"), *of = js_str(o, "alias_of"), *text = js_str(o, "description");
+	CLEANUP_FREE char *alias = of ? xasprintf("the same as %s", of) : NULL;
 	struct buf version = BUF_INIT, description = BUF_INIT;
 	int64_t n = js_int(o, "version", 0);
 
@@ -145,8 +146,9 @@ put_blueprint_row(struct table *t, struct json_object *o)
 		buf_put_int(&version, n);
 	else
 		buf_putc(&version, '-');
-	if (js_str(o, "description"))
-		put_cut(&description, &look_out, js_str(o, "description"), strlen(js_str(o, "description")), 0);
+	text = alias ? alias : text;
+	if (text)
+		put_cut(&description, &look_out, text, strlen(text), 0);
 	table_row(t, (const char *[]){ js_str(o, "name"), status, version.data, description.data }, 1, colour_status(status));
 	buf_free(&version);
 	buf_free(&description);
@@ -373,6 +375,9 @@ cmd_show_blueprint(struct ctl *c)
 				put_fact(&out, o, &facts[i]);
 		put_settings(&out, c, js_get(o, "settings"));
 		fwrite(out.data ? out.data : "", 1, out.len, stdout);
+		/* Why it cannot be started, if so. */
+		if (!c->args.value[OPT_PROPERTY])
+			ctl_say_problems(c, NULL);
 	}
 	json_object_put(o);
 	buf_free(&out);

@@ -38,7 +38,7 @@ struct edit {
 	struct buf form;    /* what the editor gets */
 	struct buf text;    /* what is to be saved */
 	int above;	    /* lines that the editor has above it */
-	char dir[64], *path; /* temporary */
+	char *dir, *path;   /* temporary; NULL: there is none */
 	bool keep;	    /* the temporary file has what would be lost */
 };
 
@@ -156,12 +156,11 @@ static int
 make_temp(struct edit *ed, struct err *e)
 {
 	const char *tmp = getenv("TMPDIR");
-	int n = snprintf(ed->dir, sizeof(ed->dir), "%s/aoctl-XXXXXX", tmp && *tmp == '/' && strlen(tmp) < 40 ? tmp : "/tmp");
+	CLEANUP_FREE char *dir = xasprintf("%s/aoctl-XXXXXX", tmp && *tmp == '/' ? tmp : "/tmp");
 
-	if (n < 0 || n >= (int)sizeof(ed->dir) || !mkdtemp(ed->dir)) {
-		ed->dir[0] = 0;
-		return err_errno(e, -errno, "a temporary directory");
-	}
+	if (!mkdtemp(dir))
+		return err_errno(e, -errno, "a temporary directory %s", dir);
+	ed->dir = xstrdup(dir);
 	/* The end of the name tells editors what it is. */
 	ed->path = ed->full ? xasprintf("%s/%s.blueprint", ed->dir, ed->name) : xasprintf("%s/%s.conf", ed->dir, ed->drop_in);
 	return file_write_atomic(ed->path, ed->form.data ? ed->form.data : "", ed->form.len, 0600, false, e);
@@ -170,10 +169,12 @@ make_temp(struct edit *ed, struct err *e)
 static void
 drop_temp(struct edit *ed)
 {
-	if (ed->dir[0] && !ed->keep)
+	if (ed->dir && !ed->keep)
 		rm_rf(ed->dir, NULL);
-	if (ed->dir[0] && ed->keep)
+	if (ed->dir && ed->keep)
 		print_error("what you wrote is in %s", ed->path);
+	free(ed->dir);
+	free(ed->path);
 }
 
 static char **
@@ -435,7 +436,6 @@ cmd_edit(struct ctl *c)
 	else
 		code = edit_and_save(&ed);
 	drop_temp(&ed);
-	free(ed.path);
 	free(ed.drop_in);
 	free(ed.shown);
 	buf_free(&ed.before);

@@ -29,6 +29,9 @@ enum value_form {
 };
 enum value_form value_form(const struct directive *d);
 
+/* Whether a ~ in front of the first word of a line counts for all of it. */
+bool value_takes_tilde(const struct directive *d);
+
 #define VALUE_WHY 200
 /*
  * Whether v is a value (or a word of the list) that d takes: NULL, or what would be right, as in

@@ -23,7 +23,7 @@ static void
 show_words(struct buf *out, const struct directive *d, char *const *words)
 {
 	for (size_t i = 0; words[i]; i++) {
-		bool but = i > 0 && words[i - 1][0] == '~';
+		bool but = i > 0 && value_takes_tilde(d) && words[i - 1][0] == '~';
 
 		if (i == 0)
 			buf_printf(out, "%s=", d->key);

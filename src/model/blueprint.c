@@ -254,8 +254,8 @@ set_one(struct parse *ps, const struct directive *d, const struct ini_item *it, 
 
 /* A ~ in front of the first word counts for all of them: it is put in front of each, so that lists
  * can be joined. */
-static bool
-takes_tilde(const struct directive *d)
+bool
+value_takes_tilde(const struct directive *d)
 {
 	return d->type == DT_CAPABILITIES || d->type == DT_NAMESPACES || d->type == DT_FAMILIES ||
 	       d->type == DT_SYSCALLS;
@@ -267,7 +267,8 @@ set_words(struct parse *ps, const struct directive *d, const struct ini_item *it
 	const char *why = NULL, *usual;
 	char **words = ini_split_words(it->value, &why);
 	struct value *v = &ps->b->values[d - blueprint_directives];
-	bool all_but = words && words[0] && takes_tilde(d) && words[0][0] == '~' && words[0][1];
+	bool all_but =
+		words && words[0] && value_takes_tilde(d) && words[0][0] == '~' && words[0][1];
 
 	if (!words) {
 		PROBLEM(ps, it->line, it->value_column, "%s=: %s", d->key, why);
@@ -284,7 +285,7 @@ set_words(struct parse *ps, const struct directive *d, const struct ini_item *it
 			set_one(ps, d, it, usual);
 			continue;
 		}
-		if (v->words && takes_tilde(d) && value_in("yes no", v->words[0]))
+		if (v->words && value_takes_tilde(d) && value_in("yes no", v->words[0]))
 			value_clear(v);
 		append(ps, d, it, but ? but : words[i]);
 	}

@@ -271,6 +271,8 @@ prefix_len(const struct edit *ed, size_t start)
 	size_t n;
 
 	stop = stop ? stop : ed->text + ed->n;
+	if (stop > s && stop[-1] == '\r')
+		stop--;
 	eq = memchr(s, '=', (size_t)(stop - s));
 	if (!eq)
 		return 0;
@@ -278,7 +280,7 @@ prefix_len(const struct edit *ed, size_t start)
 	while (s + n < stop && (s[n] == ' ' || s[n] == '\t'))
 		n++;
 	/* Blanks at the end of the line, or before a continuation, are of no use. */
-	return s + n < stop && s[n] != '\\' && s[n] != '\r' ? n : (size_t)(eq + 1 - s);
+	return s + n == stop || (s[n] == '\\' && s + n + 1 == stop) ? (size_t)(eq + 1 - s) : n;
 }
 
 /* One assignment of the key: replace it, or remove it when it is not the first. Comments between

@@ -125,6 +125,19 @@ def test_help(aod):
         assert ctl(aod, c, "--help").stdout.startswith("Usage: aoctl %s" % c)
 
 
+def test_bad_and_alias(aod, mine):
+    """What cannot be started is listed as well, and it is said why."""
+    bad, alias = nm("bad"), nm("alias")
+    aod.blueprint(bad, "[Agent]\nAdaptr=claude\n")
+    os.symlink(mine + ".blueprint", edited_path(aod, alias))
+    out = wait_for("aod to see them", lambda: (lambda t: t if bad in t and alias in t else None)(ctl(aod, "blueprints").stdout))
+    assert re.search(r"^%s +bad " % bad, out, re.M) and re.search(r"^%s +alias .*%s$" % (alias, mine), out, re.M), out
+    p = ctl(aod, "show", "-b", bad)
+    assert "Status=bad\nVersion=1\n" in p.stdout and "Problems=1\n" in p.stdout
+    assert re.search(r"/%s\.blueprint:2:1: error: .*Adapter" % bad, p.stderr), p.stderr
+    assert ctl(aod, "show", "-b", bad, "-p", "Status").stderr == ""
+
+
 COMMANDS_OF_A_NAME = [["cat"], ["edit"], ["enable"], ["disable"], ["unmask"], ["history"], ["diff"], ["show", "-b"], ["delete", "-b"]]
 
 
@@ -161,10 +174,10 @@ def test_disable_and_enable(aod, mine):
     assert p.stdout == "" and mine in p.stderr
     assert "Enabled=no" in text_of(edited_path(aod, mine)) and "# Mine.\n" in text_of(edited_path(aod, mine))
     assert ctl(aod, "show", "-b", mine, "-p", "Status").stdout == "Status=inactive\n"
-    p = ctl(aod, "run", "-a", mine, code=FAILED)
+    p = ctl(aod, "run", "-a", mine, "-p", "x", code=FAILED)
     assert "is inactive" in p.stderr
     assert ctl_json(aod, "enable", mine)["status"] == "active"
-    assert "hi" in ctl(aod, "run", "-a", mine, "-q").stdout
+    assert "hi" in ctl(aod, "run", "-a", mine, "-p", "x", "-q").stdout
 
 
 def test_several_at_once(aod, mine):

@@ -406,6 +406,11 @@ test_tilde(void **state)
 		out.data,
 		"CapabilityBoundingSet=~CAP_BPF ~CAP_SYSLOG\nCapabilityBoundingSet=CAP_KILL\n");
 	words_are(b, D_RestrictNamespaces, "~user|~net");
+	/* Other words with it are words. */
+	assert_int_equal(add(b, "[Agent]\nExecStart=a ~b c\n"), 0);
+	buf_reset(&out);
+	blueprint_show_key(&out, b, D_ExecStart);
+	assert_string_equal(out.data, "ExecStart=a ~b c\n");
 	buf_free(&out);
 	blueprint_free(b);
 }
@@ -844,9 +849,9 @@ test_show(void **state)
 	struct buf out = BUF_INIT;
 
 	blueprint_show(&out, b, false);
-	assert_non_null(
-		strstr(out.data, "[Agent]\nAdapter=claude\nExecStart=a \"\" \"q\\\"\\\\\" "
-				 "\"tab\\t\" \xc3\xa4\nModel=x\nMaxTurns=0\n\n[Session]\n"));
+	assert_non_null(strstr(out.data,
+			       "[Agent]\nAdapter=claude\nExecStart=a \"\" \"q\\\"\\\\\" "
+			       "\"tab\\t\" \xc3\xa4\nModel=x\nMaxTurns=0\n\n[Session]\n"));
 	assert_null(strstr(out.data, "SystemPrompt="));
 	buf_reset(&out);
 	blueprint_show(&out, b, true);

@@ -77,6 +77,8 @@ test_replace(void **state)
 	/* With the lines that continue it; comments between them stay. */
 	gives("[A]\nK=1 \\\n 2 \\\n# why\n 3\nX=0\n", "A", "K", "4", "[A]\nK=4\n# why\nX=0\n");
 	gives("[A]\nK= \\\n  1\nX=0\n", "A", "K", "4", "[A]\nK=4\nX=0\n");
+	gives("[A]\nK= \\\\\nX=0\n", "A", "K", "4", "[A]\nK= 4\nX=0\n");
+	gives("[A]\nK= \r\nX=0\n", "A", "K", "4", "[A]\nK=4\nX=0\n");
 	/* An assignment in a continuation is none. */
 	gives("[A]\nX=0 \\\nK=1\n", "A", "K", "2", "[A]\nX=0 \\\nK=1\nK=2\n");
 	/* Without a newline at the end, and with \r. */
