@@ -17,6 +17,7 @@
 
 #include "base/log.h"
 #include "base/util.h"
+#include "http/agents.h"
 #include "http/body.h"
 #include "http/forward.h"
 #include "http/live.h"
@@ -354,16 +355,108 @@ send_action(const struct request *rq, struct json_object *args, uint64_t id, str
 	buf_free(&b);
 }
 
+static const struct verb_arg *
+find_arg(const struct request *rq, enum arg_place place, const char *name)
+{
+	const struct verb_arg *a = rq->verb->args;
+
+	for (; a < rq->verb->args + VERB_ARGS_MAX && a->name; a++)
+		if (a->place == place && strcmp(a->name, name) == 0)
+			return a;
+	return NULL;
+}
+
+/*
+ * By its type; tools that are told to send a file as it is often say a type of their own, so then
+ * by its first character.
+ */
+bool
+forward_is_text(const struct request *rq)
+{
+	ssize_t i = h2o_find_header(&rq->req->headers, H2O_TOKEN_CONTENT_TYPE, -1);
+	h2o_iovec_t type = i >= 0 ? rq->req->headers.entries[i].value : h2o_iovec_init(NULL, 0);
+	const char *p = rq->req->entity.base, *end = p + rq->req->entity.len;
+
+	if (!find_arg(rq, IN_BODY, "unit"))
+		return false;
+	if (type.len > 0 && memmem(type.base, type.len, "json", 4))
+		return false;
+	if (type.len >= 5 && memcmp(type.base, "text/", 5) == 0)
+		return true;
+	while (p < end && (*p == ' ' || *p == '\t' || *p == '\r' || *p == '\n'))
+		p++;
+	return p == end || *p != '{';
+}
+
+struct json_object *
+forward_args(const struct request *rq, struct json_object **bad)
+{
+	const h2o_iovec_t *body = &rq->req->entity;
+	struct json_object *args;
+
+	*bad = NULL;
+	if (forward_is_text(rq)) {
+		const char *text = body->base ? body->base : "";
+
+		args = json_object_new_object();
+		json_object_object_add(args, "unit",
+				       json_object_new_string_len(text, (int)body->len));
+	} else {
+		args = body_parse(body->base, body->len, bad);
+	}
+	if (args && (*bad = verb_check(rq->verb, IN_BODY, args)) != NULL) {
+		json_object_put(args);
+		args = NULL;
+	}
+	return args;
+}
+
+/* If-Match: "3" is the argument version=3 of verbs that have it. What is no number matches nothing. */
+static void
+add_if_match(const struct request *rq, struct json_object *args)
+{
+	ssize_t i = h2o_find_header(&rq->req->headers, H2O_TOKEN_IF_MATCH, -1);
+	char text[24] = "";
+	int64_t version;
+	h2o_iovec_t v;
+
+	if (i < 0 || !find_arg(rq, IN_QUERY, "version") || request_has(rq, "version"))
+		return;
+	v = rq->req->headers.entries[i].value;
+	if (h2o_memis(v.base, v.len, H2O_STRLIT("*")))
+		return;
+	if (v.len > 2 && v.base[0] == '"' && v.base[v.len - 1] == '"')
+		v = h2o_iovec_init(v.base + 1, v.len - 2);
+	if (v.len < sizeof(text))
+		memcpy(text, v.base, v.len);
+	if (!parse_i64(text, 1, INT64_MAX, &version))
+		version = INT64_MAX;
+	json_object_object_add(args, "version", json_object_new_int64(version));
+}
+
+static bool
+utf8_ok(const h2o_iovec_t *body)
+{
+	struct buf b = BUF_INIT;
+	bool ok = body->len == 0 || buf_put_json(&b, body->base, body->len) == 1;
+
+	buf_free(&b);
+	return ok;
+}
+
 void
 forward_action(const struct request *rq)
 {
-	struct json_object *bad,
-		*args = body_parse(rq->req->entity.base, rq->req->entity.len, &bad);
+	const h2o_iovec_t *body = &rq->req->entity;
+	struct json_object *bad, *args;
 	struct pending *p;
 
-	if (!args || (bad = verb_check(rq->verb, IN_BODY, args)) != NULL) {
+	/* Nothing but UTF-8 can go over the wire; the check says where it is not. */
+	if (forward_is_text(rq) && !utf8_ok(body) && !agents_text_ok(rq, body->base, body->len))
+		return;
+	args = forward_args(rq, &bad);
+	if (!args) {
 		reply_invalid(rq->req, bad);
-		json_object_put(args);
 		return;
 	}
 	if (wire_broken || front.quitting || wire.out.len - wire.out_done > FORWARD_QUEUE_MAX) {
@@ -373,13 +466,13 @@ forward_action(const struct request *rq)
 		return;
 	}
 	if (rq->query) {
-		json_object_object_foreach(
-			rq->query, key,
-			value) for (const struct verb_arg *a = rq->verb->args;
-				    a < rq->verb->args + VERB_ARGS_MAX && a->name;
-				    a++) if (a->place == IN_QUERY && strcmp(a->name, key) == 0)
-			json_object_object_add(args, key, json_object_get(value));
+		json_object_object_foreach(rq->query, key, value)
+		{
+			if (find_arg(rq, IN_QUERY, key))
+				json_object_object_add(args, key, json_object_get(value));
+		}
 	}
+	add_if_match(rq, args);
 	if (rq->id_len > 0)
 		json_object_object_add(args, "id",
 				       json_object_new_string_len(rq->id, (int)rq->id_len));

@@ -4,6 +4,7 @@
 #ifndef AOD_HTTP_FORWARD_H
 #define AOD_HTTP_FORWARD_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "http/route.h"
@@ -14,6 +15,13 @@
 /* Takes fd, says hello. Call after server_init(). */
 void forward_init(int fd);
 void forward_action(const struct request *rq);
+/*
+ * The body as arguments, checked; NULL with the problems in *bad, which the caller puts. Where the
+ * verb takes a unit file, a body that is not JSON is its text: {"unit":body}.
+ */
+struct json_object *forward_args(const struct request *rq, struct json_object **bad);
+/* Whether the body is the text of a unit file. */
+bool forward_is_text(const struct request *rq);
 void forward_tick(int64_t now);
 /* Nothing new is sent to aod from now on; what is pending may still be answered. */
 void forward_quit(void);

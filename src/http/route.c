@@ -12,6 +12,7 @@
 
 #include "base/log.h"
 #include "base/util.h"
+#include "http/agents.h"
 #include "http/forward.h"
 #include "http/live.h"
 #include "http/openapi.h"
@@ -38,6 +39,12 @@ static const struct route {
 	{"ws", live_ws},
 	{"health", query_health},
 	{"openapi", openapi_get},
+	{"agent.list", agents_list},
+	{"agent.get", agents_get},
+	{"agent.history", agents_history},
+	{"agent.diff", agents_diff},
+	{"agent.schema", agents_schema},
+	{"agent.validate", agents_validate},
 };
 
 #define VERBS_MAX 128
