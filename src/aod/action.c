@@ -520,7 +520,9 @@ do_delete_all(struct request *q, struct err *e)
 		batch_done(q->m, b);
 		return 0;
 	}
-	/* The transaction is rolled back, the runs that point here are forgotten with it. */
+	/* The transaction is rolled back; runs that point here are forgotten with it, and free it. */
+	if (b->waiting == 0)
+		free(b);
 	return e->code;
 }
 

@@ -99,10 +99,24 @@ on_start(struct run *r, const struct frame *f, struct err *e)
 {
 	int rc;
 
-	run_watch_shim(r, field_number(f, "shim_pid"), field_number(f, "shim_start"));
+	if (run_watch_shim(r, field_number(f, "shim_pid"), field_number(f, "shim_start")) < 0 && r->pidfd < 0)
+		r->shim_dead = true; /* what it wrote before is read first */
 	r->s.row.started_us = f->time_us;
 	rc = session_set_state(r->m, &r->s, SEV_STARTED, e);
 	return rc < 0 ? rc : 0;
+}
+
+int
+run_flush_lines(struct run *r, int64_t time_us, struct err *e)
+{
+	int rc = 0;
+
+	for (int i = 0; rc == 0 && i < OTHER; i++)
+		if (r->line[i].bytes.len) {
+			rc = end_line(r, i, time_us, "", 0, e);
+			r->offset[i] = r->read_at;
+		}
+	return rc;
 }
 
 static int
@@ -116,14 +130,8 @@ on_exit_frame(struct run *r, const struct frame *f, struct err *e)
 		.stop_requested = r->s.row.state == SESSION_STOPPING,
 		.time_us = f->time_us,
 	};
-	int rc = 0;
+	int rc = run_flush_lines(r, f->time_us, e);
 
-	/* Lines that were never ended, because the stream was cut off. */
-	for (int i = 0; rc == 0 && i < 2; i++)
-		if (r->line[i].bytes.len) {
-			rc = end_line(r, i, f->time_us, "", 0, e);
-			r->offset[i] = r->read_at;
-		}
 	return rc < 0 ? rc : run_on_exit(r, &x, e);
 }
 

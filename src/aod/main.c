@@ -265,7 +265,7 @@ watch_signals(struct program *p, struct ev_loop *loop)
 }
 
 static void
-prepare_process(void)
+prepare_process(struct config *c)
 {
 	struct rlimit l;
 
@@ -273,6 +273,7 @@ prepare_process(void)
 	umask(027);
 	prctl(PR_SET_CHILD_SUBREAPER, 1);
 	if (getrlimit(RLIMIT_NOFILE, &l) == 0) {
+		c->nofile = l;
 		l.rlim_cur = l.rlim_max;
 		setrlimit(RLIMIT_NOFILE, &l);
 	}
@@ -322,7 +323,7 @@ main(int argc, char **argv)
 	if (rc)
 		return rc > 0 ? 0 : 2;
 	log_init("aod", p->cfg.log_level);
-	prepare_process();
+	prepare_process(&p->cfg);
 	rc = make_directories(&p->cfg, &e);
 	if (rc == 0)
 		rc = take_lock(&p->cfg, &e);

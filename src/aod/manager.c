@@ -21,6 +21,7 @@
 #include "base/util.h"
 #include "shim/spec.h"
 
+#define TURN_US 50000	 /* spools are read for so long at most before others have their turn */
 #define RETRY_S 0.5	 /* after a failed transaction */
 #define SWEEP_S 2.0	 /* after the start: it need not hold up anybody */
 #define PURGE_PAUSE_S 0.02 /* between pieces of a large delete: others get their turns */
@@ -327,17 +328,19 @@ read_spool(struct run *r, struct err *e)
 	if (rc != 0 || !r->shim_dead || r->exited)
 		return rc;
 	if (r->other_boot)
-		return run_fail(r, OUTCOME_HOST_REBOOT, "the host was restarted while it ran", e);
+		return run_end_unknown(r, OUTCOME_HOST_REBOOT, "the host was restarted while it ran", e);
 	return run_on_shim_gone(r, e);
 }
 
+/* For one turn's time; the rest stays for the next one. */
 static void
 read_dirty(struct manager *m)
 {
+	int64_t until = mono_us() + TURN_US;
 	struct run *list = m->dirty;
 
 	m->dirty = NULL;
-	while (list && !m->broken.code) {
+	while (list && !m->broken.code && mono_us() < until) {
 		struct run *r = list;
 		struct err e = { 0 };
 		int rc;
@@ -349,6 +352,13 @@ read_dirty(struct manager *m)
 			manager_check(m, rc, &e);
 		else if (rc == 1)
 			manager_mark_dirty(m, r);
+	}
+	while (list) {
+		struct run *r = list;
+
+		list = r->next_dirty;
+		r->is_dirty = false;
+		manager_mark_dirty(m, r);
 	}
 }
 

@@ -16,6 +16,7 @@
 #include <ev.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/resource.h>
 
 #include "base/buf.h"
 #include "base/err.h"
@@ -33,6 +34,7 @@ struct config {
 	char *http_user;    /* "" = do not change */
 	int port_base;	    /* -1: the standard ports; 0: any */
 	int log_level;
+	struct rlimit nofile; /* as aod found it: agents get it back */
 };
 
 struct run;

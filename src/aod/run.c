@@ -656,6 +656,31 @@ run_on_exit(struct run *r, const struct run_exit *x, struct err *e)
 	return run_end(r, &res, x->time_us ? x->time_us : now_us(), e);
 }
 
+/* Nobody can tell how the process ended; what it had said before counts all the same, an answer most of all. */
+int
+run_end_unknown(struct run *r, enum outcome outcome, const char *text, struct err *e)
+{
+	struct run_exit x = { .stop_requested = r->s.row.state == SESSION_STOPPING, .time_us = now_us() };
+	struct run_result res = { .exit_code = -1 };
+	int rc = run_flush_lines(r, x.time_us, e);
+
+	if (rc < 0)
+		return rc;
+	r->adapter->end(r->adapter_state, &x, &r->out, &res);
+	if (res.outcome == OUTCOME_UNKNOWN) {
+		res.outcome = outcome;
+		free(res.error);
+		res.error = xstrdup(text);
+	}
+	rc = run_take_adapter_out(r, e);
+	if (rc < 0) {
+		free(res.result);
+		free(res.error);
+		return rc;
+	}
+	return run_end(r, &res, x.time_us, e);
+}
+
 int
 run_on_shim_gone(struct run *r, struct err *e)
 {
@@ -670,7 +695,7 @@ run_on_shim_gone(struct run *r, struct err *e)
 	}
 	killed = kill_session_processes(r->s.row.id);
 	log_warn("session %s: its shim is gone without a word; %d processes of it were killed", r->s.row.name, killed);
-	return run_fail(r, OUTCOME_SHIM_LOST, "the shim was killed; how the agent ended cannot be known", e);
+	return run_end_unknown(r, OUTCOME_SHIM_LOST, "the shim was killed; how the agent ended cannot be known", e);
 }
 
 void

@@ -99,6 +99,10 @@ void run_stop(struct run *r, int64_t timeout_us);
 int run_take_adapter_out(struct run *r, struct err *e);
 int run_on_exit(struct run *r, const struct run_exit *x, struct err *e);
 int run_save(struct run *r, struct err *e);
+/* The streams are at their end: lines that were never ended are lines. */
+int run_flush_lines(struct run *r, int64_t time_us, struct err *e);
+/* The process has ended, and nobody knows how: outcome and text say what is known instead. */
+int run_end_unknown(struct run *r, enum outcome outcome, const char *text, struct err *e);
 /* Watch the shim by a pidfd. -ESRCH when that process is gone. */
 int run_watch_shim(struct run *r, int64_t pid, int64_t start);
 

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -24,6 +25,7 @@
 #include "shim/spec.h"
 
 #define SHIM_FD_MAX 5	   /* 0, 1, 2, spec, seccomp */
+#define KILL_PASSES 10
 #define EMPTY_SPOOL_TRIES 20 /* of 1 ms: a shim makes its spool and locks it within microseconds */
 
 static int
@@ -193,6 +195,8 @@ shim_child(const struct manager *m, int spec_fd, int null_fd)
 
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
+	/* aod needs many; programs that use select(2) must not get numbers beyond its reach. */
+	setrlimit(RLIMIT_NOFILE, &m->cfg->nofile);
 	if (spec < 0 || shim < 0 || dup2(null_fd, 0) < 0 || dup2(null_fd, 1) < 0 || dup2(spec, SHIM_SPEC_FD) < 0)
 		_exit(112);
 	if (seccomp >= 0 && dup2(seccomp, SHIM_SECCOMP_FD) < 0)
@@ -407,7 +411,8 @@ run_attach(struct run *r, const struct run_row *row, struct err *e)
 	} else if (spool != 1) {
 		r->shim_dead = true;
 	} else if (row->shim_pid) {
-		run_watch_shim(r, row->shim_pid, row->shim_start);
+		if (run_watch_shim(r, row->shim_pid, row->shim_start) < 0)
+			r->shim_dead = true; /* just now */
 	}
 	if (r->closed && spool == 1 && strcmp(r->adapter->name, "command")) {
 		ev_timer_set(&r->grace_w, (double)r->result_grace_us / 1e6, 0.);
@@ -434,10 +439,9 @@ has_variable(pid_t pid, const char *line)
 	return found;
 }
 
-int
-kill_session_processes(const char *id)
+static int
+kill_once(const char *line)
 {
-	CLEANUP_FREE char *line = xasprintf("AOD_SESSION_ID=%s", id);
 	DIR *d = opendir("/proc");
 	struct dirent *de;
 	int killed = 0;
@@ -454,5 +458,17 @@ kill_session_processes(const char *id)
 	}
 	if (d)
 		closedir(d);
+	return killed;
+}
+
+int
+kill_session_processes(const char *id)
+{
+	CLEANUP_FREE char *line = xasprintf("AOD_SESSION_ID=%s", id);
+	int killed = 0, n;
+
+	/* Some may have forked while others were looked at. */
+	for (int pass = 0; pass < KILL_PASSES && (n = kill_once(line)) > 0; pass++)
+		killed += n;
 	return killed;
 }

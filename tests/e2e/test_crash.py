@@ -537,3 +537,15 @@ def test_spool_that_ends_in_the_middle_of_a_frame(make_aod):
     s = a.wait_status(sid)
     assert s["result"] == "shim-lost"
     assert outputs(a.events(sid)) == ["line %d" % i for i in range(200)]
+
+
+def test_a_partial_line_outlives_its_shim(make_aod):
+    """What the agent printed before its shim was killed is there, also the beginning of a line."""
+    a = make_aod()
+    sid = a.sh("echo whole; head -c 300000 /dev/zero | tr '\\0' y; echo up >&2; sleep 1000")
+    a.wait_event(sid, lambda e: e.get("text") == "up")
+    os.kill(shim_of(a, sid), signal.SIGKILL)
+    s = a.wait_status(sid)
+    assert (s["state"], s["result"]) == ("failed", "shim-lost")
+    out = outputs(a.events(sid), "stdout")
+    assert out[0] == "whole" and set("".join(out[1:])) == {"y"} and len("".join(out[1:])) >= 65536
