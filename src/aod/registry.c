@@ -14,14 +14,13 @@
 #include "base/log.h"
 #include "base/util.h"
 
-#define BUCKETS 256
+#define BUCKETS 1024
 #define QUIET_S                                                                                    \
 	0.05 /* after an event, until the files are looked at; a further one within it begins      \
 		anew, */
 #define NOISE_US 500000 /* for at most so long */
 #define POLL_S 2.0      /* where there is no inotify */
 #define RETRY_S 5.0     /* after the database could not be written */
-#define WATCHES_MAX 20000
 #define EVENTS                                                                                     \
 	(IN_CREATE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO | IN_CLOSE_WRITE | IN_ATTRIB |        \
 	 IN_DELETE_SELF | IN_MOVE_SELF | IN_ONLYDIR)
@@ -38,6 +37,7 @@ struct entry {
 };
 
 struct watch {
+	struct watch *next;
 	char *path;
 	int wd;
 	bool seen;
@@ -48,15 +48,16 @@ struct registry {
 	struct entry *entries[BUCKETS];
 	bool scanned; /* entries are complete */
 	int fd;       /* inotify, or -1 */
-	struct watch *watches;
-	int watch_count, watch_cap;
+	struct watch *watches[BUCKETS];
 	bool watches_full;
+	bool changed;           /* something was mirrored since the watches were looked through */
 	int64_t first_event_us; /* of those that wait, 0 = none */
 	ev_io io;
 	ev_timer timer;
 };
 
-/* ---- entries ----------------------------------------------------------------------------------- */
+/* ---- entries -----------------------------------------------------------------------------------
+ */
 
 static struct entry **
 entry_slot(struct registry *r, const char *name)
@@ -104,7 +105,8 @@ registry_forget(struct manager *m)
 	m->registry->scanned = false;
 }
 
-/* ---- versions and rows ------------------------------------------------------------------------- */
+/* ---- versions and rows -------------------------------------------------------------------------
+ */
 
 struct latest {
 	const struct buf *files; /* to compare with */
@@ -276,10 +278,11 @@ mirror_gone(struct manager *m, const char *name, const char *author, const char 
 	return rc;
 }
 
-/* ---- one name ---------------------------------------------------------------------------------- */
+/* ---- one name ----------------------------------------------------------------------------------
+ */
 
 static void
-remember(struct entry *en, const struct blueprint_files *f)
+remember(struct registry *r, struct entry *en, const struct blueprint_files *f)
 {
 	char real[PATH_MAX];
 
@@ -294,6 +297,7 @@ remember(struct entry *en, const struct blueprint_files *f)
 		en->link_dir = xstrdup(*real ? real : "/");
 	}
 	en->stamp = blueprint_files_stamp(f);
+	r->changed = true;
 }
 
 static int
@@ -338,7 +342,7 @@ sync_found(struct manager *m, struct blueprint_files *f, const char *author, con
 		if (rc < 0)
 			return rc;
 		b = blueprint_files_parse(m, &whole);
-		remember(en, &whole);
+		remember(m->registry, en, &whole);
 		rc = mirror(m, en, &whole, b, author, action, e);
 		blueprint_free(b);
 		blueprint_files_free(&whole);
@@ -393,7 +397,7 @@ registry_load(struct manager *m, const char *name, struct blueprint **out, int64
 	} else if (rc == 0) {
 		en = entry_get(m->registry, f.name);
 		if (!en->stamp || en->stamp != blueprint_files_stamp(&f)) {
-			remember(en, &f);
+			remember(m->registry, en, &f);
 			rc = mirror(m, en, &f, *out, NULL, NULL, e);
 		}
 		*version = en->version;
@@ -406,21 +410,21 @@ registry_load(struct manager *m, const char *name, struct blueprint **out, int64
 	return rc;
 }
 
-/* ---- watches ----------------------------------------------------------------------------------- */
+/* ---- watches -----------------------------------------------------------------------------------
+ */
 
 static void
 watch_dir(struct registry *r, const char *path)
 {
+	struct watch **p = &r->watches[crc32c(0, path, strlen(path)) % BUCKETS];
 	int wd;
 
-	for (int i = 0; i < r->watch_count; i++)
-		if (!strcmp(r->watches[i].path, path)) {
-			r->watches[i].seen = true;
-			/* The same number when it is watched already; another one when the
-			 * directory is another one. */
-			r->watches[i].wd = inotify_add_watch(r->fd, path, EVENTS);
-			return;
-		}
+	while (*p && strcmp((*p)->path, path))
+		p = &(*p)->next;
+	if (*p && (*p)->seen)
+		return;
+	/* The same number when it is watched already; another one when the directory is another
+	 * one. */
 	wd = inotify_add_watch(r->fd, path, EVENTS);
 	if (wd < 0 && errno == ENOSPC && !r->watches_full) {
 		log_warn("%s cannot be watched (fs.inotify.max_user_watches): changes below it are "
@@ -428,13 +432,12 @@ watch_dir(struct registry *r, const char *path)
 			 path);
 		r->watches_full = true;
 	}
-	if (wd < 0 || r->watch_count == WATCHES_MAX)
-		return;
-	if (r->watch_count == r->watch_cap)
-		r->watches = xrealloc(
-			r->watches, (size_t)(r->watch_cap = r->watch_cap ? r->watch_cap * 2 : 16) *
-					    sizeof(*r->watches));
-	r->watches[r->watch_count++] = (struct watch){xstrdup(path), wd, true};
+	if (!*p) {
+		*p = xcalloc(1, sizeof(**p));
+		(*p)->path = xstrdup(path);
+	}
+	(*p)->wd = wd;
+	(*p)->seen = true;
 }
 
 /* The directory, or, while it is not there, the nearest one above that is, to see it being made. */
@@ -487,22 +490,41 @@ watch_beside(struct registry *r, const struct entry *en)
 static bool
 wd_in_use(const struct registry *r, int wd)
 {
-	for (int i = 0; i < r->watch_count; i++)
-		if (r->watches[i].seen && r->watches[i].wd == wd)
-			return true;
+	for (int i = 0; i < BUCKETS; i++)
+		for (const struct watch *w = r->watches[i]; w; w = w->next)
+			if (w->seen && w->wd == wd)
+				return true;
 	return false;
+}
+
+/* Those that were not seen, or that could not be watched. */
+static void
+drop_watches(struct registry *r)
+{
+	for (int i = 0; i < BUCKETS; i++)
+		for (struct watch **p = &r->watches[i], *w; (w = *p);) {
+			if (w->seen && w->wd >= 0) {
+				p = &w->next;
+				continue;
+			}
+			*p = w->next;
+			if (w->wd >= 0 && !wd_in_use(r, w->wd))
+				inotify_rm_watch(r->fd, w->wd);
+			free(w->path);
+			free(w);
+		}
 }
 
 static void
 refresh_watches(struct registry *r)
 {
 	char **dirs;
-	int kept = 0;
 
 	if (r->fd < 0)
 		return;
-	for (int i = 0; i < r->watch_count; i++)
-		r->watches[i].seen = false;
+	for (int i = 0; i < BUCKETS; i++)
+		for (struct watch *w = r->watches[i]; w; w = w->next)
+			w->seen = false;
 	dirs = blueprint_dirs(r->m->cfg);
 	for (size_t i = 0; dirs[i]; i++) {
 		watch_or_parent(r, dirs[i]);
@@ -512,21 +534,12 @@ refresh_watches(struct registry *r)
 	for (int i = 0; i < BUCKETS; i++)
 		for (struct entry *en = r->entries[i]; en; en = en->next)
 			watch_beside(r, en);
-	for (int i = 0; i < r->watch_count; i++) {
-		struct watch *w = &r->watches[i];
-
-		if (w->seen && w->wd >= 0) {
-			r->watches[kept++] = *w;
-			continue;
-		}
-		if (w->wd >= 0 && !wd_in_use(r, w->wd))
-			inotify_rm_watch(r->fd, w->wd);
-		free(w->path);
-	}
-	r->watch_count = kept;
+	drop_watches(r);
+	r->changed = false;
 }
 
-/* ---- all of them ------------------------------------------------------------------------------- */
+/* ---- all of them -------------------------------------------------------------------------------
+ */
 
 static int
 on_known(const struct blueprint_row *row, void *arg)
@@ -575,7 +588,8 @@ scan(struct registry *r, struct err *e)
 	if (rc == 0)
 		r->scanned = true;
 	/* Now also where the files say that more of them are. */
-	refresh_watches(r);
+	if (r->changed)
+		refresh_watches(r);
 	return rc;
 }
 
@@ -677,9 +691,12 @@ registry_close(struct manager *m)
 		ev_io_stop(m->loop, &r->io);
 		close(r->fd);
 	}
-	for (int i = 0; i < r->watch_count; i++)
-		free(r->watches[i].path);
-	free(r->watches);
+	for (int i = 0; i < BUCKETS; i++)
+		for (struct watch *w = r->watches[i], *next; w; w = next) {
+			next = w->next;
+			free(w->path);
+			free(w);
+		}
 	free(r);
 	m->registry = NULL;
 }
