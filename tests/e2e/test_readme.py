@@ -23,7 +23,7 @@ def test_there_are_examples():
 def test_example(aod, number):
     wanted, text = BLOCKS[number]
     # As a reader would type it, but for the port, the root and the build directory.
-    text = text.replace("http://127.0.0.1:8765", aod.url).replace("--root .root", "--root " + aod.root)
+    text = text.replace("http://127.0.0.1:8765", aod.url).replace(".root", aod.root)
     text = re.sub(r"(?m)(^|[ |(])build/", lambda m: m.group(1) + lib.BUILD + "/", text)
     r = subprocess.run(["bash", "-e", "-o", "pipefail", "-c", text], cwd=aod.base, env=lib.clean_env(), timeout=60, text=True,
                        errors="replace", stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
