@@ -258,7 +258,7 @@ plan_check(const struct plan_request *rq, const struct adapter *a, struct err *e
 	const char *name = blueprint_name(rq->blueprint);
 
 	if (a->needs_prompt && (!rq->prompt || !*rq->prompt))
-		return err_set_status(e, 422, -EINVAL, "blueprint '%s' needs a prompt", name);
+		return err_set_status(e, 422, -EINVAL, "blueprint '%s' needs a prompt: aoctl run -p TEXT, or \"prompt\" in the request", name);
 	if (rq->command && a != &adapter_command)
 		return err_set_status(
 			e, 422, -EINVAL,

@@ -271,7 +271,8 @@ do_create(struct request *q, struct err *e)
 	request_new_session(q, &s);
 	session_set_text(&s.row.parent_id, parent);
 	if (rc == 0) {
-		if (args.prompt || command)
+		/* Without an id it is no registration: a blueprint of a command may need no prompt. */
+		if (args.prompt || command || (s.row.agent_name && !s.row.id))
 			rc = spawn_session(q, &s, &args, e);
 		else
 			rc = register_session(q, &s, e);

@@ -254,3 +254,12 @@ def test_resume_runs_the_command_again(aod):
     r = aod.post("/sessions/%s/resume" % s["session_id"], {"prompt": "more\n", "async_mode": False})
     assert r.status == 200, r
     assert r.json["result"] == "more\nend" and r.json["session"]["runs"] == 2
+
+
+def test_a_blueprint_with_a_command_needs_no_prompt(aod):
+    aod.blueprint("greeter", "[Agent]\nAdapter=command\nExecStart=/bin/echo hello from %n\n")
+    r = aod.post("/sessions", {"agent_name": "greeter", "async_mode": False})
+    assert r.status == 200 and r.json["result"] == "hello from greeter", r
+    r = aod.post("/sessions", {"agent_name": "demo"})
+    assert r.status == 422 and "needs a prompt" in r.detail
+    assert aod.post("/sessions", {"session_id": "s1-greeter", "session_name": "s1-greeter", "agent_name": "greeter"}).json["session"]["passive"]
