@@ -337,7 +337,8 @@ wants_sync(const struct verb *v, struct json_object *args)
 		return true;
 	/* A registration runs nothing here that could be waited for. */
 	return strcmp(v->name, "session.create") == 0 &&
-	       (json_object_object_get(args, "prompt") || json_object_object_get(args, "command"));
+	       (json_object_object_get(args, "prompt") || json_object_object_get(args, "command") ||
+		!json_object_object_get(args, "session_id"));
 }
 
 static void
