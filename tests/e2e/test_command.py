@@ -257,7 +257,7 @@ def test_resume_runs_the_command_again(aod):
 
 
 def test_a_blueprint_with_a_command_needs_no_prompt(aod):
-    aod.blueprint("greeter", "[Agent]\nAdapter=command\nExecStart=/bin/echo hello from %n\n")
+    aod.blueprint("greeter", "[Agent]\nAdapter=command\nExecStart=/bin/echo hello from %N\n")
     r = aod.post("/sessions", {"agent_name": "greeter", "async_mode": False})
     assert r.status == 200 and r.json["result"] == "hello from greeter", r
     r = aod.post("/sessions", {"agent_name": "demo"})
