@@ -11,6 +11,7 @@
 #include "aod/front.h"
 #include "aod/request.h"
 #include "aod/run.h"
+#include "aod/trash.h"
 #include "base/fd.h"
 #include "base/log.h"
 #include "base/util.h"
@@ -382,12 +383,8 @@ delete_row(struct manager *m, const struct session_row *row, int64_t *events, st
 	if (rc == 0)
 		rc = manager_check(m, store_session_delete(m->store, row->n, events, e), e);
 	manager_purge(m);
-	if (rc == 0 && dir) {
-		struct err why = { 0 };
-
-		if (rm_rf(dir, &why) < 0)
-			log_warn("%s", why.text);
-	}
+	if (rc == 0 && dir)
+		trash_put(m, dir);
 	return rc;
 }
 

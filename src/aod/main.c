@@ -20,6 +20,7 @@
 
 #include "aod/front.h"
 #include "aod/manager.h"
+#include "aod/trash.h"
 #include "aod/registry.h"
 #include "base/fd.h"
 #include "base/log.h"
@@ -249,7 +250,8 @@ on_signal(struct ev_loop *loop, ev_signal *w, int revents)
 	}
 	/* Shims are watched through their pidfds; what else ends here is an orphan of one that was killed. */
 	while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
-		front_reaped(m, pid, status);
+		if (!front_reaped(m, pid, status))
+			trash_reaped(m, pid);
 }
 
 static void

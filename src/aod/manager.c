@@ -16,6 +16,7 @@
 #include "aod/registry.h"
 #include "aod/run.h"
 #include "aod/seccomp.h"
+#include "aod/trash.h"
 #include "base/fd.h"
 #include "base/log.h"
 #include "base/util.h"
@@ -610,6 +611,7 @@ manager_init(struct manager *m, struct ev_loop *loop, const struct config *cfg, 
 	ev_timer_init(&m->more_w, on_more, 0., 0.);
 	ev_timer_init(&m->retry_w, on_retry, 0., 0.);
 	ev_timer_init(&m->quit_w, on_quit_timeout, 0., 0.);
+	trash_init(m);
 	ev_timer_init(&m->purge_w, on_purge, 0., 0.);
 	ev_timer_init(&m->sweep_w, on_sweep, 0., 0.);
 	return 0;
@@ -626,6 +628,7 @@ manager_done(struct manager *m)
 		ev_timer_stop(m->loop, &m->quit_w);
 		ev_timer_stop(m->loop, &m->sweep_w);
 		ev_timer_stop(m->loop, &m->purge_w);
+		ev_timer_stop(m->loop, &m->trash_w);
 	}
 	forget_runs(m);
 	registry_close(m);

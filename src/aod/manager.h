@@ -76,6 +76,9 @@ struct manager {
 	ev_timer retry_w;
 	ev_timer quit_w;
 	ev_timer sweep_w, purge_w;
+	ev_timer trash_w;
+	pid_t trash_pid; /* of the child that empties the trash, 0 = none */
+	bool trash_more; /* something was put there since it began */
 	DIR *sweep; /* while directories are being looked through */
 };
 

@@ -115,3 +115,30 @@ def test_directories_of_sessions_that_were_not_made(make_aod):
     assert os.listdir(parent) != [kept]
     wait_for("the directory to go", lambda: os.listdir(parent) == [kept])
     assert a.post("/sessions", {"command": ["/bin/true"]}).status == 200
+
+
+def test_deleting_many_files_holds_nobody_up(make_aod):
+    """A session's directory with 100,000 files is gone at once; others are served while it is removed."""
+    a = make_aod()
+    r = a.post("/sessions", {"session_name": "many", "async_mode": False,
+                             "command": ["/usr/bin/python3", "-c", "import os\nfor i in range(100000): os.close(os.open('f%d' % i, os.O_CREAT))"]})
+    assert r.status == 200, r
+    d = a.session_dir(r.json["session"]["session_id"])
+    assert len(os.listdir(d)) > 100000
+    trash = [os.path.join(os.path.dirname(a.db_path), n) for n in ("trash", "trash.old")]
+    assert a.delete("/sessions/many").status == 200
+    assert not os.path.exists(d)
+    # Answered before the files are gone: they are removed elsewhere, and aod does other things meanwhile.
+    assert any(os.path.exists(p) for p in trash)
+    assert a.post("/sessions", {"command": ["/bin/true"], "async_mode": False}).status == 200
+    wait_for("the files to go", lambda: not any(os.path.exists(p) for p in trash), 60)
+
+
+def test_trash_of_a_crash_goes_with_the_next_start(make_aod):
+    a = make_aod()
+    a.kill9()
+    state = os.path.dirname(a.db_path)
+    for name in ("trash/x", "trash.old/y"):
+        os.makedirs(os.path.join(state, name))
+    a.start()
+    wait_for("the trash to go", lambda: not [n for n in os.listdir(state) if n.startswith("trash")], 30)
