@@ -492,6 +492,7 @@ manager_load(struct manager *m, struct err *e)
 	}
 	m->loaded = true;
 	manager_purge(m);
+	trash_empty(m);
 	/* After a transaction that failed, too: the directories of its new sessions are left. */
 	if (!ev_is_active(&m->sweep_w)) {
 		ev_timer_set(&m->sweep_w, SWEEP_S, 0.);
