@@ -68,18 +68,30 @@ file_name_valid(const char *name)
 	return strlen(at + 1) <= NAME_MAX_LEN && !at[1 + strspn(at + 1, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.:-")];
 }
 
+/* Reads a regular file; a device is a mask, without text. Never waits for a writer of a FIFO. -ENOTSUP: it is neither. */
+static int
+read_text(const char *path, struct buf *text)
+{
+	struct err e = { 0 };
+	struct stat st;
+
+	if (stat(path, &st))
+		return -errno;
+	if (S_ISREG(st.st_mode))
+		return file_read(path, INI_FILE_MAX, text, &e);
+	return S_ISCHR(st.st_mode) ? 0 : S_ISDIR(st.st_mode) ? -EISDIR : -ENOTSUP;
+}
+
 /* Reads one file into b; what is wrong with it is added to p. */
 static void
 add_file(struct blueprint *b, const char *path, struct blueprint_problems *p)
 {
 	struct buf text = BUF_INIT;
-	struct err e = { 0 };
-	struct stat st;
-	int r = stat(path, &st) ? -errno : S_ISDIR(st.st_mode) ? -EISDIR : 0;
+	int r = read_text(path, &text);
 
-	if (r == 0)
-		r = file_read(path, INI_FILE_MAX, &text, &e);
-	if (r == -EFBIG)
+	if (r == -ENOTSUP)
+		blueprint_problem_add(p, BP_ERROR, path, 0, 0, "is not a regular file");
+	else if (r == -EFBIG)
 		blueprint_problem_add(p, BP_ERROR, path, 0, 0, "the file has over %u KiB, which is the most that a blueprint's may have",
 				      INI_FILE_MAX >> 10);
 	else if (r < 0)
@@ -126,7 +138,6 @@ check_named_file(const struct blueprint *b, enum directive_id id, struct bluepri
 {
 	const char *name = blueprint_text(b, id), *file = NULL;
 	struct buf text = BUF_INIT, servers = BUF_INIT;
-	struct err e = { 0 };
 	bool bad = false;
 	int line = 0, r;
 
@@ -136,7 +147,7 @@ check_named_file(const struct blueprint *b, enum directive_id id, struct bluepri
 	CLEANUP_FREE char *path = xasprintf("%s%s", dir, name);
 
 	blueprint_origin(b, id, &file, &line);
-	r = file_read(path, INI_FILE_MAX, &text, &e);
+	r = read_text(path, &text);
 	if (r < 0)
 		blueprint_problem_add(p, BP_WARNING, file ? file : blueprint_path(b), line, 1, "%s=: %s cannot be read: %s",
 				      blueprint_directives[id].key, path, strerror(-r));

@@ -586,3 +586,13 @@ def test_completion(aod, mine):
     assert complete("aoctl", "show", mine[:-2]) == []
     assert "Adapter" in complete("aoctl", "show", "-b", mine, "-p", "Ada")
     assert "blueprints" in complete("aoctl", "bl") and "--drop-in=" in complete("aoctl", "edit", "--dr")
+
+
+def test_verify_never_waits_for_a_fifo(aod, tmp_path):
+    os.mkfifo(tmp_path / "fifo.blueprint")
+    (tmp_path / "side.blueprint").write_text("[Agent]\nSystemPromptFile=pipe\n")
+    os.mkfifo(tmp_path / "pipe")
+    r = aod.aoctl("verify", str(tmp_path / "fifo.blueprint"), timeout=10)
+    assert r.returncode == FAILED and "fifo.blueprint: error: is not a regular file" in r.stdout, (r.stdout, r.stderr)
+    r = aod.aoctl("verify", str(tmp_path / "side.blueprint"), timeout=10)
+    assert r.returncode == OK and "pipe cannot be read" in r.stdout, (r.stdout, r.stderr)
