@@ -124,10 +124,10 @@ blueprint_not_found(const struct config *cfg, const char *name, struct err *e)
 {
 	char **names = blueprint_names(cfg);
 	const char *best = NULL;
-	int best_distance = 4;
+	int max = str_distance_max(name), best_distance = max + 1;
 
 	for (size_t i = 0; names[i]; i++) {
-		int distance = str_distance(name, names[i], 3);
+		int distance = str_distance(name, names[i], max);
 
 		if (distance < best_distance) {
 			best_distance = distance;

@@ -283,6 +283,14 @@ str_distance(const char *a, const char *b, int max)
 	return min_int(prev[nb], max + 1);
 }
 
+int
+str_distance_max(const char *word)
+{
+	int n = (int)strnlen(word, 6);
+
+	return n < 4 ? 1 : n / 2;
+}
+
 size_t
 strv_len(char *const *v)
 {

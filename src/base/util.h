@@ -51,6 +51,8 @@ bool str_starts(const char *s, const char *prefix);
 bool name_valid(const char *s);
 /* Optimal string alignment distance, at most max + 1 (for "did you mean"). */
 int str_distance(const char *a, const char *b, int max);
+/* How far a name that a word was meant to be may be from it: half of the word, at most 3. */
+int str_distance_max(const char *word);
 
 /* A NULL-terminated vector of strings that owns its strings. */
 char **strv_add(char **v, const char *s); /* v may be NULL; returns the vector, which may have moved */

@@ -26,14 +26,14 @@
 struct nearest {
 	const char *name;
 	char best[200];
-	int distance;
+	int distance, max;
 };
 
 static int
 on_near(const struct blueprint_row *row, void *arg)
 {
 	struct nearest *n = arg;
-	int d = str_distance(n->name, row->name, 3);
+	int d = str_distance(n->name, row->name, n->max);
 
 	if (d < n->distance && strcmp(row->status, "masked")) {
 		n->distance = d;
@@ -45,11 +45,12 @@ on_near(const struct blueprint_row *row, void *arg)
 static void
 not_found(const struct request *rq)
 {
-	struct nearest n = {.name = rq->id, .distance = 4};
+	int max = str_distance_max(rq->id);
+	struct nearest n = {.name = rq->id, .distance = max + 1, .max = max};
 	CLEANUP_FREE char *text = NULL;
 
 	store_blueprint_list(front.store, on_near, &n, NULL);
-	text = n.distance < 4 ? xasprintf("Agent not found: %s (did you mean %s?)", rq->id, n.best)
+	text = n.distance <= max ? xasprintf("Agent not found: %s (did you mean %s?)", rq->id, n.best)
 			      : xasprintf("Agent not found: %s", rq->id);
 	reply_detail(rq->req, 404, text);
 }
