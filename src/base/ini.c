@@ -22,6 +22,7 @@ struct ini {
 	int first_line;      /* where it began */
 	int indent;          /* white space in front of it, bytes */
 	struct buf section, key, value;
+	int section_line, section_column;
 	int (*on_item)(const struct ini_item *it, void *arg);
 	void *arg;
 };
@@ -102,7 +103,9 @@ emit(struct ini *in, const char *key, const char *value, size_t column, size_t v
 			      .value = value,
 			      .line = in->first_line,
 			      .column = in->indent + (int)column + 1,
-			      .value_column = in->indent + (int)value_column + 1};
+			      .value_column = in->indent + (int)value_column + 1,
+			      .section_line = in->section_line,
+			      .section_column = in->section_column};
 
 	return in->on_item(&it, in->arg);
 }
@@ -123,6 +126,8 @@ parse_section(struct ini *in, const char *s, size_t n)
 	 * complaint of its own. */
 	buf_reset(&in->section);
 	buf_put(&in->section, s + 1, len);
+	in->section_line = in->first_line;
+	in->section_column = in->indent + 1;
 	if (!close)
 		return broken(in, "a section header without its ']'; write [Section]", n);
 	if (len == 0)

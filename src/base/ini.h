@@ -18,6 +18,7 @@ struct ini_item {
 	const char *value;   /* white space around it removed */
 	int line, column;    /* of the key, counted from 1; the column counts bytes */
 	int value_column;
+	int section_line, section_column; /* of the section's header; 0 before the first */
 };
 
 /*

@@ -411,10 +411,11 @@ unknown_section(struct parse *ps, const struct ini_item *it)
 	}
 	shorten(name, it->section);
 	if (nearest)
-		PROBLEM(ps, it->line, it->column, "unknown section [%s], did you mean [%s]?", name,
-			nearest);
+		PROBLEM(ps, it->section_line, it->section_column,
+			"unknown section [%s], did you mean [%s]?", name, nearest);
 	else
-		PROBLEM(ps, it->line, it->column, "unknown section [%s]: use %s", name, all.data);
+		PROBLEM(ps, it->section_line, it->section_column, "unknown section [%s]: use %s",
+			name, all.data);
 	buf_free(&all);
 }
 

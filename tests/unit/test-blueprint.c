@@ -423,9 +423,9 @@ test_names(void **state)
 	bad("[Agent]\nModell=opus\n", 2, 1, "did you mean 'Model'?");
 	bad("[Agent]\n  ExecStrat=x\n", 2, 3, "did you mean 'ExecStart'?");
 	bad("[Agent]\nFlavour=x\n", 2, 1, "unknown key 'Flavour' in section [Agent]");
-	bad("[Agnet]\nModel=opus\nMaxTurns=1\n", 2, 1, "did you mean [Agent]?");
-	bad("[agent]\nModel=opus\n", 2, 1, "did you mean [Agent]?");
-	bad("[Service]\nType=simple\n", 2, 1,
+	bad("[Agnet]\nModel=opus\nMaxTurns=1\n", 1, 1, "did you mean [Agent]?");
+	bad("[agent]\nModel=opus\n", 1, 1, "did you mean [Agent]?");
+	bad("[Service]\nType=simple\n", 1, 1,
 	    "unknown section [Service]: use [Blueprint], [Agent], [Session], [Resources], "
 	    "[Sandbox], [Timer]");
 	bad("[Agent]\nTimeoutStopSec=1\n", 2, 1, "TimeoutStopSec= belongs into section [Session]");
