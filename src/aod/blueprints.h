@@ -17,7 +17,6 @@
 #include "model/blueprint.h"
 
 #define BLUEPRINT_SUFFIX ".blueprint"
-#define BLUEPRINT_NAME_MAX (2 * 60 + 1) /* bytes: NAME@INSTANCE */
 #define BLUEPRINT_DROPINS_MAX 100
 #define BLUEPRINT_TEXT_MAX (2u << 20) /* bytes in all unit files of one blueprint */
 

@@ -16,7 +16,6 @@
 #define SPOOL_READ (256u << 10)			   /* bytes of a spool read in one turn of the loop */
 #define SPOOL_READ_MAX (FRAME_MAX + FRAME_HEADER)  /* so that one frame always fits */
 #define SPOOL_PUNCH (4u << 20)			   /* give the disk back what was read, in steps of this */
-#define RESULT_MAX (32u << 20)			   /* bytes of a result made from output: */
 #define OUTPUT_RESULT_MAX (64u << 10)		   /* the tail of stdout that is the result of a command */
 
 /* Bytes of a line that is not complete yet. */

@@ -622,15 +622,6 @@ store_last_id(struct store *s)
 }
 
 int64_t
-store_version(struct store *s)
-{
-	int64_t version = 0;
-
-	data_version(s, &version, NULL);
-	return version;
-}
-
-int64_t
 store_last_change(struct store *s)
 {
 	sqlite3_stmt *st = store_query(s, Q_LAST_CHANGE, NULL);

@@ -118,24 +118,6 @@ store_session_list(struct store *s, int live, int64_t offset, int64_t limit, sto
 }
 
 int
-store_session_count(struct store *s, int live, int64_t *out, struct err *e)
-{
-	sqlite3_stmt *st = store_query(s, Q_SESSION_COUNT, e);
-	int r;
-
-	if (!st)
-		return s->code;
-	if ((r = store_step(s, st, e)) > 0) {
-		int64_t all = sqlite3_column_int64(st, 0), running = sqlite3_column_int64(st, 1);
-
-		*out = live < 0 ? all : live ? running : all - running;
-		sqlite3_reset(st);
-		r = 0;
-	}
-	return r;
-}
-
-int
 store_names_query(struct store *s, int64_t n, sqlite3_stmt **out, struct err *e)
 {
 	sqlite3_stmt *st = store_query(s, Q_SESSION_NAMES, e);

@@ -131,8 +131,6 @@ const char *const store_sql[Q_COUNT] = {
 	[Q_SESSION_LIST] = SESSION "ORDER BY n DESC LIMIT ?1 OFFSET ?2",
 	[Q_SESSION_LIST_LIVE] = SESSION "WHERE state IN " LIVE " ORDER BY n DESC LIMIT ?1 OFFSET ?2",
 	[Q_SESSION_LIST_ENDED] = SESSION "WHERE state NOT IN " LIVE " ORDER BY n DESC LIMIT ?1 OFFSET ?2",
-	[Q_SESSION_COUNT] = "SELECT (SELECT count(*) FROM session),"
-			    " (SELECT count(*) FROM session WHERE state IN " LIVE ") LIMIT 1",
 	[Q_LIVE] = "SELECT n FROM session WHERE state IN " LIVE " AND passive = 0 ORDER BY n LIMIT ?1",
 
 	[Q_RESULT_SET] = "INSERT INTO result (session, text) VALUES (?1, ?2)"

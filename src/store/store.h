@@ -50,8 +50,6 @@ void store_rollback(struct store *s);
 bool store_in_transaction(const struct store *s);
 /* Of the last commit (writer) or what the database holds now (reader). */
 int64_t store_last_id(struct store *s);
-/* Reader: a number that is another one whenever a commit was made since (PRAGMA data_version). */
-int64_t store_version(struct store *s);
 /* The id of the newest change: another one whenever a session was created, updated or deleted, and the same while sessions only get
  * events. 0: there was none; negative: it cannot be read. */
 int64_t store_last_change(struct store *s);
@@ -171,7 +169,6 @@ int store_session_find(struct store *s, const char *key, size_t key_len, store_s
 /* Newest first; limit < 0: STORE_LIST_MAX; offset in rows. status: only live (1), only ended (0), all (-1). */
 #define STORE_LIST_MAX 100000
 int store_session_list(struct store *s, int live, int64_t offset, int64_t limit, store_session_cb cb, void *arg, struct err *e);
-int store_session_count(struct store *s, int live, int64_t *out, struct err *e);
 /*
  * The result: what the run said (store_session_set_result), else for passive sessions the text of the first content block of the assistant
  * message event with the greatest timestamp. *out is empty and -ENODATA is returned when there is none.
