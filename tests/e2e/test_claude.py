@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from aod import alive, clean_env, kinds, texts
+from aod import alive, clean_env, kinds, texts, wait_for
 from model_api import ModelApi
 
 
@@ -169,6 +169,8 @@ def test_hang_and_stop(w, aod):
                   rule("hang", tool("setsid sleep 1000 >/dev/null 2>&1 & echo started"))])
     sid = w.start("hang")
     w.api.wait(lambda api: api.hanging > 0)
+    # The shell went on before setsid became sleep.
+    wait_for("sleep to run", lambda: "sleep" in aod.session_processes(sid).values())
     mine = aod.session_processes(sid)
     left = [p for p, name in mine.items() if name == "sleep"]
     assert len(left) == 1 and os.getsid(left[0]) == left[0] and "claude" in mine.values()
