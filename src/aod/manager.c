@@ -569,14 +569,14 @@ static void
 who_am_i(struct manager *m)
 {
 	const struct passwd *pw = getpwuid(geteuid());
-	const char *path = getenv("PATH");
+	const char *path = getenv("PATH"), *home = getenv("HOME");
 	char host[256] = "localhost";
 
 	if (gethostname(host, sizeof(host) - 1) < 0)
 		host[0] = '\0';
 	m->host = xstrdup(host);
 	m->uid = xasprintf("%u", (unsigned)geteuid());
-	m->home = xstrdup(pw ? pw->pw_dir : "/");
+	m->home = xstrdup(home && *home == '/' ? home : pw ? pw->pw_dir : "/");
 	m->user = xstrdup(pw ? pw->pw_name : "nobody");
 	m->search_path = xasprintf("%s:%s", path && *path ? path : "/usr/local/bin:/usr/bin:/bin", m->cfg->libexec);
 	m->socket = xasprintf("%s/aod.sock", m->cfg->run);
