@@ -21,21 +21,8 @@
 		 stamp */
 #define FNV_START 0xcbf29ce484222325u /* FNV-1a, 64 bits */
 #define NAMES_MAX 10000               /* blueprints; further ones are not looked at */
-#define INSTANCE_CHARS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.:-"
 
 /* ---- names ------------------------------------------------------------------------------------- */
-
-bool
-blueprint_name_ok(const char *name)
-{
-	const char *at = strchr(name, '@');
-	CLEANUP_FREE char *prefix = at ? xstrndup(name, (size_t)(at - name)) : xstrdup(name);
-
-	if (!name_valid(prefix))
-		return false;
-	return !at ||
-	       (strlen(at + 1) <= NAME_MAX_LEN && at[1 + strspn(at + 1, INSTANCE_CHARS)] == '\0');
-}
 
 /* "task@one" → "task@"; NULL when name is no instance. Caller frees. */
 static char *

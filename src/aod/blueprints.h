@@ -20,9 +20,6 @@
 #define BLUEPRINT_DROPINS_MAX 100
 #define BLUEPRINT_TEXT_MAX (2u << 20) /* bytes in all unit files of one blueprint */
 
-/* NAME, NAME@ or NAME@INSTANCE: [a-zA-Z0-9_-]{1,60}, and [a-zA-Z0-9_.:-]{0,60} behind the @. */
-bool blueprint_name_ok(const char *name);
-
 enum unit_kind {
 	UNIT_MAIN,
 	UNIT_DROPIN,

@@ -56,18 +56,6 @@ by_name(const void *a, const void *b)
 	return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
-/* NAME, the template NAME@, or NAME@INSTANCE. */
-static bool
-file_name_valid(const char *name)
-{
-	const char *at = strchr(name, '@');
-	CLEANUP_FREE char *prefix = xstrndup(name, at ? (size_t)(at - name) : strlen(name));
-
-	if (!name_valid(prefix) || !at)
-		return !at && name_valid(prefix);
-	return strlen(at + 1) <= NAME_MAX_LEN && !at[1 + strspn(at + 1, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.:-")];
-}
-
 /* Reads a regular file; a device is a mask, without text. Never waits for a writer of a FIFO. -ENOTSUP: it is neither. */
 static int
 read_text(const char *path, struct buf *text)
@@ -197,7 +185,7 @@ verify_blueprint(struct verify *v, const char *path, const char *const *more, in
 	size_t i;
 	int k;
 
-	if (!file_name_valid(name))
+	if (!blueprint_name_ok(name))
 		blueprint_problem_add(&p, BP_ERROR, path, 0, 0, "\"%s\" is no name for a blueprint: up to %d letters, digits, - and _, "
 				      "then maybe @ with an instance", name, NAME_MAX_LEN);
 	add_file(b, path, &p);

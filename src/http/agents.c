@@ -83,7 +83,7 @@ with_blueprint(const struct request *rq, int (*use)(const struct request *rq, co
 	struct err e = {0};
 	int r = store_blueprint_get(front.store, rq->id, rq->id_len, on_got, &g, &e);
 
-	if (r == -ENOENT && rq->id[at] && rq->id[at + 1])
+	if (r == -ENOENT && rq->id[at] && rq->id[at + 1] && blueprint_name_ok(rq->id))
 		r = store_blueprint_get(front.store, rq->id, at + 1, on_got, &g, &e);
 	if (r == 0 && g.alias_of) {
 		CLEANUP_FREE char *name = g.alias_of;

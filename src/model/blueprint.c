@@ -15,6 +15,8 @@
 #include "model/blueprint-internal.h"
 #include "model/unit-edit.h"
 
+#define INSTANCE_CHARS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.:-"
+
 /* What is being parsed. */
 struct parse {
 	struct blueprint *b;
@@ -50,6 +52,18 @@ value_reset(struct value *v, const struct directive *d)
 	value_clear(v);
 	if (*d->def && is_many(d))
 		v->words = ini_split_words(d->def, &why);
+}
+
+bool
+blueprint_name_ok(const char *name)
+{
+	const char *at = strchr(name, '@');
+	CLEANUP_FREE char *prefix = at ? xstrndup(name, (size_t)(at - name)) : xstrdup(name);
+
+	if (!name_valid(prefix))
+		return false;
+	return !at ||
+	       (strlen(at + 1) <= NAME_MAX_LEN && at[1 + strspn(at + 1, INSTANCE_CHARS)] == '\0');
 }
 
 struct blueprint *

@@ -144,6 +144,8 @@ enum tristate { TRI_UNSET = -1, TRI_NO = 0, TRI_YES = 1 };
 
 struct blueprint;
 
+/* NAME, NAME@ or NAME@INSTANCE: [a-zA-Z0-9_-]{1,60}, and [a-zA-Z0-9_.:-]{0,60} behind the @. */
+bool blueprint_name_ok(const char *name);
 /* All defaults. name: the whole, with an instance ("task@one"); path: of the main file, may be
  * NULL. */
 struct blueprint *blueprint_new(const char *name, const char *path);

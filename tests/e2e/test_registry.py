@@ -474,6 +474,7 @@ def test_templates(fresh):
     assert fresh.runs("task@one") == ["instance one of task@one"]
     a = fresh.agent("task@one")
     assert a["name"] == "task@one" and a["version"] == 1
+    assert fresh.get("/agents/task@..%2fx", port="registry").status == 404
     r = fresh.post("/sessions", {"agent_name": "task@", "prompt": "p"})
     assert r.status == 422 and "template" in r.detail
     assert fresh.post("/sessions", {"agent_name": "task@a/b", "prompt": "p"}).status == 404
