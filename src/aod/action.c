@@ -17,7 +17,7 @@
 #include "base/util.h"
 #include "model/verb.h"
 
-#define BATCH_MAX 100 /* sessions deleted in one turn of the loop */
+#define BATCH_MAX 100 /* rows of the list held in memory at a time while all sessions are deleted */
 
 /* Several sessions deleted for one request. */
 struct batch {
@@ -471,7 +471,7 @@ collect(const struct session_row *row, void *arg)
 	return 0;
 }
 
-/* In pieces, so that one transaction does not hold everything; each piece is in the order of the list. */
+/* One page of the list; all pages are one transaction: either every session goes or none. */
 static int
 delete_page(struct manager *m, struct batch *b, int64_t offset, struct err *e)
 {

@@ -7,7 +7,7 @@
  * aod holds in memory is never ahead of the database for long.
  *
  * Within one turn of the loop any number of requests and spool chunks write to one open transaction; before the loop blocks,
- * manager_commit() commits it and only then are answers and bells sent and shims started.
+ * it is committed, and only then are answers and bells sent and shims started.
  */
 #ifndef AOD_AOD_MANAGER_H
 #define AOD_AOD_MANAGER_H

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A deny list, refused with EPERM (io_uring with ENOSYS, so that libraries fall back): it bypasses filters on other calls. Allow lists by
+ * A deny list, refused with EPERM. io_uring, which would get around filters on other calls, gets ENOSYS, so that libraries fall back. Allow lists by
  * systemd's groups, and the choice per blueprint, come with the sandbox.
  */
 #include "config.h"

@@ -105,8 +105,10 @@ session_set_state(struct manager *m, struct session *s, enum session_event ev, s
 	const struct session_move *move = session_move(s->row.state, ev);
 	int rc;
 
-	if (move->action == ACT_REFUSE)
-		return err_set_status(e, 409, -EBUSY, "Session '%s': %s", s->row.name, move->why), ACT_REFUSE;
+	if (move->action == ACT_REFUSE) {
+		err_set_status(e, 409, -EBUSY, "Session '%s': %s", s->row.name, move->why);
+		return ACT_REFUSE;
+	}
 	if (move->action == ACT_IGNORE)
 		return ACT_IGNORE;
 	log_debug("session %s: %s, %s → %s", s->row.name, session_event_name(ev), session_state_name(s->row.state),
