@@ -36,6 +36,7 @@ enum frame_type {
 	FRAME_STDERR = 3,
 	FRAME_EXIT = 4,	   /* last frame: "status=WAITSTATUS\0exec_errno=N\0exec_step=S\0utime_us=N\0stime_us=N\0maxrss_kb=N\0left=N\0" */
 	FRAME_NOTE = 5,	   /* text from the shim for the log, such as a write that failed and was retried */
+	FRAME_DENIED = 6,  /* a system call that the filter refused: "nr=N\0arch=N\0pid=N\0comm=S\0args=N,N,N,N,N,N\0" */
 	/* in an input file, aod → shim; each payload begins with an 8-byte little-endian number that grows by 1 */
 	FRAME_INPUT = 16,  /* bytes for the agent's stdin */
 	FRAME_CLOSE = 17,  /* close the agent's stdin once all before it is written */

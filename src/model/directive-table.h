@@ -227,8 +227,13 @@ D(Sandbox, CapabilityBoundingSet, CAPABILITIES, "", "0.1", NULL, DF_PLANNED,
 D(Sandbox, AmbientCapabilities, CAPABILITIES, "", "0.1", NULL, DF_PLANNED,
   "The capabilities that the agent gets.")
 D(Sandbox, PrivateTmp, BOOL, "", "0.1", NULL, 0,
-  "A /tmp and /var/tmp of the session's own. When unset: yes for Adapter=claude, no for "
-  "Adapter=command.")
+  "A /tmp and /var/tmp of the session's own.")
+D(Sandbox, PrivateTmpSize, SIZE, "", "0.1", NULL, DF_PLANNED,
+  "The private /tmp is in memory and no greater than this; it is empty at the start of each run. When unset "
+  "it is on disk, and a session's runs share it.")
+D(Sandbox, WorkspaceQuota, SIZE, "", "0.1", NULL, DF_PLANNED,
+  "How much disk the session's own directory (its work, home and /tmp) may take; above it the "
+  "session is stopped with the result resources.")
 D(Sandbox, PrivateDevices, BOOL, "", "0.1", NULL, DF_PLANNED,
   "A /dev with pseudo devices such as /dev/null only.")
 D(Sandbox, PrivateNetwork, BOOL, "", "0.1", NULL, DF_PLANNED,

@@ -4,38 +4,86 @@
  *	fd 0, 1  /dev/null
  *	fd 2     aod's log
  *	fd 3     a sealed memfd: "key=value\0" pairs, below
- *	fd 4     a sealed memfd with a seccomp program (an array of struct sock_filter), when seccomp=1
- * and no other descriptor. Keys come in any order; argv, env, bind repeat. Unknown keys are ignored: an old
- * shim may be started by a newer aod only within one installation, but costs nothing to be tolerant.
+ *	fd 4     a sealed memfd with a seccomp program (an array of struct sock_filter), when seccomp= is there
+ *	fd 5     a network namespace, when netns=1
+ * and no other descriptor. Keys come in any order, but those that repeat (argv, env, mount…, cred…) keep their own. Unknown keys are ignored: an
+ * old shim may be started by a newer aod only within one installation, but costs nothing to be tolerant.
  *
+ * Files:
  *	spool=PATH       file of frames to append to (made by the shim, 0640); flock(2)ed LOCK_EX as long as the shim lives
  *	input=PATH       file of input frames, read from its start, and again whenever a byte comes in on bell
  *	bell=PATH        FIFO, made by aod: the shim reads wake-ups from it (opens it O_RDWR, so that it never ends)
  *	up=PATH          FIFO of aod: the shim writes one record, `key`, when there is something new in the spool. No reader
  *	                 (EPIPE, ENXIO) is fine: aod reads the spool when it comes back. A full FIFO is tried again.
  *	key=TEXT         what to write there: exactly UP_RECORD bytes are written: the text, padded with NUL
+ *
+ * The process:
  *	argv=WORD        program and arguments; argv[0] has a slash
  *	env=NAME=VALUE   the whole environment
  *	cwd=PATH         working directory
  *	umask=OCTAL      default 0022
+ *	nice=N           setpriority(2); oom_score_adj=N  written to /proc/self/oom_score_adj, -1000..1000
+ *	rlimit=R SOFT HARD   setrlimit(2); R is the number of RLIMIT_…, infinity is 18446744073709551615
  *	uid= gid=        become this user before exec (no supplementary groups), when given
- *	private_tmp=DIR  a mount namespace of its own with DIR on /tmp and /var/tmp (bind mounts); made in a new user namespace
- *	                 when not root. Failing is an error: exec_step=private-tmp
- *	bind=PATH        keep this path visible where it was, although it lies below /tmp or /var/tmp
- *	seccomp=1        no_new_privs and the program from fd 4, last thing before exec
+ *	caps=HEX         capabilities that stay in the bounding set; all others are dropped from every set. When uid stays 0, permitted and
+ *	                 effective are this, too.
+ *	ambient=HEX      inheritable and ambient capabilities
+ *	no_new_privs=1
+ *	seccomp=1        no_new_privs and the program from fd 4, last thing before exec; seccomp=notify: with a listener. The shim answers each
+ *	                 notification with EPERM (or notify_errno=N) and writes a FRAME_DENIED, at most DENIED_MAX for a run and one for
+ *	                 each system call number and program name.
  *	stop_ms=N        what FRAME_STOP does when the agent's main process has ended and others are left: SIGTERM, then
  *	                 SIGKILL after this time; default 200
  *
- * Order of the child, each a value of exec_step when it fails: fork, setsid, private-tmp, cwd, user, seccomp, exec. The
- * child gets: a session of its own, PR_SET_PDEATHSIG SIGKILL, default signal dispositions and an empty mask, stdin, stdout
- * and stderr on pipes, nothing else open.
+ * Control groups: the child is born in, or before all else moves itself into,
+ *	cgroup=PATH      a cgroup v2 directory; clone3(2) with CLONE_INTO_CGROUP, else through cgroup.procs. Killing is through cgroup.kill, until
+ *	                 cgroup.procs (and those below) are empty
+ *	cgroup_v1=PATH   a v1 directory, repeated, the freezer's first: "0" to `tasks`. Killing: freeze, SIGKILL to all, thaw, until empty
+ * A group that is not empty when the child has ended is emptied like the tree. A group that was frozen by aod is thawed to be killed.
+ *
+ * Namespaces:
+ *	ns=HEX           CLONE_NEW… flags for the child. With CLONE_NEWPID the child is an init of its own (of the shim's code: it reaps, holds no
+ *	                 secret, is not dumpable, has no capability, and dies with the shim), and the agent is its child; the agent's pid as
+ *	                 aod and FRAME_START have it is that of the shim's namespace.
+ *	uid_map= gid_map=   "INSIDE OUTSIDE COUNT", repeated, for CLONE_NEWUSER; setgroups is denied where aod is not root
+ *	netns=1          join the namespace of fd 5; a new one (ns=) gets its loopback device up
+ *	hostname=TEXT    with CLONE_NEWUTS
+ *
+ * File systems, in a mount namespace of its own (ns has CLONE_NEWNS), which is made private first. Operations in order; each is made of registers
+ * that stand in front of it and are empty again behind it:
+ *	mount_src=PATH  mount_opt=TEXT
+ *	mount=OP FLAGS DST   OP: bind tmpfs hide proc dev file credentials attr (enum mount_op in model/sandbox.h says what they do); FLAGS: hex of MF_…
+ * Sources of binds are opened (open_tree(2)) before the first operation, so that what one hides another can show. What is missing at a destination
+ * that lies on a tmpfs of ours, or in the private /tmp, is made, without following a link. Everything goes by descriptors, no symbolic link of an
+ * agent's is followed as root. idmap: see MF_IDMAP, MF_OWN.
+ *	cred=ID=BYTES    a file for mount=credentials. In the spec only, gone from the shim's memory when the child has its copy
+ *
+ * Landlock(7), where the kernel has it (silently not otherwise: aod knows what there is):
+ *	landlock_rw=PATH landlock_ro=PATH   trees; without any, no rule about files. landlock_scope=1: signals and abstract sockets
+ *
+ * Order of the child, each a value of exec_step when it fails: fork, cgroup, namespace, setsid, mount (with the operation: "mount /path"), cwd, limits,
+ * user, capabilities, landlock, seccomp, exec. The child gets: a session of its own, PR_SET_PDEATHSIG SIGKILL, default signal dispositions and an
+ * empty mask, stdin, stdout and stderr on pipes, nothing else open.
  */
 #ifndef AOD_SHIM_SPEC_H
 #define AOD_SHIM_SPEC_H
 
 #define SHIM_SPEC_FD 3
 #define SHIM_SECCOMP_FD 4
+#define SHIM_NETNS_FD 5
 #define SHIM_SPEC_MAX (8u << 20) /* bytes */
 #define UP_RECORD 16		 /* bytes of one record in the up FIFO, far below PIPE_BUF: atomic */
+#define DENIED_MAX 100
+
+/* mount=… FLAGS, the same numbers as in model/sandbox.h, which the shim does not include. */
+#define SHIM_MF_RO 1u
+#define SHIM_MF_RW 2u
+#define SHIM_MF_NOSUID 4u
+#define SHIM_MF_NODEV 8u
+#define SHIM_MF_NOEXEC 16u
+#define SHIM_MF_IDMAP 32u
+#define SHIM_MF_OWN 64u
+#define SHIM_MF_OPTIONAL 128u
+#define SHIM_MF_NOREC 256u
 
 #endif

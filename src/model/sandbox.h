@@ -1,0 +1,181 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What a blueprint allows its agent, decided: from the keys of [Sandbox] and [Resources], the profile that Sandbox= names, and the paths of the
+ * run, to a struct that aod and the shim carry out without a further decision. Pure: no file is looked at. Names of users are
+ * resolved, and features of the host checked, by aod.
+ *
+ * A profile is a column of values for keys that the blueprint does not set (sandbox.c, one table). Sandbox= itself is strict for
+ * Adapter=claude and none for Adapter=command when it is unset. Whatever a blueprint sets is put on top of the profile.
+ *
+ *	none       the agent may what its user may; limits are as set
+ *	workspace  reads what its user may, writes only to its project directory, its own directory and /tmp; .git/hooks and .git/config
+ *		   of the project are read-only
+ *	strict     a user of its own (DynamicUser=) where aod is root, sees a read-only system, no homes but what it works in, no other
+ *		   processes, no devices, nothing of aod's and of other sessions'; system calls of @system-service; the network is the host's
+ *		   unless PrivateNetwork=yes
+ *
+ * Meaning of the keys: systemd.exec(5), systemd.resource-control(5).
+ */
+#ifndef AOD_MODEL_SANDBOX_H
+#define AOD_MODEL_SANDBOX_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "model/blueprint.h"
+
+enum sandbox_profile { SANDBOX_NONE, SANDBOX_WORKSPACE, SANDBOX_STRICT };
+const char *sandbox_profile_name(enum sandbox_profile p);
+
+/* ---- the effective blueprint ---- */
+
+/*
+ * A copy of b in which every key that the profile has a value for, and that b does not set, has that value, so that whoever asks the
+ * copy sees what is in effect. Their origin is "the profile" (blueprint_origin() false). Never fails; freed by the caller.
+ */
+struct blueprint *sandbox_effective(const struct blueprint *b);
+enum sandbox_profile sandbox_profile(const struct blueprint *b);
+
+/* ---- file systems: a list of operations, carried out in order in the new mount namespace ---- */
+
+enum mount_op {
+	MOUNT_BIND,  /* src on dst, or on itself when dst is the same: a mount of its own, with all that is mounted below it */
+	MOUNT_TMPFS, /* opt: mount options such as size=64m,mode=1777 */
+	MOUNT_HIDE,  /* dst becomes an empty directory or file that nobody can read */
+	MOUNT_PROC,  /* a new proc; opt: hidepid=, subset= */
+	MOUNT_DEV,   /* /dev with pseudo devices, pts and shm only */
+	MOUNT_FILE,  /* opt is the content of a read-only file at dst, which must exist */
+	MOUNT_CREDENTIALS, /* a ramfs (tmpfs) at dst, 0500 of the agent's user, with the credentials of the spec; then read-only */
+	MOUNT_ATTR,  /* change the flags of dst and of all mounts below it */
+};
+
+enum {
+	MF_RO = 1, MF_RW = 2,		/* set or clear read-only, with all that is below; of MOUNT_TMPFS: once all operations are done */
+	MF_NOSUID = 4, MF_NODEV = 8, MF_NOEXEC = 16,
+	MF_IDMAP = 32,	/* the owner of src appears as the agent's user, and what the agent makes belongs to that owner on disk */
+	MF_OWN = 64,	/* src is the session's own: where the file system knows no idmap, it is given to the agent's user instead */
+	MF_OPTIONAL = 128, /* it may be missing */
+	MF_NOREC = 256,	/* this mount only */
+};
+
+struct sandbox_mount {
+	enum mount_op op;
+	unsigned flags;
+	char *src, *dst, *opt; /* NULL where the operation has none */
+};
+
+/* ---- resource limits of a session's or a slice's cgroup ---- */
+
+#define LIMIT_UNSET (-1)
+#define LIMIT_INFINITY INT64_MAX
+#define LIMIT_DEVICES_MAX 16
+
+struct io_limit { /* of the block device that path is on */
+	char *path;
+	int64_t rbps, wbps, riops, wiops; /* LIMIT_UNSET, or a second's worth */
+};
+
+struct limits {
+	int64_t memory_max, memory_high, memory_swap_max; /* bytes */
+	int64_t tasks_max;
+	int64_t cpu_quota_us, cpu_period_us; /* of each period; quota over period may exceed 1 */
+	int64_t cpu_weight, io_weight;	     /* 1..10000; 0 = idle */
+	char *cpus, *mems;		     /* as in cpuset.cpus, or NULL */
+	struct io_limit io[LIMIT_DEVICES_MAX];
+	int io_count;
+	bool oom_group; /* OOMPolicy=kill: all of it goes at once */
+};
+
+/* From [Resources]; percentages are of what total names. e says which value cannot be (status 422). */
+struct limit_totals { int64_t memory_bytes, tasks; };
+void limits_init(struct limits *l); /* all unset */
+int limits_from(struct limits *l, const struct blueprint *b, const struct limit_totals *t, struct err *e);
+/* What is set in more replaces what is in l. */
+void limits_merge(struct limits *l, const struct limits *more);
+void limits_free(struct limits *l);
+bool limits_any(const struct limits *l);
+
+/* ---- all of it ---- */
+
+struct sandbox_rlimit { int resource; uint64_t soft, hard; }; /* RLIMIT_…, UINT64_MAX: infinity */
+
+/* What the seccomp program is made of; two that are equal share one program. Texts are as in the blueprint, checked. */
+struct sandbox_syscalls {
+	bool off;		/* SystemCallFilter=no and nothing else asks for a program */
+	bool basic;		/* SystemCallFilter=yes: the basic deny list */
+	char **filter;		/* words of SystemCallFilter=, in order; a list that begins with ~ denies. NULL: no list */
+	char *error;		/* SystemCallErrorNumber=: NULL is EPERM; "kill" */
+	char **architectures, **log;
+	char **families;	/* RestrictAddressFamilies= words, "none", ~ in front; NULL: all */
+	bool restrict_namespaces;
+	unsigned namespaces;	/* CLONE_NEW… that may be made, when restrict_namespaces */
+	bool no_suid_sgid, no_realtime, lock_personality, no_write_execute;
+	bool no_hostname, no_clock, no_modules, no_kernel_log, no_raw_io; /* Protect…, PrivateDevices= */
+	bool notify;		/* refusals are reported, see shim/spec.h */
+};
+
+struct sandbox {
+	enum sandbox_profile profile;
+	char *user, *group;	/* names or numbers, NULL: aod's own */
+	bool dynamic_user;
+	int64_t uid, gid;	/* set by aod from the three above; -1: stay */
+	unsigned namespaces;	/* CLONE_NEW… for the agent; CLONE_NEWUSER only when PrivateUsers= asks, aod adds it where it is not root */
+	bool private_network;	/* in a namespace from aod's pool */
+	bool no_new_privs;
+	uint64_t capabilities, ambient;	/* bounding set and ambient set, bit n is capability n */
+	struct sandbox_mount *mounts;
+	int mount_count;
+	char **landlock_rw, **landlock_ro; /* trees that can be written, and that can be read; NULL: everything */
+	bool landlock_scope;	/* no signals to, and no abstract sockets of, processes outside, where the kernel has it */
+	struct sandbox_rlimit rlimits[16];
+	int rlimit_count;
+	int64_t umask;		/* -1: 0022 */
+	int64_t nice;		/* INT64_MIN: unset */
+	int64_t oom_score_adj;	/* INT64_MIN: unset */
+	enum { OOM_CONTINUE, OOM_STOP, OOM_KILL } oom_policy;
+	struct sandbox_syscalls syscalls;
+	struct limits limits;
+	char *slice;		/* or NULL */
+	char **load_credentials, **set_credentials; /* ID:PATH, ID:TEXT */
+	char *credentials_dir;	/* where they appear, when there are any */
+	int64_t tmp_size, workspace_quota; /* bytes, LIMIT_UNSET: none */
+	char **needs;		/* keys whose effect needs mount namespaces or others of NEEDS_…, as "Key" words that the blueprint itself sets */
+};
+
+/* The paths of a run that the sandbox is made around. All absolute, without a slash at the end. */
+struct sandbox_paths {
+	const char *cwd;	/* project directory: stays writable */
+	bool cwd_is_own;	/* it is below own */
+	const char *own;	/* the session's own directory: work, home, claude, tmp, … */
+	const char *tmp;	/* what is shown at /tmp */
+	const char *program;	/* stays visible and can be run */
+	char *const *visible;	/* further files that the agent reads (its MCP servers' programs), may be NULL */
+	const char *state, *run, *etc; /* aod's directories: hidden */
+	const char *socket;	/* the one socket of aod's that the agent may use, NULL: none */
+	const char *home;	/* the HOME that the agent gets */
+	bool root;		/* aod runs as root */
+};
+
+/* b: an effective blueprint, expanded. 0, or what cannot be with status 422. */
+int sandbox_make(const struct blueprint *b, const struct sandbox_paths *p, const struct limit_totals *t, struct sandbox **out, struct err *e);
+void sandbox_free(struct sandbox *s);
+/* {"profile":…,"user":…,"namespaces":[…],"mounts":[…],…} for people; no value of a credential. */
+void sandbox_json(struct buf *out, const struct sandbox *s);
+
+/* ---- the score, in the manner of systemd-analyze security ---- */
+
+struct security_line {
+	const char *key;	/* directive, or a name of ours */
+	bool good;
+	double exposure;	/* what it adds to the score; 0 when good */
+	const char *text;	/* static: what that means */
+};
+#define SECURITY_LINES_MAX 100
+/* Exposure of 0 (best) to 10 of an effective blueprint; lines in the table's order. */
+double security_assess(const struct blueprint *b, bool root, struct security_line lines[SECURITY_LINES_MAX], int *count);
+/* PERFECT, SAFE, OK, MEDIUM, EXPOSED, UNSAFE, DANGEROUS; the bounds of systemd-analyze(1). */
+const char *security_grade(double exposure);
+
+#endif
