@@ -281,12 +281,14 @@ plan_check(const struct plan_request *rq, const struct adapter *a, struct err *e
 static int
 plan_cwd(struct plan *p, const struct plan_request *rq, struct err *e)
 {
-	const char *dir = rq->session_dir, *own = blueprint_text(rq->blueprint, D_WorkingDirectory);
+	const char *dir = blueprint_text(rq->blueprint, D_WorkingDirectory);
 
 	if (rq->project_dir && *rq->project_dir)
 		dir = rq->project_dir;
-	else if (own)
-		dir = own;
+	if (!dir) {
+		p->cwd = xasprintf("%s/work", rq->session_dir);
+		return 0;
+	}
 	if (*dir != '/')
 		return err_set_status(e, 422, -EINVAL,
 				      "project_dir '%.200s' is not an absolute path", dir);

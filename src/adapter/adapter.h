@@ -25,8 +25,8 @@ struct plan_request {
 	const char *prompt;	      /* may be NULL for the command adapter */
 	const char *prompt_uuid;
 	char *const *command;	      /* argv given by the caller, or NULL (command adapter) */
-	const char *project_dir;      /* absolute, or NULL: the blueprint's WorkingDirectory, else session_dir */
-	const char *session_dir;      /* private to the session, exists: <dir>/tmp, <dir>/claude, <dir>/mcp.json are made by aod as planned */
+	const char *project_dir;      /* absolute, or NULL: the blueprint's WorkingDirectory, else <session_dir>/work */
+	const char *session_dir;      /* the agent's own: <dir>/work, home, tmp, claude and mcp.json are made by aod as planned */
 	const char *mcp_config;	      /* content of the blueprint's McpConfigFile, or NULL */
 	const char *system_prompt;    /* content of its SystemPromptFile, or NULL */
 	char *const *file_environment; /* NAME=VALUE of its EnvironmentFile, or NULL; never shown */

@@ -32,6 +32,13 @@ session_dir(const struct manager *m, const char *id)
 	return xasprintf("%s/sessions/%s", m->cfg->state, id);
 }
 
+/* What lies here is the agent's; what lies beside it is aod's. */
+static char *
+agent_dir(const struct manager *m, const char *id)
+{
+	return xasprintf("%s/sessions/%s/agent", m->cfg->state, id);
+}
+
 char *
 run_path(const struct run *r, const char *suffix)
 {
@@ -176,6 +183,7 @@ read_inputs(const struct blueprint *b, struct inputs *in, struct err *e)
 static int
 expand(struct manager *m, const struct session_row *row, const char *dir, struct blueprint **b, struct err *e)
 {
+	CLEANUP_FREE char *work = xasprintf("%s/work", dir);
 	const char *own = blueprint_text(*b, D_WorkingDirectory);
 	struct specifiers s = blueprint_specifiers(m, blueprint_name(*b));
 	struct blueprint *expanded;
@@ -183,10 +191,10 @@ expand(struct manager *m, const struct session_row *row, const char *dir, struct
 
 	s.session = row->name;
 	s.session_id = row->id;
-	s.project_dir = row->project_dir && *row->project_dir ? row->project_dir : dir;
+	s.project_dir = row->project_dir && *row->project_dir ? row->project_dir : work;
 	s.session_dir = dir;
 	/* %d is where it runs, which WorkingDirectory= may say. */
-	if (own && s.project_dir == dir && specifier_expand(&project, own, &s, NULL) == 0)
+	if (own && s.project_dir == work && specifier_expand(&project, own, &s, NULL) == 0)
 		s.project_dir = project.data;
 	expanded = blueprint_expand(*b, &s, e);
 	buf_free(&project);
@@ -222,7 +230,8 @@ static int
 make_plan(struct manager *m, const struct session_row *row, const struct run_args *args, struct blueprint *b, struct plan **out,
 	  char ***planned, struct err *e)
 {
-	CLEANUP_FREE char *dir = session_dir(m, row->id);
+	CLEANUP_FREE char *dir = agent_dir(m, row->id);
+	CLEANUP_FREE char *work = xasprintf("%s/work", dir);
 	struct inputs in = { 0 };
 	struct stat st;
 	int rc = expand(m, row, dir, &b, e);
@@ -259,7 +268,7 @@ make_plan(struct manager *m, const struct session_row *row, const struct run_arg
 	if (rc < 0)
 		return rc;
 	/* The session's own directory is made later. */
-	if (strcmp((*out)->cwd, dir) && (stat((*out)->cwd, &st) < 0 || !S_ISDIR(st.st_mode))) {
+	if (strcmp((*out)->cwd, work) && (stat((*out)->cwd, &st) < 0 || !S_ISDIR(st.st_mode))) {
 		rc = err_set_status(e, 422, -ENOTDIR, "project_dir '%s' is not a directory on this host: create it, or give another one",
 				    (*out)->cwd);
 		plan_free(*out);
@@ -280,15 +289,15 @@ run_make_plan(struct manager *m, const struct session_row *row, const struct run
 static int
 make_files(const struct run *r, struct err *e)
 {
-	CLEANUP_FREE char *dir = session_dir(r->m, r->s.row.id);
-	CLEANUP_FREE char *tmp = xasprintf("%s/tmp", dir);
-	CLEANUP_FREE char *claude = xasprintf("%s/claude", dir);
-	int rc = mkdir_p(dir, 0700, e);
+	static const char *const names[] = { "", "/work", "/home", "/claude", "/tmp" };
+	CLEANUP_FREE char *dir = agent_dir(r->m, r->s.row.id);
+	int rc = 0;
 
-	if (rc == 0)
-		rc = mkdir_p(tmp, 0700, e);
-	if (rc == 0 && !strcmp(r->adapter->name, "claude"))
-		rc = mkdir_p(claude, 0700, e);
+	for (size_t i = 0; rc == 0 && i < ARRAY_LEN(names); i++) {
+		CLEANUP_FREE char *path = xasprintf("%s%s", dir, names[i]);
+
+		rc = mkdir_p(path, 0700, e);
+	}
 	for (int i = 0; rc == 0 && i < r->plan->file_count; i++) {
 		const struct plan_file *f = &r->plan->files[i];
 

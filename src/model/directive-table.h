@@ -77,7 +77,7 @@ D(Agent, PassEnvironment, NAMES, "", "0.1", NULL, 0,
   "Names of variables that are passed on from aod's own environment where they are set, such as "
   "keys; their values are never shown.")
 D(Agent, WorkingDirectory, PATH, "", "0.1", NULL, DF_SPECIFIERS,
-  "Absolute path to run in when the request names none; the session's own directory when unset.")
+  "Absolute path to run in when the request names none; a directory of the session's own (work in %D) when unset.")
 
 /* ---- [Session]: how it is supervised ---- */
 

@@ -60,13 +60,13 @@ def test_text_answer(w, aod):
     k = kinds(ev)
     assert k[0] == "session_start" and k[-1] == "session_stop" and {"init", "result"} <= set(k)
     init = of(ev, "init")[0]
-    assert init["claude_code_version"] and init["cwd"] == aod.session_dir(sid)
+    assert init["claude_code_version"] and init["cwd"] == aod.agent_dir(sid) + "/work"
     assert w.api.stats()["prompts"] == {"hello": {"sent": 1, "answered": 1}}
     e = w.api.log()[0]
     assert e["session"] == s["agent_session_id"]
     u = s["usage"]
     assert (u["input_tokens"], u["output_tokens"], u["turns"]) == (100, 20, 1) and u["cost_usd"] > 0
-    assert os.listdir(os.path.join(aod.session_dir(sid), "claude")), "its files are elsewhere"
+    assert os.listdir(os.path.join(aod.agent_dir(sid), "claude")), "its files are elsewhere"
 
 
 def test_tool_use(w, aod, tmp_path):

@@ -193,7 +193,7 @@ def test_working_directory_and_environment(aod, tmp_path):
     sid = aod.sh("pwd; echo $TMPDIR; touch $TMPDIR/x && echo ok")
     aod.wait_status(sid)
     out = outputs(aod.events(sid))
-    assert out[0] == aod.session_dir(sid) and out[1].startswith(aod.session_dir(sid)) and out[2] == "ok"
+    assert out[0] == aod.agent_dir(sid) + "/work" and out[1].startswith(aod.agent_dir(sid) + "/") and out[2] == "ok"
 
 
 def test_program_from_the_path(aod):

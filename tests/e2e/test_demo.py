@@ -25,7 +25,7 @@ def test_a_plain_prompt_is_answered(aod):
     k = kinds(ev)
     assert k[0] == "session_start" and k[-1] == "session_stop" and "init" in k and "result" in k
     init = of(ev, "init")[0]
-    assert init["model"] and init["cwd"] == aod.session_dir(s["session_id"])
+    assert init["model"] and init["cwd"] == aod.agent_dir(s["session_id"]) + "/work"
     assert s["agent_session_id"] == init["agent_session_id"]
     # The prompt was given with a uuid: whoever delivers it twice has it run once.
     assert {e["state"] for e in of(ev, "control") if e.get("command_uuid")} == {"queued", "started", "completed"}
@@ -207,7 +207,7 @@ def test_private_tmp_and_config_dir(aod):
     a = aod.demo("bash touch /tmp/%s /var/tmp/%s; ls /tmp\nenv CLAUDE_CONFIG_DIR" % (mark, mark))
     aod.wait_status(a)
     assert mark in of(aod.events(a), "post_tool")[0]["tool_output"]
-    assert aod.result(a).startswith(aod.session_dir(a))
+    assert aod.result(a).startswith(aod.agent_dir(a) + "/")
     assert not os.path.exists("/tmp/" + mark) and not os.path.exists("/var/tmp/" + mark)
     b = aod.demo("bash ls -A /tmp /var/tmp\nenv CLAUDE_CONFIG_DIR")
     aod.wait_status(b)
@@ -216,7 +216,7 @@ def test_private_tmp_and_config_dir(aod):
     aod.resume(a, "bash ls /tmp")
     aod.wait_status(a)
     assert mark in of(aod.events(a), "post_tool")[-1]["tool_output"], "a resumed session has its own files"
-    for d in (aod.session_dir(a), aod.result(b)):
+    for d in (aod.session_dir(a), aod.agent_dir(a), aod.result(b)):
         assert stat.S_IMODE(os.stat(d).st_mode) == 0o700
 
 
@@ -263,7 +263,7 @@ def test_arguments_and_mcp_config(aod):
     uuid.UUID(pairs["--session-id"])
     path = pairs["--mcp-config"]
     st = os.stat(path)
-    assert stat.S_IMODE(st.st_mode) == 0o600 and path.startswith(aod.session_dir(sid))
+    assert stat.S_IMODE(st.st_mode) == 0o600 and path.startswith(aod.agent_dir(sid) + "/")
     with open(path, encoding="utf-8") as f:
         assert json.load(f) == servers
     assert "mcp-secret-token" not in " ".join(args)

@@ -271,6 +271,9 @@ class Aod:
     def session_dir(self, sid):
         return os.path.join(self.root, "state", "sessions", sid)
 
+    def agent_dir(self, sid):
+        return os.path.join(self.session_dir(sid), "agent")
+
     def log(self):
         try:
             with open(self.log_path, encoding="utf-8", errors="replace") as f:

@@ -68,7 +68,7 @@ request(const struct blueprint *b, const char *prompt)
 				      .agent_session_id = UUID,
 				      .prompt = prompt,
 				      .prompt_uuid = "pid",
-				      .session_dir = "/var/lib/aod/sessions/sid",
+				      .session_dir = "/var/lib/aod/sessions/sid/agent",
 				      .environ = aod_environ,
 				      .home = "/home/user",
 				      .user = "user",
@@ -130,7 +130,7 @@ test_command(void **state)
 	assert_string_equal(p->adapter, "command");
 	assert_argv(p->argv, "foo", "a b", NULL);
 	assert_true(str_starts(p->program, dir) && strstr(p->program, "/foo"));
-	assert_string_equal(p->cwd, "/var/lib/aod/sessions/sid");
+	assert_string_equal(p->cwd, "/var/lib/aod/sessions/sid/agent/work");
 	assert_string_equal(p->input.data, "some input");
 	assert_true(p->close_stdin);
 	assert_true(p->seccomp);
@@ -169,7 +169,7 @@ test_environment(void **state)
 	assert_string_equal(env(p, "LANG"), "C.UTF-8");
 	assert_string_equal(env(p, "LC_TIME"), "C");
 	assert_string_equal(env(p, "TZ"), "UTC");
-	assert_string_equal(env(p, "TMPDIR"), "/var/lib/aod/sessions/sid/tmp");
+	assert_string_equal(env(p, "TMPDIR"), "/var/lib/aod/sessions/sid/agent/tmp");
 	assert_string_equal(env(p, "AGENT_SESSION_ID"), "sid");
 	assert_string_equal(env(p, "AOD_SESSION_ID"), "sid");
 	assert_string_equal(env(p, "AOD_SESSION_NAME"), "sname");
@@ -198,20 +198,20 @@ test_claude(void **state)
 	rq.project_dir = "/srv/project";
 	assert_int_equal(plan_make(&rq, &p, &e), 0);
 	assert_argv(p->argv, "foo", "--first", "--output-format", "stream-json", "--verbose", "--input-format", "stream-json",
-		    "--setting-sources", "", "--strict-mcp-config", "--mcp-config", "/var/lib/aod/sessions/sid/mcp.json",
+		    "--setting-sources", "", "--strict-mcp-config", "--mcp-config", "/var/lib/aod/sessions/sid/agent/mcp.json",
 		    "--session-id", UUID, "--model", "opus", "--append-system-prompt", "Be kind", "--allowedTools",
 		    "Read,Bash(git log:*)", "--disallowedTools", "Write", "--permission-mode", "plan", "--max-turns", "3", NULL);
 	assert_string_equal(p->input.data, "{\"type\":\"user\",\"message\":{\"role\":\"user\",\"content\":\"say \\\"hi\\\"\\n\"},"
 					   "\"uuid\":\"pid\",\"parent_tool_use_id\":null,\"session_id\":\"\"}\n");
 	assert_false(p->close_stdin);
 	assert_string_equal(p->cwd, "/srv/project");
-	assert_string_equal(p->private_tmp, "/var/lib/aod/sessions/sid/tmp");
+	assert_string_equal(p->private_tmp, "/var/lib/aod/sessions/sid/agent/tmp");
 	assert_null(env(p, "TMPDIR"));
-	assert_string_equal(env(p, "CLAUDE_CONFIG_DIR"), "/var/lib/aod/sessions/sid/claude");
+	assert_string_equal(env(p, "CLAUDE_CONFIG_DIR"), "/var/lib/aod/sessions/sid/agent/claude");
 	assert_string_equal(env(p, "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC"), "1");
 	assert_string_equal(env(p, "DISABLE_AUTOUPDATER"), "0");
 	assert_int_equal(p->file_count, 1);
-	assert_string_equal(p->files[0].path, "/var/lib/aod/sessions/sid/mcp.json");
+	assert_string_equal(p->files[0].path, "/var/lib/aod/sessions/sid/agent/mcp.json");
 	assert_string_equal(p->files[0].text, rq.mcp_config);
 	plan_free(p);
 	blueprint_free(b);
@@ -389,7 +389,7 @@ test_files(void **state)
 	rq.file_environment = file_environment;
 	assert_int_equal(plan_make(&rq, &p, &e), 0);
 	assert_argv(p->argv, "foo", "--output-format", "stream-json", "--verbose", "--input-format", "stream-json", "--setting-sources", "",
-		    "--strict-mcp-config", "--mcp-config", "/var/lib/aod/sessions/sid/mcp.json", "--session-id", UUID, "--append-system-prompt",
+		    "--strict-mcp-config", "--mcp-config", "/var/lib/aod/sessions/sid/agent/mcp.json", "--session-id", UUID, "--append-system-prompt",
 		    "One\n\nTwo", NULL);
 	assert_string_equal(p->files[0].text, "{\"mcpServers\":{\"theirs\":{\"url\":\"http://127.0.0.1:1/\"},"
 					      "\"own\":{\"type\":\"stdio\",\"command\":\"prog\",\"args\":[\"a b\"]}}}");
