@@ -18,7 +18,7 @@ applies(const struct ctl_option *o, const struct ctl_args *a)
 {
 	if (o->commands == CTL_EVERY)
 		return true;
-	return a->cmd < CMD_COUNT && o->commands & (1u << a->cmd);
+	return a->cmd < CMD_COUNT && o->commands & (1ull << a->cmd);
 }
 
 static int

@@ -83,7 +83,7 @@ print_options(enum ctl_cmd cmd)
 	bool any = false;
 
 	for (o = ctl_options; cmd < CMD_COUNT && o->name; o++) {
-		if (o->commands == CTL_EVERY || !(o->commands & (1u << cmd)))
+		if (o->commands == CTL_EVERY || !(o->commands & (1ull << cmd)))
 			continue;
 		if (!any)
 			puts("\nOptions:");
@@ -179,7 +179,7 @@ cmd_complete(struct ctl *c)
 			puts(ctl_commands[i].alias);
 	}
 	for (o = ctl_options; o->name; o++)
-		if (o->commands == CTL_EVERY || (cmd >= 0 && cmd < CMD_COUNT && o->commands & (1u << cmd)))
+		if (o->commands == CTL_EVERY || (cmd >= 0 && cmd < CMD_COUNT && o->commands & (1ull << cmd)))
 			printf("--%s%s\n", o->name, o->arg ? "=" : "");
 	return 0;
 }

@@ -74,6 +74,8 @@ colour_state(const char *state, const char *result)
 		return COL_NONE;
 	if (!strcmp(state, "pending") || !strcmp(state, "running"))
 		return COL_GREEN;
+	if (!strcmp(state, "frozen"))
+		return COL_BLUE;
 	if (!strcmp(state, "stopping"))
 		return COL_YELLOW;
 	if (!strcmp(state, "failed"))

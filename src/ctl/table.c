@@ -11,7 +11,7 @@
 
 #include "base/util.h"
 
-#define B(c) (1u << CMD_##c)
+#define B(c) (1ull << CMD_##c)
 
 const struct ctl_command ctl_commands[CMD_COUNT] = {
 	[CMD_RUN] = { "run", "new", "[NAME] [-] [-- COMMAND [ARG...]]", 0, 2, true, false,
@@ -92,7 +92,7 @@ const struct ctl_option ctl_options[] = {
 	  "Time between SIGTERM and SIGKILL, instead of the blueprint's TimeoutStopSec=; 0 kills at once." },
 	{ OPT_NO_WAIT, 0, "no-wait", NULL, NULL, B(STOP), "Return at once." },
 	{ OPT_TIMEOUT, 't', "timeout", "SECONDS", NULL, B(WAIT), "Wait at most this long, then exit with status 124." },
-	{ OPT_LIVE, 0, "live", NULL, NULL, B(LIST), "Only sessions that are pending, running or stopping." },
+	{ OPT_LIVE, 0, "live", NULL, NULL, B(LIST), "Only sessions that have not ended." },
 	{ OPT_ENDED, 0, "ended", NULL, NULL, B(LIST), "Only sessions that have ended." },
 	{ OPT_STATE, 0, "state", "STATE", "state", B(LIST), "Only sessions in this state." },
 	{ OPT_LINES, 'n', "limit", "N", "limit", B(LIST), "At most so many, the newest." },
@@ -216,7 +216,7 @@ ctl_option_near(enum ctl_cmd cmd, const char *name)
 	int best = INT_MAX;
 
 	for (o = ctl_options; o->name; o++)
-		if (o->commands == CTL_EVERY || (cmd < CMD_COUNT && o->commands & (1u << cmd)))
+		if (o->commands == CTL_EVERY || (cmd < CMD_COUNT && o->commands & (1ull << cmd)))
 			nearer(name, o->name, &best, &near);
 	return near;
 }

@@ -8,6 +8,7 @@
 #define AOD_CTL_TABLE_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "model/verb.h"
 
@@ -91,8 +92,8 @@ struct ctl_command {
 	const char *details;   /* a paragraph for the help and the manual, or NULL */
 };
 
-#define CTL_EVERY (~0u) /* commands: a global option */
-_Static_assert(CMD_COUNT <= 32, "ctl_option.commands has a bit for each command");
+#define CTL_EVERY (~0ull) /* commands: a global option */
+_Static_assert(CMD_COUNT <= 64, "ctl_option.commands has a bit for each command");
 
 struct ctl_option {
 	enum ctl_opt id;
@@ -100,7 +101,7 @@ struct ctl_option {
 	const char *name;
 	const char *arg;      /* name of its argument; NULL: a switch */
 	const char *field;    /* argument of the command's verb that it sets as it stands, or NULL */
-	unsigned commands;    /* 1 << CMD_… */
+	uint64_t commands;    /* 1 << CMD_… */
 	const char *doc;
 };
 

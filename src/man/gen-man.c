@@ -135,7 +135,7 @@ put_commands(void)
 			puts("is the same.");
 		}
 		for (o = ctl_options; o->name; o++) {
-			if (o->commands == CTL_EVERY || !(o->commands & (1u << i)))
+			if (o->commands == CTL_EVERY || !(o->commands & (1ull << i)))
 				continue;
 			if (!any)
 				puts(".Pp\n.Bl -tag -width Ds -compact");

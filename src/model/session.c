@@ -15,25 +15,33 @@
 
 static const char *const state_names[SESSION_STATE_COUNT] = {
 	[SESSION_PENDING] = "pending",   [SESSION_RUNNING] = "running",
-	[SESSION_STOPPING] = "stopping", [SESSION_FINISHED] = "finished",
-	[SESSION_FAILED] = "failed",     [SESSION_STOPPED] = "stopped",
+	[SESSION_FROZEN] = "frozen",     [SESSION_STOPPING] = "stopping",
+	[SESSION_FINISHED] = "finished", [SESSION_FAILED] = "failed",
+	[SESSION_STOPPED] = "stopped",
 };
 
 static const char *const session_event_names[SESSION_EVENT_COUNT] = {
-	[SEV_STARTED] = "started",   [SEV_STOP] = "stop",     [SEV_EXIT_OK] = "exit-ok",
+	[SEV_STARTED] = "started",   [SEV_STOP] = "stop",     [SEV_FREEZE] = "freeze",
+	[SEV_THAW] = "thaw",         [SEV_EXIT_OK] = "exit-ok",
 	[SEV_EXIT_BAD] = "exit-bad", [SEV_RESUME] = "resume", [SEV_CLOSE] = "close",
 	[SEV_REOPEN] = "reopen",
 };
 
 static const char *const action_names[] = {
-	[ACT_NONE] = "none", [ACT_STOP] = "stop",     [ACT_RUN] = "run",
-	[ACT_END] = "end",   [ACT_REFUSE] = "refuse", [ACT_IGNORE] = "ignore",
+	[ACT_NONE] = "none",     [ACT_STOP] = "stop", [ACT_FREEZE] = "freeze",
+	[ACT_THAW] = "thaw",     [ACT_RUN] = "run",   [ACT_END] = "end",
+	[ACT_REFUSE] = "refuse", [ACT_IGNORE] = "ignore",
 };
 
 #define IGNORE(state)                                                                              \
 	{                                                                                          \
 		SESSION_##state, ACT_IGNORE, NULL                                                  \
 	}
+#define REFUSE(state, why)                                                                         \
+	{                                                                                          \
+		SESSION_##state, ACT_REFUSE, why                                                   \
+	}
+#define ENDED "the session is not running"
 #define LIVE(state)                                                                                \
 	{                                                                                          \
 		SESSION_##state, ACT_REFUSE,                                                       \
@@ -50,6 +58,8 @@ static const struct session_move session_moves[SESSION_STATE_COUNT][SESSION_EVEN
 			{
 				[SEV_STARTED] = GO(RUNNING, NONE),
 				[SEV_STOP] = GO(STOPPING, STOP),
+				[SEV_FREEZE] = REFUSE(PENDING, "the session is just being started: try again"),
+				[SEV_THAW] = IGNORE(PENDING),
 				[SEV_EXIT_OK] = GO(FINISHED, END),
 				[SEV_EXIT_BAD] = GO(FAILED, END),
 				[SEV_RESUME] = LIVE(PENDING),
@@ -60,17 +70,34 @@ static const struct session_move session_moves[SESSION_STATE_COUNT][SESSION_EVEN
 			{
 				[SEV_STARTED] = IGNORE(RUNNING),
 				[SEV_STOP] = GO(STOPPING, STOP),
+				[SEV_FREEZE] = GO(FROZEN, FREEZE),
+				[SEV_THAW] = IGNORE(RUNNING),
 				[SEV_EXIT_OK] = GO(FINISHED, END),
 				[SEV_EXIT_BAD] = GO(FAILED, END),
 				[SEV_RESUME] = LIVE(RUNNING),
 				[SEV_CLOSE] = GO(FINISHED, NONE),
 				[SEV_REOPEN] = IGNORE(RUNNING),
 			},
+		[SESSION_FROZEN] =
+			{
+				[SEV_STARTED] = IGNORE(FROZEN),
+				[SEV_STOP] = GO(STOPPING, STOP),
+				[SEV_FREEZE] = IGNORE(FROZEN),
+				[SEV_THAW] = GO(RUNNING, THAW),
+				/* Someone else killed it: it ends like any other. */
+				[SEV_EXIT_OK] = GO(FINISHED, END),
+				[SEV_EXIT_BAD] = GO(FAILED, END),
+				[SEV_RESUME] = LIVE(FROZEN),
+				[SEV_CLOSE] = GO(FINISHED, NONE),
+				[SEV_REOPEN] = IGNORE(FROZEN),
+			},
 		[SESSION_STOPPING] =
 			{
 				[SEV_STARTED] = IGNORE(STOPPING),
 				/* A second stop may shorten the time until SIGKILL. */
 				[SEV_STOP] = GO(STOPPING, STOP),
+				[SEV_FREEZE] = REFUSE(STOPPING, "the session is being stopped"),
+				[SEV_THAW] = IGNORE(STOPPING),
 				[SEV_EXIT_OK] = GO(STOPPED, END),
 				[SEV_EXIT_BAD] = GO(STOPPED, END),
 				[SEV_RESUME] = LIVE(STOPPING),
@@ -81,6 +108,8 @@ static const struct session_move session_moves[SESSION_STATE_COUNT][SESSION_EVEN
 			{
 				[SEV_STARTED] = IGNORE(FINISHED),
 				[SEV_STOP] = IGNORE(FINISHED),
+				[SEV_FREEZE] = REFUSE(FINISHED, ENDED),
+				[SEV_THAW] = REFUSE(FINISHED, ENDED),
 				[SEV_EXIT_OK] = IGNORE(FINISHED),
 				[SEV_EXIT_BAD] = IGNORE(FINISHED),
 				[SEV_RESUME] = GO(PENDING, RUN),
@@ -91,6 +120,8 @@ static const struct session_move session_moves[SESSION_STATE_COUNT][SESSION_EVEN
 			{
 				[SEV_STARTED] = IGNORE(FAILED),
 				[SEV_STOP] = IGNORE(FAILED),
+				[SEV_FREEZE] = REFUSE(FAILED, ENDED),
+				[SEV_THAW] = REFUSE(FAILED, ENDED),
 				[SEV_EXIT_OK] = IGNORE(FAILED),
 				[SEV_EXIT_BAD] = IGNORE(FAILED),
 				[SEV_RESUME] = GO(PENDING, RUN),
@@ -101,6 +132,8 @@ static const struct session_move session_moves[SESSION_STATE_COUNT][SESSION_EVEN
 			{
 				[SEV_STARTED] = IGNORE(STOPPED),
 				[SEV_STOP] = IGNORE(STOPPED),
+				[SEV_FREEZE] = REFUSE(STOPPED, ENDED),
+				[SEV_THAW] = REFUSE(STOPPED, ENDED),
 				[SEV_EXIT_OK] = IGNORE(STOPPED),
 				[SEV_EXIT_BAD] = IGNORE(STOPPED),
 				[SEV_RESUME] = GO(PENDING, RUN),
@@ -162,7 +195,8 @@ session_state_parse(const char *name)
 bool
 session_state_live(enum session_state s)
 {
-	return s == SESSION_PENDING || s == SESSION_RUNNING || s == SESSION_STOPPING;
+	return s == SESSION_PENDING || s == SESSION_RUNNING || s == SESSION_FROZEN ||
+	       s == SESSION_STOPPING;
 }
 
 const char *

@@ -7,6 +7,7 @@
  *
  *	pending    the run is in the database; its shim has not been heard of yet
  *	running    the agent's process was started
+ *	frozen     all its processes stand still until someone thaws or stops it; no time of its limits passes
  *	stopping   someone asked it to stop; its processes are being ended
  *	finished   the run ended well
  *	failed     the run ended badly; `result` says how
@@ -15,7 +16,7 @@
  * A passive session (registered by a client that runs the agent itself) has no run: it is running until a
  * session_stop event, and running again after a session_start event or resume.
  *
- * Words on the wire (`status`): pending, running, stopping → "running"; the rest → "finished"; no such session →
+ * Words on the wire (`status`): pending, running, frozen, stopping → "running"; the rest → "finished"; no such session →
  * "not_existent". All changes are cells of session_moves[][] (session.c); a test prints it as a golden file.
  */
 #ifndef AOD_MODEL_SESSION_H
@@ -30,6 +31,7 @@
 enum session_state {
 	SESSION_PENDING,
 	SESSION_RUNNING,
+	SESSION_FROZEN,
 	SESSION_STOPPING,
 	SESSION_FINISHED,
 	SESSION_FAILED,
@@ -40,6 +42,8 @@ enum session_state {
 enum session_event {
 	SEV_STARTED,	  /* the shim says the agent's process runs */
 	SEV_STOP,	  /* a client asks to stop it */
+	SEV_FREEZE,	  /* a client asks to freeze it */
+	SEV_THAW,	  /* a client asks to let it go on */
 	SEV_EXIT_OK,	  /* the run ended, outcome success */
 	SEV_EXIT_BAD,	  /* the run ended, any other outcome; also spawn failed, shim lost, host rebooted */
 	SEV_RESUME,	  /* a client gives a further prompt */
@@ -52,6 +56,8 @@ enum session_event {
 enum session_action {
 	ACT_NONE,
 	ACT_STOP,	  /* tell the shim to stop the tree */
+	ACT_FREEZE,	  /* freeze its group */
+	ACT_THAW,	  /* thaw its group */
 	ACT_RUN,	  /* make a new run and spawn it */
 	ACT_END,	  /* close the run's record */
 	ACT_REFUSE,	  /* not possible in this state: the client gets `why`, nothing changes */

@@ -20,7 +20,7 @@
 
 #include "store/store-internal.h"
 
-#define LIVE "('pending', 'running', 'stopping')"
+#define LIVE "('pending', 'running', 'frozen', 'stopping')"
 
 const char *const store_schema[] = {
 	/* 0 → 1 */
@@ -39,7 +39,7 @@ const char *const store_schema[] = {
 	/* Who runs it, until when, and the number of that claim: one node for now. */
 	" node TEXT, lease_until_us BIGINT NOT NULL DEFAULT 0, fence BIGINT NOT NULL DEFAULT 0);"
 	"CREATE INDEX session_name ON session (name);"
-	"CREATE INDEX session_live ON session (n) WHERE state IN " LIVE ";"
+	"CREATE INDEX session_live ON session (n) WHERE state IN ('pending', 'running', 'stopping');"
 	"CREATE TABLE result (session BIGINT PRIMARY KEY REFERENCES session (n), text TEXT NOT NULL);"
 	/* Deleted sessions whose events are still to go, in small pieces: store_purge(). */
 	"CREATE TABLE garbage (session BIGINT PRIMARY KEY);"
@@ -75,6 +75,9 @@ const char *const store_schema[] = {
 	" PRIMARY KEY (name, version));"
 	/* Of the blueprint that the latest run was made from; 0: from before there were versions, or no run. */
 	"ALTER TABLE session ADD COLUMN blueprint_version BIGINT NOT NULL DEFAULT 0;",
+	/* 2 → 3: sessions can be frozen, and are live then */
+	"DROP INDEX session_live;"
+	"CREATE INDEX session_live ON session (n) WHERE state IN ('pending', 'running', 'frozen', 'stopping');",
 };
 const int store_schema_version = ARRAY_LEN(store_schema);
 
