@@ -13,6 +13,9 @@
  * In private mode there is a level more, named after the root directory, so that several can run side by side. Names of slices are
  * nested as systemd's: a-b.slice is below a.slice. Limits are written before a process is in the group.
  *
+ * An empty v2 beside v1 controllers is used for what the kernel itself gives there: cgroup.kill, cgroup.freeze, CPU time and pressure. It takes
+ * the place of v1's freezer and cpuacct then. On v1 aod and the shims stay in the group that aod was started in.
+ *
  * What the kernel or the permissions do not give is told by cgroup_open() once, and asked with cgroup_has(). Nothing here blocks longer than
  * the kernel does; nothing here keeps state that is not in the file system, so that a new aod finds the groups as they are.
  */
@@ -48,8 +51,11 @@ int cgroup_make(struct cgroups *c, const char *slice, const char *id, const stru
 int cgroup_set(struct cgroups *c, const char *slice, const char *id, const struct limits *l, struct err *e);
 /* Limits of a slice itself; it is made when missing. */
 int cgroup_set_slice(struct cgroups *c, const char *slice, const struct limits *l, struct err *e);
-/* Directories for the shim's spec: one (v2) or several (v1, freezer first); a strv. NULL in CGROUP_NONE. */
-char **cgroup_paths(const struct cgroups *c, const char *slice, const char *id);
+/*
+ * The session's groups as lines of the shim's spec: "cgroup=PATH" of v2, or of the empty v2 beside v1 (first, when it is used), and "cgroup_v1=PATH" of each
+ * v1 hierarchy (the freezer's first, when there is no cgroup=). A strv; NULL in CGROUP_NONE.
+ */
+char **cgroup_spec(const struct cgroups *c, const char *slice, const char *id);
 /* An O_PATH descriptor of the group for CLONE_INTO_CGROUP of a shim: v2's shims/; -1 where it is to write itself into cgroup_shim_tasks(). */
 int cgroup_shim_fd(const struct cgroups *c);
 /* For v1: descriptors of the `tasks` files of shims/, for "0" to be written by the child between vfork and exec; ends with -1. */

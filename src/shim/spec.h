@@ -38,7 +38,8 @@
  * Control groups: the child is born in, or before all else moves itself into,
  *	cgroup=PATH      a cgroup v2 directory; clone3(2) with CLONE_INTO_CGROUP, else through cgroup.procs. Killing is through cgroup.kill, until
  *	                 cgroup.procs (and those below) are empty
- *	cgroup_v1=PATH   a v1 directory, repeated, the freezer's first: "0" to `tasks`. Killing: freeze, SIGKILL to all, thaw, until empty
+ *	cgroup_v1=PATH   a v1 directory, repeated, the freezer's first: "0" to `tasks`. Killing: freeze, SIGKILL to all, thaw, until empty.
+ *	                 Beside cgroup= (v1 controllers and an empty v2) none of them is a freezer, and killing goes through cgroup= alone
  * A group that is not empty when the child has ended is emptied like the tree. A group that was frozen by aod is thawed to be killed.
  *
  * Namespaces:
