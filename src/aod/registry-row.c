@@ -59,6 +59,7 @@ registry_show(struct registry_shown *s, const struct blueprint_files *f, const s
 {
 	const struct unit_file *prompt = blueprint_side_file(f, D_SystemPromptFile),
 			       *mcp = blueprint_side_file(f, D_McpConfigFile);
+	char *const *tags = blueprint_words(b, D_Tags);
 
 	s->status = f->masked                               ? "masked"
 		    : f->problems.errors                    ? "bad"
@@ -70,6 +71,14 @@ registry_show(struct registry_shown *s, const struct blueprint_files *f, const s
 	s->json.len--; /* more members follow */
 	buf_printf(&s->json, ",\"version\":%lld,\"path\":", (long long)version);
 	buf_put_json_str(&s->json, f->main_path);
+	if (tags && *tags) {
+		buf_puts(&s->json, ",\"tags\":[");
+		for (size_t i = 0; tags[i]; i++) {
+			buf_puts(&s->json, i ? "," : "");
+			buf_put_json_str(&s->json, tags[i]);
+		}
+		buf_putc(&s->json, ']');
+	}
 	buf_putc(&s->json, '}');
 	buf_reset(&s->settings);
 	blueprint_settings_json(&s->settings, b);

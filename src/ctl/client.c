@@ -15,6 +15,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/fd.h"
 #include "base/util.h"
 #include "ctl/output.h"
 
@@ -22,6 +23,7 @@
 #define USUAL_S 120   /* an action may have to wait for a process tree to go */
 #define RETRY_US 5000000
 #define ERROR_BODY_MAX (1u << 20)
+#define TOKEN_MAX 4096 /* bytes */
 #define SYSTEM_SOCKET "/run/aod/aod.sock"
 
 struct client {
@@ -30,6 +32,8 @@ struct client {
 	char *socket; /* or NULL: TCP */
 	char *root;   /* as given, for the advice */
 	char *fd_path; /* a name of the socket that fits into sockaddr_un, or NULL */
+	char *auth;    /* header with the token, or NULL */
+	char *cacert;  /* or NULL: the system's */
 	int dir_fd;
 };
 
@@ -50,19 +54,20 @@ client_catch_interrupt(void)
 	sigaction(SIGINT, &sa, NULL);
 }
 
+/* NULL: there is none, and there is a URL to fall back to. */
 static char *
-default_socket(void)
+default_socket(const char *fallback)
 {
 	const char *dir = getenv("XDG_RUNTIME_DIR"), *home = getenv("HOME");
 	char *path;
 
-	if (!access(SYSTEM_SOCKET, F_OK) || ((!dir || *dir != '/') && !home))
+	if (!access(SYSTEM_SOCKET, F_OK) || ((!dir || *dir != '/') && !home && !fallback))
 		return xstrdup(SYSTEM_SOCKET);
-	path = dir && *dir == '/' ? xasprintf("%s/aod/aod.sock", dir) : xasprintf("%s/.cache/run/aod/aod.sock", home);
-	if (!access(path, F_OK))
+	path = dir && *dir == '/' ? xasprintf("%s/aod/aod.sock", dir) : home ? xasprintf("%s/.cache/run/aod/aod.sock", home) : NULL;
+	if (path && !access(path, F_OK))
 		return path;
 	free(path);
-	return xstrdup(SYSTEM_SOCKET);
+	return fallback ? NULL : xstrdup(SYSTEM_SOCKET);
 }
 
 /* Paths of more than 107 bytes do not fit into a socket address; /proc/self/fd/N/NAME does. */
@@ -85,41 +90,113 @@ shorten_socket(struct client *c, struct err *e)
 }
 
 static int
-choose_server(struct client *c, const char *url, const char *socket, const char *root, struct err *e)
+choose_url(struct client *c, const char *url, struct err *e)
 {
 	size_t n;
+
+	if (!str_starts(url, "http://") && !str_starts(url, "https://"))
+		return err_set(e, -EINVAL, "\"%s\" is no URL; it begins with http:// or https://", url);
+	c->base = xstrdup(url);
+	for (n = strlen(c->base); n && c->base[n - 1] == '/'; n--)
+		c->base[n - 1] = 0;
+	return 0;
+}
+
+static int
+choose_server(struct client *c, const struct client_where *where, struct err *e)
+{
+	const char *url = where->url, *socket = where->socket, *root = where->root;
 
 	if (!url && !socket && !root) {
 		url = getenv("AOD_URL");
 		socket = getenv("AOD_SOCKET");
 	}
-	if (url && *url) {
-		if (!str_starts(url, "http://") && !str_starts(url, "https://"))
-			return err_set(e, -EINVAL, "\"%s\" is no URL; it begins with http:// or https://", url);
-		c->base = xstrdup(url);
-		for (n = strlen(c->base); n && c->base[n - 1] == '/'; n--)
-			c->base[n - 1] = 0;
-		return 0;
-	}
-	c->base = xstrdup("http://aod");
+	if (url && *url)
+		return choose_url(c, url, e);
 	if (socket && *socket) {
 		c->socket = xstrdup(socket);
 	} else if (root && *root) {
 		c->root = xstrdup(root);
 		c->socket = xasprintf("%s/run/aod.sock", root);
 	} else {
-		c->socket = default_socket();
+		c->socket = default_socket(where->fallback);
 	}
+	if (!c->socket)
+		return choose_url(c, where->fallback, e);
+	c->base = xstrdup("http://aod");
 	return shorten_socket(c, e);
 }
 
+/* Whether what is sent to a URL can be read on the way: http to another host. */
+static bool
+in_the_clear(const char *url)
+{
+	CURLU *u = curl_url();
+	char *scheme = NULL, *host = NULL;
+	bool clear = true;
+
+	if (u && !curl_url_set(u, CURLUPART_URL, url, 0) && !curl_url_get(u, CURLUPART_SCHEME, &scheme, 0) &&
+	    !curl_url_get(u, CURLUPART_HOST, &host, 0))
+		clear = strcmp(scheme, "https") != 0 && strcmp(host, "localhost") != 0 && strcmp(host, "[::1]") != 0 && !str_starts(host, "127.");
+	curl_free(scheme);
+	curl_free(host);
+	curl_url_cleanup(u);
+	return clear;
+}
+
+static int
+read_token(struct buf *out, struct err *e)
+{
+	const char *dir = getenv("XDG_CONFIG_HOME"), *home = getenv("HOME");
+	CLEANUP_FREE char *path = NULL;
+
+	if (dir && *dir == '/')
+		path = xasprintf("%s/aod/token", dir);
+	else if (home)
+		path = xasprintf("%s/.config/aod/token", home);
+	if (!path || access(path, F_OK))
+		return 0;
+	return file_read(path, TOKEN_MAX, out, e);
+}
+
+/* The token that is shown, if there is one. */
+static int
+choose_token(struct client *c, const struct client_where *where, struct err *e)
+{
+	const char *token = where->token ? where->token : getenv("AOD_TOKEN");
+	bool clear = !c->socket && in_the_clear(c->base);
+	struct buf file = BUF_INIT;
+	int r = 0;
+
+	if (clear && where->token)
+		return err_set(e, -EINVAL, "a token is not sent over http:// to another host, where everybody on the way can read it; use https://");
+	if (clear)
+		return 0;
+	if ((!token || !*token) && !c->socket) {
+		r = read_token(&file, e);
+		token = file.data;
+	}
+	if (r == 0 && token && *token) {
+		size_t n = strcspn(token, " \t\r\n");
+
+		if (token[n + strspn(token + n, " \t\r\n")])
+			r = err_set(e, -EINVAL, "the token has blanks in it");
+		else
+			c->auth = xasprintf("Authorization: Bearer %.*s", (int)n, token);
+	}
+	buf_free(&file);
+	return r;
+}
+
 struct client *
-client_new(const char *url, const char *socket, const char *root, struct err *e)
+client_new(const struct client_where *where, struct err *e)
 {
 	struct client *c = xcalloc(1, sizeof(*c));
+	const char *cacert = where->cacert ? where->cacert : getenv("AOD_CACERT");
 
 	c->dir_fd = -1;
-	if (choose_server(c, url, socket, root, e) < 0) {
+	c->cacert = cacert && *cacert ? xstrdup(cacert) : NULL;
+	if (choose_server(c, where, e) < 0 || choose_token(c, where, e) < 0) {
 		client_free(c);
 		return NULL;
 	}
@@ -144,6 +221,8 @@ client_free(struct client *c)
 	free(c->socket);
 	free(c->root);
 	free(c->fd_path);
+	free(c->auth);
+	free(c->cacert);
 	free(c);
 }
 
@@ -291,6 +370,8 @@ set_up(struct client *c, const char *method, const char *url, const char *body, 
 	curl_easy_setopt(h, CURLOPT_WRITEFUNCTION, on_body);
 	curl_easy_setopt(h, CURLOPT_WRITEDATA, t);
 	curl_easy_setopt(h, CURLOPT_USERAGENT, "aoctl");
+	if (c->cacert)
+		curl_easy_setopt(h, CURLOPT_CAINFO, c->cacert);
 	if (c->socket) {
 		curl_easy_setopt(h, CURLOPT_UNIX_SOCKET_PATH, c->fd_path ? c->fd_path : c->socket);
 		curl_easy_setopt(h, CURLOPT_PROXY, "");
@@ -333,6 +414,8 @@ client_call(struct client *c, const char *method, const char *path, const char *
 
 	if (body)
 		headers = curl_slist_append(headers, "Content-Type: application/json");
+	if (c->auth)
+		headers = curl_slist_append(headers, c->auth);
 	/* A body that waits for "100 Continue" costs a second with servers that never say it. */
 	headers = curl_slist_append(headers, "Expect:");
 	for (;;) {
@@ -357,6 +440,8 @@ client_stream(struct client *c, const char *path, client_data_cb on_data, void *
 	struct transfer t = { .on_data = on_data, .arg = arg, .e = e };
 	int r;
 
+	if (c->auth)
+		headers = curl_slist_append(headers, c->auth);
 	set_up(c, "GET", url, NULL, headers, &t);
 	r = perform(c, &t, e);
 	curl_slist_free_all(headers);

@@ -21,11 +21,18 @@ struct client;
 extern volatile sig_atomic_t client_interrupted;
 void client_catch_interrupt(void);
 
+/* What was given on the command line; NULL: not given. */
+struct client_where {
+	const char *url, *socket, *root;
+	const char *token;    /* else AOD_TOKEN, else (with a URL) the file aod/token of ~/.config or $XDG_CONFIG_HOME */
+	const char *cacert;   /* else AOD_CACERT: certificates to trust instead of the system's */
+	const char *fallback; /* a URL for when nothing says where aod is and no socket of it is there */
+};
 /*
- * From what was given on the command line (all may be NULL), else AOD_URL, else AOD_SOCKET, else the first of /run/aod/aod.sock and
- * $XDG_RUNTIME_DIR/aod/aod.sock (without the variable: ~/.cache/run) that is there.
+ * To where the command line says, else AOD_URL, else AOD_SOCKET, else the first of /run/aod/aod.sock and $XDG_RUNTIME_DIR/aod/aod.sock (without
+ * the variable: ~/.cache/run) that is there. A token is shown to sockets, over https, and over http to this host; never in the clear to another.
  */
-struct client *client_new(const char *url, const char *socket, const char *root, struct err *e);
+struct client *client_new(const struct client_where *where, struct err *e);
 void client_free(struct client *c);
 
 /*

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * aoctl: the command line of aod. The program's own name picks an applet (a row of applets[]); aoctl itself parses its
- * command line by the tables of table.h and calls the command's handler.
+ * aoctl: the command line of aod. Under the name of a command of old it is that one (applet.h); as aoctl it parses its command line by the
+ * tables of table.h and calls the command's handler.
  */
 #ifdef HAVE_CONFIG_H
 #include "config.h"
@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "base/util.h"
+#include "ctl/applet.h"
 #include "ctl/command.h"
 #include "ctl/output.h"
 #include "model/blueprint.h"
@@ -159,7 +160,7 @@ cmd_version(struct ctl *c)
 	return 0;
 }
 
-/* For the shell's completion: the commands, the options of one, or (keys) the keys of blueprints. */
+/* For the shell's completion: the commands, the options of one, (keys) the keys of blueprints, or (old) the commands of old. */
 int
 cmd_complete(struct ctl *c)
 {
@@ -169,6 +170,14 @@ cmd_complete(struct ctl *c)
 	if (c->args.word_count && !strcmp(c->args.words[0], "keys")) {
 		for (i = 0; blueprint_directives[i].key; i++)
 			puts(blueprint_directives[i].key);
+		return 0;
+	}
+	if (c->args.word_count && !strcmp(c->args.words[0], "old")) {
+		for (i = 0; i < APPLET_COUNT; i++) {
+			puts(applets[i].name);
+			if (applets[i].later)
+				puts(applets[i].later);
+		}
 		return 0;
 	}
 	for (i = 0; cmd == CMD_COUNT && i < CMD_COUNT; i++) {
@@ -206,10 +215,21 @@ set_self(struct ctl *c)
 	}
 }
 
+static void
+ctl_where(const struct ctl *c, struct client_where *out)
+{
+	const char *const *v = c->args.value;
+
+	*out = (struct client_where){
+		.url = v[OPT_URL], .socket = v[OPT_SOCKET], .root = v[OPT_ROOT], .token = v[OPT_TOKEN], .cacert = v[OPT_CACERT],
+	};
+}
+
 static int
 run_command(struct ctl *c)
 {
 	const struct handler *h = &handlers[c->args.cmd];
+	struct client_where where;
 	struct err e = { 0 };
 	int code;
 
@@ -225,7 +245,8 @@ run_command(struct ctl *c)
 	}
 	if (!h->alone) {
 		set_self(c);
-		c->client = client_new(c->args.value[OPT_URL], c->args.value[OPT_SOCKET], c->args.value[OPT_ROOT], &e);
+		ctl_where(c, &where);
+		c->client = client_new(&where, &e);
 		if (!c->client)
 			return e.code == -EINVAL ? ctl_usage(&e) : ctl_fail(NULL, &e);
 	}
@@ -247,23 +268,14 @@ aoctl_main(int argc, char **argv)
 	return ctl_finish(r < 0 ? ctl_usage(&e) : run_command(&c));
 }
 
-static const struct applet {
-	const char *name;
-	int (*main)(int argc, char **argv);
-} applets[] = {
-	{ "aoctl", aoctl_main },
-	{ NULL, aoctl_main },
-};
-
 int
 main(int argc, char **argv)
 {
 	const char *slash = argc ? strrchr(argv[0], '/') : NULL, *name = slash ? slash + 1 : argc ? argv[0] : "";
-	const struct applet *a = applets;
+	int code;
 
 	/* A reader that goes away ends us without a word. */
 	signal(SIGPIPE, SIG_DFL);
-	while (a->name && strcmp(a->name, name) != 0)
-		a++;
-	return a->main(argc, argv);
+	code = applet_main(name, argc, argv);
+	return code < 0 ? aoctl_main(argc, argv) : code;
 }

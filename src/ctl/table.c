@@ -122,6 +122,8 @@ const struct ctl_option ctl_options[] = {
 	{ OPT_URL, 0, "url", "URL", NULL, CTL_EVERY, "Talk to aod over TCP, such as http://127.0.0.1:8765." },
 	{ OPT_SOCKET, 0, "socket", "PATH", NULL, CTL_EVERY, "Talk to aod over this unix socket." },
 	{ OPT_ROOT, 0, "root", "DIR", NULL, CTL_EVERY, "The same as --socket DIR/run/aod.sock." },
+	{ OPT_TOKEN, 0, "token", "TOKEN", NULL, CTL_EVERY, "Token to show; default AOD_TOKEN, or with --url the file aod/token of ~/.config." },
+	{ OPT_CACERT, 0, "cacert", "FILE", NULL, CTL_EVERY, "Certificates to trust with https://, instead of the system's." },
 	{ OPT_JSON, 0, "json", NULL, NULL, CTL_EVERY, "Print what the server says, as JSON." },
 	{ OPT_NO_COLOR, 0, "no-color", NULL, NULL, CTL_EVERY, "No colours." },
 	{ OPT_QUIET, 'q', "quiet", NULL, NULL, CTL_EVERY, "Print only what was asked for, and errors." },
