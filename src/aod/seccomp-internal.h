@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: MIT */
+/* Between seccomp.c, which makes programs, and its two halves: decisions by call alone, and by a call's arguments. */
+#ifndef AOD_AOD_SECCOMP_INTERNAL_H
+#define AOD_AOD_SECCOMP_INTERNAL_H
+
+#include <seccomp.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "aod/seccomp.h"
+
+/* What is decided of a call whatever its arguments are. */
+struct call {
+	int nr; /* libseccomp's: negative for calls of other architectures */
+	uint32_t action;
+};
+
+struct calls {
+	struct call *v; /* by nr */
+	size_t count;
+	uint32_t unknown; /* action for all others */
+	bool foreign;	  /* calls of other architectures matter */
+};
+
+/* Fill c from s; the caller frees it in any case. */
+int calls_decide(struct calls *c, const struct sandbox_syscalls *s, struct err *e);
+void calls_free(struct calls *c);
+uint32_t calls_action(const struct calls *c, const char *name);
+/* SCMP_ACT_ERRNO(EPERM) and what is like it become SCMP_ACT_NOTIFY. */
+void calls_notify(struct calls *c);
+
+/*
+ * Rules about arguments, into a filter whose default is to allow. notify: refusals with EPERM are reported.
+ * Returns how many there are, or -errno.
+ */
+int args_rules(scmp_filter_ctx ctx, const struct sandbox_syscalls *s, const struct calls *c, bool notify, struct err *e);
+
+/* Architectures beside the native one that s names, as libseccomp has them; returns how many, at most 2. */
+int foreign_architectures(const struct sandbox_syscalls *s, uint32_t arch[2]);
+/* s has a list that says what is allowed, rather than what is not. */
+bool is_allow_list(const struct sandbox_syscalls *s);
+
+#endif
