@@ -35,8 +35,10 @@ enum cgroup_controller { CG_MEMORY, CG_PIDS, CG_CPU, CG_IO, CG_CPUSET, CG_FREEZE
 struct cgroups; /* one for each aod */
 
 /*
- * Find or make the subtree. name: level of a private mode, or NULL; where: "auto", "none", or the path of a group that is ours. Never fails for want
- * of rights: the mode is CGROUP_NONE then and why says what is missing and the mend.
+ * Find or make the subtree. name: level of a private mode, or NULL; where: "auto", "none", "v1" (as auto, without the empty v2 beside it), or the path of
+ * a group that is ours, as in /proc/self/cgroup; it is made when missing. "auto" is the group of aod-agents.service beside aod's own (a unit that
+ * systemd delegates and that is there for nothing else), else aod's own. Never fails for want of rights: the mode is CGROUP_NONE then and
+ * why says what is missing and the mend.
  */
 int cgroup_open(struct cgroups **out, const char *where, const char *name, char why[256], struct err *e);
 void cgroup_close(struct cgroups *c); /* and removes what is empty of the private level */
@@ -47,7 +49,7 @@ char **cgroup_lacks(const struct cgroups *c, const struct limits *l);
 
 /* Make the session's group and write its limits. slice may be NULL. -EEXIST is no error: an earlier run's is used again, its figures go on. */
 int cgroup_make(struct cgroups *c, const char *slice, const char *id, const struct limits *l, struct err *e);
-/* Write limits that are set in l to a group that exists, processes or not. */
+/* Write limits that are set in l to a group that exists, processes or not. What is not set stays as it is. */
 int cgroup_set(struct cgroups *c, const char *slice, const char *id, const struct limits *l, struct err *e);
 /* Limits of a slice itself; it is made when missing. */
 int cgroup_set_slice(struct cgroups *c, const char *slice, const struct limits *l, struct err *e);
@@ -58,9 +60,10 @@ int cgroup_set_slice(struct cgroups *c, const char *slice, const struct limits *
 char **cgroup_spec(const struct cgroups *c, const char *slice, const char *id);
 /* An O_PATH descriptor of the group for CLONE_INTO_CGROUP of a shim: v2's shims/; -1 where it is to write itself into cgroup_shim_tasks(). */
 int cgroup_shim_fd(const struct cgroups *c);
-/* For v1: descriptors of the `tasks` files of shims/, for "0" to be written by the child between vfork and exec; ends with -1. */
+/* Descriptors of `tasks` files, for "0" to be written by the child between vfork and exec; ends with -1. None on v1, where shims stay with aod. */
 const int *cgroup_shim_tasks(const struct cgroups *c);
 
+/* -EAGAIN: not all of it is frozen after some milliseconds; it goes on, ask again. */
 int cgroup_freeze(struct cgroups *c, const char *slice, const char *id, bool frozen, struct err *e);
 /* Kill every process of the group: cgroup.kill, or one round of freeze, SIGKILL, thaw. How many there were (0: it is empty), or negative. */
 int cgroup_kill(struct cgroups *c, const char *slice, const char *id, struct err *e);
@@ -81,8 +84,8 @@ int cgroup_read_usage(struct cgroups *c, const char *slice, const char *id, stru
 /* {"memory_bytes":…,…}, null for what cannot be had. */
 void cgroup_usage_json(struct buf *out, const struct cgroup_usage *u);
 /*
- * A descriptor that poll(2) says POLLPRI (v2: memory.events by inotify, then POLLIN) or POLLIN (v1: eventfd of memory.oom_control) of when an OOM kill may
- * have been; read it empty and look at cgroup_read_usage(). -1: cannot be had.
+ * A descriptor that poll(2) says POLLIN of when an OOM kill may have been (v2: inotify of memory.events, v1: eventfd of memory.oom_control); read it empty and
+ * look at cgroup_read_usage(). On v1 it comes just before the kill: look again when a process has ended. -1: cannot be had.
  */
 int cgroup_watch_oom(struct cgroups *c, const char *slice, const char *id);
 /* "name[pid]" of the last process that the kernel killed in this group for want of memory, from the kernel's log; false: not known. */
