@@ -191,10 +191,10 @@ plan_set_env(struct plan *p, const char *name, const char *value)
 /* What every agent gets. All else of aod's environment stays with aod: it may hold keys that are
  * not the agent's. */
 static void
-env_base(struct plan *p, const struct plan_request *rq)
+env_base(struct plan *p, const struct plan_request *rq, const char *home)
 {
 	plan_set_env(p, "PATH", rq->search_path);
-	plan_set_env(p, "HOME", rq->home);
+	plan_set_env(p, "HOME", home);
 	plan_set_env(p, "USER", rq->user);
 	plan_set_env(p, "LOGNAME", rq->user);
 	plan_set_env(p, "SHELL", "/bin/sh");
@@ -344,15 +344,6 @@ plan_program(struct plan *p, const struct plan_request *rq, struct err *e)
 	return program_missing(p, rq, ENOENT, e);
 }
 
-/* Whether path is dir or below it. */
-static bool
-path_within(const char *path, const char *dir)
-{
-	size_t n = strlen(dir);
-
-	return str_starts(path, dir) && (path[n] == 0 || path[n] == '/');
-}
-
 /* Whether the private /tmp would hide path; /tmp itself is meant to be hidden. */
 static bool
 below_tmp(const char *path)
@@ -400,13 +391,92 @@ bind_add_parent(struct plan *p, const char *file)
 	bind_add(p, dir);
 }
 
+/* Whether the agent's user has no home that is seen. */
+static bool
+hides_homes(const struct blueprint *b)
+{
+	const char *v = blueprint_text(b, D_ProtectHome);
+
+	return blueprint_tri(b, D_DynamicUser) == TRI_YES || (v && (strcmp(v, "yes") == 0 || strcmp(v, "tmpfs") == 0));
+}
+
+/* b: the effective blueprint. */
+static int
+plan_sandbox(struct plan *p, const struct plan_request *rq, const struct blueprint *b, const char *home, struct err *e)
+{
+	struct sandbox_paths paths = *rq->paths;
+	CLEANUP_FREE char *tmp = NULL;
+	int r;
+
+	paths.cwd = p->cwd;
+	paths.program = p->program;
+	paths.home = home;
+	if (!paths.own)
+		paths.own = rq->session_dir;
+	if (!paths.tmp)
+		paths.tmp = tmp = xasprintf("%s/tmp", paths.own);
+	if (!paths.socket)
+		paths.socket = rq->socket;
+	paths.cwd_is_own = path_within(p->cwd, paths.own);
+	r = sandbox_make(b, &paths, &rq->totals, &p->sandbox, e);
+	if (r == 0 && p->sandbox->credentials_dir)
+		plan_set_env(p, "CREDENTIALS_DIRECTORY", p->sandbox->credentials_dir);
+	return r;
+}
+
+/* What of the blueprint does not depend on the adapter. */
+static void
+plan_begin(struct plan *p, const struct plan_request *rq, const struct blueprint *effective)
+{
+	p->timeout_stop_us = blueprint_us(effective, D_TimeoutStopSec);
+	p->result_grace_us = blueprint_us(effective, D_ResultGraceSec);
+	p->seccomp = blueprint_tri(effective, D_SystemCallFilter) != TRI_NO;
+	if (blueprint_tri(effective, D_PrivateTmp) == TRI_YES && !(rq->paths && rq->paths->no_namespaces))
+		p->private_tmp = xasprintf("%s/tmp", rq->session_dir);
+}
+
+static void
+plan_binds(struct plan *p, const struct plan_request *rq)
+{
+	if (!p->private_tmp)
+		return;
+	bind_add(p, p->cwd);
+	bind_add(p, rq->session_dir);
+	bind_add_parent(p, p->program);
+	bind_add_parent(p, rq->socket);
+}
+
+static int
+plan_fill(struct plan *p, const struct plan_request *rq, const struct adapter *a, struct err *e)
+{
+	struct blueprint *effective = sandbox_effective(rq->blueprint);
+	CLEANUP_FREE char *own_home = rq->paths && hides_homes(effective) ? xasprintf("%s/home", rq->session_dir) : NULL;
+	const char *home = own_home ? own_home : rq->home;
+	int r;
+
+	plan_begin(p, rq, effective);
+	r = plan_cwd(p, rq, e);
+	if (r == 0) {
+		env_base(p, rq, home);
+		r = a->plan(rq, p, e);
+	}
+	if (r == 0)
+		r = plan_program(p, rq, e);
+	if (r == 0 && rq->paths)
+		r = plan_sandbox(p, rq, effective, home, e);
+	if (r == 0) {
+		env_blueprint(p, rq);
+		plan_binds(p, rq);
+	}
+	blueprint_free(effective);
+	return r;
+}
+
 int
 plan_make(const struct plan_request *rq, struct plan **out, struct err *e)
 {
-	const struct blueprint *b = rq->blueprint;
-	const char *name = blueprint_text(b, D_Adapter);
+	const char *name = blueprint_text(rq->blueprint, D_Adapter);
 	const struct adapter *a = adapter_find(name);
-	enum tristate private_tmp = blueprint_tri(b, D_PrivateTmp);
 	struct plan *p;
 	int r;
 
@@ -414,34 +484,16 @@ plan_make(const struct plan_request *rq, struct plan **out, struct err *e)
 	if (!a)
 		return err_set_status(e, 422, -EINVAL,
 				      "blueprint '%s' names an unknown adapter '%s'",
-				      blueprint_name(b), name);
+				      blueprint_name(rq->blueprint), name);
 	r = plan_check(rq, a, e);
 	if (r < 0)
 		return r;
 	p = plan_new();
 	p->adapter = xstrdup(a->name);
-	p->timeout_stop_us = blueprint_us(b, D_TimeoutStopSec);
-	p->result_grace_us = blueprint_us(b, D_ResultGraceSec);
-	p->seccomp = blueprint_tri(b, D_SystemCallFilter) != TRI_NO;
-	if (private_tmp == TRI_YES || (private_tmp == TRI_UNSET && a->private_tmp))
-		p->private_tmp = xasprintf("%s/tmp", rq->session_dir);
-	r = plan_cwd(p, rq, e);
-	if (r == 0) {
-		env_base(p, rq);
-		r = a->plan(rq, p, e);
-	}
-	if (r == 0)
-		r = plan_program(p, rq, e);
+	r = plan_fill(p, rq, a, e);
 	if (r < 0) {
 		plan_free(p);
 		return r;
-	}
-	env_blueprint(p, rq);
-	if (p->private_tmp) {
-		bind_add(p, p->cwd);
-		bind_add(p, rq->session_dir);
-		bind_add_parent(p, p->program);
-		bind_add_parent(p, rq->socket);
 	}
 	*out = p;
 	return 0;

@@ -34,6 +34,12 @@ struct plan_request {
 	const char *home, *user;      /* of the user the agent runs as */
 	const char *socket;	      /* aod's unix socket, for AOD_SOCKET */
 	const char *search_path;      /* PATH to look programs up in and to give to the agent */
+	/*
+	 * What the sandbox is made around; NULL: the plan has none. state, run, etc, root, no_namespaces, git_is_file and visible are the
+	 * caller's to fill; what else is NULL is taken from the plan: cwd, program, home, own (session_dir), tmp (own/tmp), socket.
+	 */
+	const struct sandbox_paths *paths;
+	struct limit_totals totals;
 };
 
 /* Collects what one line, or the end, led to. The caller owns it, and resets it between calls. */
@@ -76,7 +82,6 @@ struct run_result {
 struct adapter {
 	const char *name, *doc;
 	size_t line_max; /* longer lines come in pieces with partial=true */
-	bool private_tmp; /* the default of PrivateTmp= */
 	bool needs_prompt;
 	int (*plan)(const struct plan_request *rq, struct plan *plan, struct err *e);
 	void *(*state_new)(void);

@@ -745,7 +745,6 @@ const struct adapter adapter_claude = {
 	.doc = "Claude Code: stream-json over stdin and stdout, and whatever speaks the same, such "
 	       "as the demo agent.",
 	.line_max = LINE_MAX_BYTES,
-	.private_tmp = true,
 	.needs_prompt = true,
 	.plan = claude_plan,
 	.state_new = claude_state_new,

@@ -72,7 +72,6 @@ const struct adapter adapter_command = {
 	.doc = "Any program: its output lines are events, its last output is the result, its exit "
 	       "status the outcome.",
 	.line_max = 1u << 20,
-	.private_tmp = false,
 	.needs_prompt = false,
 	.plan = command_plan,
 	.state_new = command_state_new,

@@ -238,6 +238,14 @@ str_starts(const char *s, const char *prefix)
 }
 
 bool
+path_within(const char *path, const char *dir)
+{
+	size_t n = strlen(dir);
+
+	return str_starts(path, dir) && (path[n] == 0 || path[n] == '/' || (n > 0 && dir[n - 1] == '/'));
+}
+
+bool
 name_valid(const char *s)
 {
 	size_t n = strnlen(s, NAME_MAX_LEN + 1);

@@ -46,6 +46,8 @@ bool parse_timespan(const char *s, int64_t *out_us);
 bool parse_bool(const char *s, bool *out); /* yes/no true/false on/off 1/0, as systemd */
 
 bool str_starts(const char *s, const char *prefix);
+/* Whether path is dir or lies below it; both without a slash at the end, but for "/". */
+bool path_within(const char *path, const char *dir);
 /* Session and blueprint names: ^[a-zA-Z0-9_-]{1,60}$ */
 #define NAME_MAX_LEN 60
 bool name_valid(const char *s);

@@ -46,8 +46,14 @@ double value_float(const char *v);
 /* Bytes or a count; -1 for one in per cent, INT64_MAX for infinity; suffixes count in units of base
  * (1000 or 1024). */
 int64_t value_size(const char *v, int base);
+/* One limit of a DT_RLIMIT in unit, d->values; INT64_MAX for infinity, microseconds for times. */
+bool value_limit(const char *unit, const char *v, int64_t *out);
+/* The number of a capability that was checked, as in <linux/capability.h>. */
+int value_capability(const char *v);
 /* Whether v is one of the words in list, which are parted by blanks. */
 bool value_in(const char *list, const char *v);
+/* A copy; the caller frees it. */
+struct blueprint *blueprint_copy(const struct blueprint *b);
 bool utf8_valid(const char *s, size_t n);
 
 #endif

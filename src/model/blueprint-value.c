@@ -15,6 +15,7 @@
 #include "model/blueprint-internal.h"
 #include "model/session.h"
 
+/* In the order of their numbers. */
 static const char capabilities[] = "CAP_CHOWN CAP_DAC_OVERRIDE CAP_DAC_READ_SEARCH CAP_FOWNER "
 				   "CAP_FSETID CAP_KILL CAP_SETGID CAP_SETUID CAP_SETPCAP "
 				   "CAP_LINUX_IMMUTABLE CAP_NET_BIND_SERVICE CAP_NET_BROADCAST "
@@ -233,6 +234,21 @@ why_one_of(const char *list, const char *v, const char *otherwise, char *why)
 
 /* ---- numbers ---- */
 
+int
+value_capability(const char *v)
+{
+	int n = 0;
+
+	for (const char *p = capabilities; *p; p += strspn(p, " "), n++) {
+		size_t len = strcspn(p, " ");
+
+		if (strncmp(p, v, len) == 0 && !v[len])
+			return n;
+		p += len;
+	}
+	return -1;
+}
+
 /* "12" or "12.5" at *s, which moves behind it. */
 static bool
 decimal(const char **s, double *out)
@@ -368,8 +384,8 @@ check_cpus(const char *v)
 	}
 }
 
-static bool
-limit_value(const char *unit, const char *v, int64_t *out)
+bool
+value_limit(const char *unit, const char *v, int64_t *out)
 {
 	if (strcmp(v, "infinity") == 0) {
 		*out = INT64_MAX;
@@ -390,8 +406,8 @@ check_rlimit(const struct directive *d, const char *v, char *why)
 	int64_t a, b;
 
 	snprintf(soft, sizeof(soft), "%.*s", colon ? (int)(colon - v) : 63, v);
-	if (!limit_value(d->values, soft, &a) ||
-	    (colon && !limit_value(d->values, colon + 1, &b))) {
+	if (!value_limit(d->values, soft, &a) ||
+	    (colon && !value_limit(d->values, colon + 1, &b))) {
 		snprintf(why, VALUE_WHY, "wants a limit (%s) or infinity, or two as soft:hard",
 			 d->values);
 		return why;
@@ -531,9 +547,9 @@ check_listed(const struct directive *d, const char *v, char *why)
 		return NULL;
 	switch (d->type) {
 	case DT_CAPABILITIES:
-		return value_in(capabilities, w)
+		return value_in(capabilities, w) || strcmp(v, "none") == 0
 			       ? NULL
-			       : why_one_of(capabilities, w, "wants names such as CAP_NET_RAW",
+			       : why_one_of(capabilities, w, "wants none, or names such as CAP_NET_RAW",
 					    why);
 	case DT_NAMESPACES:
 		return value_in(namespaces, w)

@@ -688,8 +688,8 @@ expand_value(struct blueprint *b, int id, const struct specifiers *s, struct err
 	return r;
 }
 
-static struct blueprint *
-copy(const struct blueprint *b)
+struct blueprint *
+blueprint_copy(const struct blueprint *b)
 {
 	struct blueprint *c = xcalloc(1, sizeof(*c));
 
@@ -706,7 +706,7 @@ copy(const struct blueprint *b)
 struct blueprint *
 blueprint_expand(const struct blueprint *b, const struct specifiers *v, struct err *e)
 {
-	struct blueprint *c = copy(b);
+	struct blueprint *c = blueprint_copy(b);
 
 	for (int i = 0; i < D_COUNT; i++)
 		if (blueprint_directives[i].flags & DF_SPECIFIERS && expand_value(c, i, v, e) < 0) {

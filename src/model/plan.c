@@ -33,6 +33,7 @@ plan_free(struct plan *p)
 	free(p->cwd);
 	free(p->private_tmp);
 	strv_free(p->bind);
+	sandbox_free(p->sandbox);
 	buf_free(&p->input);
 	for (int i = 0; i < p->file_count; i++) {
 		free(p->files[i].path);
@@ -140,5 +141,10 @@ plan_json(struct buf *out, const struct plan *p)
 		buf_put_json_str(out, p->files[i].path);
 		buf_printf(out, ",\"bytes\":%zu}", strlen(p->files[i].text));
 	}
-	buf_puts(out, "]}");
+	buf_puts(out, "],\"sandbox\":");
+	if (p->sandbox)
+		sandbox_json(out, p->sandbox);
+	else
+		buf_puts(out, "null");
+	buf_putc(out, '}');
 }

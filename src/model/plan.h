@@ -11,6 +11,7 @@
 
 #include "base/buf.h"
 #include "base/err.h"
+#include "model/sandbox.h"
 
 struct plan {
 	char *adapter;
@@ -22,6 +23,7 @@ struct plan {
 	char *private_tmp;    /* directory to mount on /tmp, or NULL */
 	char **bind;	      /* paths to keep visible below /tmp */
 	bool seccomp;
+	struct sandbox *sandbox; /* NULL when the request names no paths for one */
 	struct buf input;     /* first bytes for the agent's stdin */
 	bool close_stdin;     /* close stdin after input (command); else the adapter says when */
 	int64_t timeout_stop_us, result_grace_us;

@@ -5,7 +5,11 @@
  * resolved, and features of the host checked, by aod.
  *
  * A profile is a column of values for keys that the blueprint does not set (sandbox.c, one table). Sandbox= itself is strict for
- * Adapter=claude and none for Adapter=command when it is unset. Whatever a blueprint sets is put on top of the profile.
+ * Adapter=claude and none for Adapter=command when it is unset. Whatever a blueprint sets stands in the place of the profile's value.
+ *
+ * Of several keys about paths the longest path wins, as in systemd.exec(5); on one path the blueprint's own key wins over the profile, and the one that
+ * allows less over others. What lies below a path that is hidden is shown when a key names it: ReadWritePaths=/home/alice/cache shows that directory of
+ * the host with ProtectHome=tmpfs.
  *
  *	none       the agent may what its user may; limits are as set
  *	workspace  reads what its user may, writes only to its project directory, its own directory and /tmp; .git/hooks and .git/config
@@ -46,19 +50,25 @@ enum mount_op {
 	MOUNT_HIDE,  /* dst becomes an empty directory or file that nobody can read */
 	MOUNT_PROC,  /* a new proc; opt: hidepid=, subset= */
 	MOUNT_DEV,   /* /dev with pseudo devices, pts and shm only */
-	MOUNT_FILE,  /* opt is the content of a read-only file at dst, which must exist */
+	MOUNT_FILE,  /* opt is the content of a read-only file at dst, which must exist; NULL for /etc/passwd and /etc/group: aod, which knows the
+			dynamic user, fills it in before the spec is made */
 	MOUNT_CREDENTIALS, /* a ramfs (tmpfs) at dst, 0500 of the agent's user, with the credentials of the spec; then read-only */
 	MOUNT_ATTR,  /* change the flags of dst and of all mounts below it */
 };
 
 enum {
-	MF_RO = 1, MF_RW = 2,		/* set or clear read-only, with all that is below; of MOUNT_TMPFS: once all operations are done */
+	MF_RO = 1, MF_RW = 2,		/* set or clear read-only, with all that is below at this moment; of MOUNT_TMPFS: once all operations are done.
+					   The lists that are made here need no MF_RW: what stays writable is bound on top of what became read-only
+					   before, with the flags that it had, so that nothing gets writable that was not */
 	MF_NOSUID = 4, MF_NODEV = 8, MF_NOEXEC = 16,
 	MF_IDMAP = 32,	/* the owner of src appears as the agent's user, and what the agent makes belongs to that owner on disk */
 	MF_OWN = 64,	/* src is the session's own: where the file system knows no idmap, it is given to the agent's user instead */
 	MF_OPTIONAL = 128, /* it may be missing */
 	MF_NOREC = 256,	/* this mount only */
+	MF_NOFOLLOW = 512, /* no part of src is a symbolic link (openat2(2), RESOLVE_NO_SYMLINKS): an agent may have made it. A link is as if it were missing */
 };
+
+#define SANDBOX_MOUNTS_MAX 512
 
 struct sandbox_mount {
 	enum mount_op op;
@@ -88,7 +98,7 @@ struct limits {
 	bool oom_group; /* OOMPolicy=kill: all of it goes at once */
 };
 
-/* From [Resources]; percentages are of what total names. e says which value cannot be (status 422). */
+/* From [Resources]; percentages are of what total names. e says which value cannot be (status 422). l: as limits_init() left it; to be freed either way. */
 struct limit_totals { int64_t memory_bytes, tasks; };
 void limits_init(struct limits *l); /* all unset */
 int limits_from(struct limits *l, const struct blueprint *b, const struct limit_totals *t, struct err *e);
@@ -134,32 +144,49 @@ struct sandbox {
 	int64_t umask;		/* -1: 0022 */
 	int64_t nice;		/* INT64_MIN: unset */
 	int64_t oom_score_adj;	/* INT64_MIN: unset */
-	enum { OOM_CONTINUE, OOM_STOP, OOM_KILL } oom_policy;
+	enum { OOM_CONTINUE, OOM_STOP, OOM_KILL } oom_policy; /* OOM_STOP when unset */
 	struct sandbox_syscalls syscalls;
 	struct limits limits;
 	char *slice;		/* or NULL */
 	char **load_credentials, **set_credentials; /* ID:PATH, ID:TEXT */
-	char *credentials_dir;	/* where they appear, when there are any */
+	char *credentials_dir;	/* where they appear, when there are any: RUN/credentials. It is the same for all, as each has a mount namespace of
+				   its own; where RUN is not hidden, aod has made it, and RUN can be searched by all */
 	int64_t tmp_size, workspace_quota; /* bytes, LIMIT_UNSET: none */
-	char **needs;		/* keys whose effect needs mount namespaces or others of NEEDS_…, as "Key" words that the blueprint itself sets */
+	char **needs;		/* keys of [Sandbox] that the blueprint itself sets and whose effect the host may not give: see sandbox_key_needs() */
 };
 
-/* The paths of a run that the sandbox is made around. All absolute, without a slash at the end. */
+/* What of the host the effect of a key takes. */
+enum {
+	NEEDS_MOUNT = 1, NEEDS_PID = 2, NEEDS_NET = 4, NEEDS_IPC = 8, NEEDS_UTS = 16, NEEDS_USER = 32, /* namespaces */
+	NEEDS_ROOT = 64, NEEDS_SECCOMP = 128,
+};
+/* Of one of the words in needs; 0: nothing that every host does not have. */
+unsigned sandbox_key_needs(const char *key);
+
+/*
+ * The paths of a run that the sandbox is made around. All absolute, without a slash at the end. cwd, own and tmp as realpath(3) gives them: what an
+ * agent may have replaced by a link is bound with MF_NOFOLLOW.
+ */
 struct sandbox_paths {
 	const char *cwd;	/* project directory: stays writable */
+	bool git_is_file;	/* cwd/.git is a file that names the repository (a worktree): it is read-only as a whole */
 	bool cwd_is_own;	/* it is below own */
 	const char *own;	/* the session's own directory: work, home, claude, tmp, … */
 	const char *tmp;	/* what is shown at /tmp */
 	const char *program;	/* stays visible and can be run */
 	char *const *visible;	/* further files that the agent reads (its MCP servers' programs), may be NULL */
 	const char *state, *run, *etc; /* aod's directories: hidden */
-	const char *socket;	/* the one socket of aod's that the agent may use, NULL: none */
+	const char *socket;	/* the one socket of aod's that the agent may use, NULL: none. Where it has a directory of its own below run, that is shown, so
+				   that a socket which a new aod has made is seen, too; else the socket alone */
 	const char *home;	/* the HOME that the agent gets */
 	bool root;		/* aod runs as root */
+	bool no_namespaces;	/* no mount namespace is to be had: the profile's own mounts and namespaces are left out, and Landlock's trees are the
+				   narrow ones that stand in for them. Keys that the blueprint itself sets are not: see needs */
 };
 
-/* b: an effective blueprint, expanded. 0, or what cannot be with status 422. */
-int sandbox_make(const struct blueprint *b, const struct sandbox_paths *p, const struct limit_totals *t, struct sandbox **out, struct err *e);
+/* b: an effective blueprint, expanded. 0, or what cannot be with status 422. limit totals of 0 are not known. */
+int sandbox_make(const struct blueprint *b, const struct sandbox_paths *p, const struct limit_totals *t, struct sandbox **out,
+		 struct err *e);
 void sandbox_free(struct sandbox *s);
 /* {"profile":…,"user":…,"namespaces":[…],"mounts":[…],…} for people; no value of a credential. */
 void sandbox_json(struct buf *out, const struct sandbox *s);

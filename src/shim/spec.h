@@ -86,5 +86,6 @@
 #define SHIM_MF_OWN 64u
 #define SHIM_MF_OPTIONAL 128u
 #define SHIM_MF_NOREC 256u
+#define SHIM_MF_NOFOLLOW 512u
 
 #endif

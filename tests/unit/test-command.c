@@ -139,7 +139,7 @@ test_state(void **state)
 	ad->restore(st, "junk", 4);
 	ad->state_free(st);
 	assert_int_equal(ad->line_max, 1 << 20);
-	assert_false(ad->private_tmp || ad->needs_prompt);
+	assert_false(ad->needs_prompt);
 	buf_free(&b);
 }
 

@@ -1,0 +1,800 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Which file systems an agent sees: from the keys about paths, and from what the profiles hide and show, to an ordered list of operations. First
+ * all wishes are noted, then sorted by path, parents before what is below them; of two for one path the stronger stays, and one that changes
+ * nothing at its place is left out. See sandbox.h.
+ */
+#ifdef HAVE_CONFIG_H
+#include "config.h"
+#endif
+
+#include <ctype.h>
+#include <errno.h>
+#include <sched.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/util.h"
+#include "model/sandbox-internal.h"
+
+#define WISHES_MAX 4096
+#define TMPFS_FLAGS (MF_RO | MF_NOSUID | MF_NODEV | MF_NOEXEC)
+
+enum kind {
+	KIND_HIDE,	/* nothing of it is there */
+	KIND_TMPFS,	/* nothing of it is there, but what is shown below */
+	KIND_MOUNT,	/* something else is there: op, src, opt */
+	KIND_READ_ONLY, /* itself, read-only */
+	KIND_WRITABLE,	/* itself, as it is */
+};
+
+/* Of two wishes for one path that of the lower rank stays. */
+enum rank {
+	RANK_OURS, /* of aod's own directories */
+	RANK_SET_HIDE, RANK_SET_BIND, RANK_SET_TMPFS, RANK_SET_READ_ONLY, RANK_SET_WRITABLE, /* the blueprint's */
+	RANK_WORK, /* the directories that the agent works in */
+	RANK_HIDE, RANK_MOUNT, RANK_READ_ONLY, RANK_WRITABLE, /* the profile's and other keys' */
+};
+
+struct wish {
+	char *path, *src, *opt;
+	enum kind kind;
+	enum rank rank;
+	enum mount_op op; /* of KIND_MOUNT */
+	unsigned flags;
+	bool host;	/* content is that of the host at this path, whatever is mounted above */
+	bool only_hidden; /* there only where it would be hidden */
+	bool pin;	/* a mount of its own, so that it can be neither moved nor removed; no more than its parent allows */
+	bool dropped;
+	int order;
+};
+
+struct wishes {
+	struct wish *v;
+	int count;
+	const struct blueprint *b;
+	const struct sandbox_paths *p;
+	unsigned idmap;	    /* of directories that are the session's own */
+	unsigned cwd_idmap; /* of the project directory */
+};
+
+/* ---- noting --------------------------------------------------------------------------------------------------------- */
+
+/* Without double slashes, "." and a slash at the end; NULL when there is ".." in it. */
+static char *
+simplified(const char *path)
+{
+	struct buf out = BUF_INIT;
+
+	while (*path) {
+		size_t n;
+
+		path += strspn(path, "/");
+		n = strcspn(path, "/");
+		if (n == 2 && path[0] == '.' && path[1] == '.') {
+			buf_free(&out);
+			return NULL;
+		}
+		if (n > 0 && !(n == 1 && *path == '.')) {
+			buf_putc(&out, '/');
+			buf_put(&out, path, n);
+		}
+		path += n;
+	}
+	if (out.len == 0)
+		buf_putc(&out, '/');
+	return buf_steal(&out);
+}
+
+/* A further wish; path need not be simple. Valid until the next call. */
+static struct wish *
+wish(struct wishes *w, const char *path, enum kind kind, enum rank rank, unsigned flags)
+{
+	struct wish *one;
+
+	if ((w->count & (w->count + 1)) == 0)
+		w->v = xrealloc(w->v, ((size_t)w->count + 1) * 2 * sizeof(*w->v));
+	one = &w->v[w->count];
+	*one = (struct wish){ .path = simplified(path), .kind = kind, .rank = rank, .flags = flags, .order = w->count };
+	w->count++;
+	return one;
+}
+
+static void
+wish_mount(struct wishes *w, enum mount_op op, const char *src, const char *path, const char *opt, enum rank rank, unsigned flags)
+{
+	struct wish *one = wish(w, path, KIND_MOUNT, rank, flags);
+
+	one->op = op;
+	one->src = xstrdup(src);
+	one->opt = xstrdup(opt);
+}
+
+static void
+wish_tmpfs(struct wishes *w, const char *path, const char *opt, enum rank rank, unsigned flags)
+{
+	wish(w, path, KIND_TMPFS, rank, flags)->opt = xstrdup(opt);
+}
+
+static void
+wish_all(struct wishes *w, const char *const *paths, enum kind kind, enum rank rank)
+{
+	for (; *paths; paths++)
+		wish(w, *paths, kind, rank, MF_OPTIONAL);
+}
+
+/* It is seen, read-only, where it would be hidden; elsewhere it stays as it is. */
+static void
+wish_shown(struct wishes *w, const char *path, unsigned flags)
+{
+	struct wish *one;
+
+	if (!path)
+		return;
+	one = wish(w, path, KIND_READ_ONLY, RANK_WORK, flags);
+	one->host = one->only_hidden = true;
+}
+
+static bool
+is(const struct wishes *w, enum directive_id id, const char *value)
+{
+	const char *v = blueprint_text(w->b, id);
+
+	return v && strcmp(v, value) == 0;
+}
+
+static bool
+is_yes(const struct wishes *w, enum directive_id id)
+{
+	return blueprint_tri(w->b, id) == TRI_YES;
+}
+
+/* ---- the blueprint's own paths ------------------------------------------------------------------------------------------ */
+
+static int
+bad_path(enum directive_id id, const char *word, struct err *e)
+{
+	return err_set_status(e, 422, -EINVAL, "%s=: '%.200s' has .. in it: write the path without", blueprint_directives[id].key, word);
+}
+
+/* The path in a word with - and + in front; *flags gets MF_OPTIONAL. */
+static const char *
+without_prefix(const char *word, unsigned *flags)
+{
+	if (*word == '-') {
+		*flags |= MF_OPTIONAL;
+		word++;
+	}
+	return word + (*word == '+');
+}
+
+static int
+set_paths(struct wishes *w, enum directive_id id, enum kind kind, enum rank rank, struct err *e)
+{
+	char *const *words = blueprint_words(w->b, id);
+
+	for (; words && *words; words++) {
+		unsigned flags = 0;
+		struct wish *one = wish(w, without_prefix(*words, &flags), kind, rank, 0);
+
+		one->flags = flags;
+		if (!one->path)
+			return bad_path(id, *words, e);
+	}
+	return 0;
+}
+
+/* SRC[:DST[:rbind|norbind]] */
+static int
+set_bind(struct wishes *w, enum directive_id id, const char *word, struct err *e)
+{
+	unsigned flags = id == D_BindReadOnlyPaths ? MF_RO : 0;
+	const char *s = without_prefix(word, &flags), *colon = strchr(s, ':'), *options = colon ? strchr(colon + 1, ':') : NULL;
+	CLEANUP_FREE char *from = xstrndup(s, colon ? (size_t)(colon - s) : strlen(s));
+	CLEANUP_FREE char *to = !colon ? xstrdup(from) : xstrndup(colon + 1, options ? (size_t)(options - colon - 1) : strlen(colon + 1));
+	CLEANUP_FREE char *src = simplified(from);
+
+	if (options && strcmp(options + 1, "norbind") == 0)
+		flags |= MF_NOREC;
+	if (!src)
+		return bad_path(id, word, e);
+	wish_mount(w, MOUNT_BIND, src, to, NULL, RANK_SET_BIND, flags);
+	return w->v[w->count - 1].path ? 0 : bad_path(id, word, e);
+}
+
+static int
+set_binds(struct wishes *w, enum directive_id id, struct err *e)
+{
+	char *const *words = blueprint_words(w->b, id);
+	int r = 0;
+
+	for (; words && *words && r == 0; words++)
+		r = set_bind(w, id, *words, e);
+	return r;
+}
+
+/* NAME=DIGITS and perhaps one letter of suffixes. */
+static bool
+numeric_option(const char *s, const char *name, const char *suffixes)
+{
+	size_t n = strlen(name);
+
+	if (strncmp(s, name, n) != 0 || !isdigit((unsigned char)s[n]))
+		return false;
+	s += n + strspn(s + n, "0123456789");
+	return !*s || (strchr(suffixes, *s) && !s[1]);
+}
+
+/* One option of TemporaryFileSystem=; what is for the file system itself is added to opt. */
+static bool
+tmpfs_option(const char *s, struct buf *opt, unsigned *flags)
+{
+	if (strcmp(s, "ro") == 0)
+		*flags |= MF_RO;
+	else if (strcmp(s, "noexec") == 0)
+		*flags |= MF_NOEXEC;
+	else if (strcmp(s, "rw") && strcmp(s, "nosuid") && strcmp(s, "nodev") && strcmp(s, "exec")) {
+		if (!numeric_option(s, "size=", "kKmMgG%") && !numeric_option(s, "nr_inodes=", "kKmMgG") && !numeric_option(s, "mode=", ""))
+			return false;
+		buf_printf(opt, "%s%s", opt->len > 0 ? "," : "", s);
+	}
+	return true;
+}
+
+static int
+set_tmpfs(struct wishes *w, const char *word, struct err *e)
+{
+	const char *colon = strchr(word, ':');
+	CLEANUP_FREE char *path = xstrndup(word, colon ? (size_t)(colon - word) : strlen(word));
+	CLEANUP_FREE char *options = xstrdup(colon ? colon + 1 : "");
+	struct buf opt = BUF_INIT;
+	unsigned flags = MF_NOSUID | MF_NODEV;
+	char *rest = options, *s;
+	int r = 0;
+
+	while (r == 0 && (s = strsep(&rest, ",")) != NULL)
+		if (*s && !tmpfs_option(s, &opt, &flags))
+			r = err_set_status(e, 422, -EINVAL,
+					   "TemporaryFileSystem=: '%.60s' is no option of it: use size=, nr_inodes=, mode=, ro, noexec", s);
+	if (!strstr(opt.data ? opt.data : "", "mode="))
+		buf_printf(&opt, "%smode=0755", opt.len > 0 ? "," : "");
+	if (r == 0)
+		wish_tmpfs(w, path, opt.data, RANK_SET_TMPFS, flags);
+	buf_free(&opt);
+	if (r == 0 && !w->v[w->count - 1].path)
+		r = bad_path(D_TemporaryFileSystem, word, e);
+	return r;
+}
+
+static int
+blueprint_paths(struct wishes *w, struct err *e)
+{
+	char *const *tmpfs = blueprint_words(w->b, D_TemporaryFileSystem);
+	int r = set_paths(w, D_InaccessiblePaths, KIND_HIDE, RANK_SET_HIDE, e);
+
+	if (r == 0)
+		r = set_paths(w, D_ReadOnlyPaths, KIND_READ_ONLY, RANK_SET_READ_ONLY, e);
+	if (r == 0)
+		r = set_paths(w, D_ReadWritePaths, KIND_WRITABLE, RANK_SET_WRITABLE, e);
+	if (r == 0)
+		r = set_binds(w, D_BindPaths, e);
+	if (r == 0)
+		r = set_binds(w, D_BindReadOnlyPaths, e);
+	for (; r == 0 && tmpfs && *tmpfs; tmpfs++)
+		r = set_tmpfs(w, *tmpfs, e);
+	return r;
+}
+
+/* ---- what single keys protect -------------------------------------------------------------------------------------------- */
+
+static void
+protect_system(struct wishes *w)
+{
+	/* As they are: other keys see to them. */
+	static const char *const elsewhere[] = { "/proc", "/sys", "/dev", "/home", "/root", "/run/user", NULL };
+	static const char *const yes[] = { "/usr", "/boot", "/efi", NULL };
+	const char *v = blueprint_text(w->b, D_ProtectSystem);
+
+	if (!v || strcmp(v, "no") == 0)
+		return;
+	if (strcmp(v, "strict") == 0) {
+		wish(w, "/", KIND_READ_ONLY, RANK_READ_ONLY, 0);
+		wish_all(w, elsewhere, KIND_WRITABLE, RANK_WRITABLE);
+		return;
+	}
+	wish_all(w, yes, KIND_READ_ONLY, RANK_READ_ONLY);
+	if (strcmp(v, "full") == 0)
+		wish(w, "/etc", KIND_READ_ONLY, RANK_READ_ONLY, 0);
+}
+
+static void
+protect_home(struct wishes *w)
+{
+	static const char *const homes[] = { "/home", "/root", "/run/user", NULL };
+
+	if (is(w, D_ProtectHome, "read-only"))
+		wish_all(w, homes, KIND_READ_ONLY, RANK_READ_ONLY);
+	else if (is(w, D_ProtectHome, "yes"))
+		wish_all(w, homes, KIND_HIDE, RANK_HIDE);
+	else if (is(w, D_ProtectHome, "tmpfs"))
+		for (size_t i = 0; homes[i]; i++)
+			wish_tmpfs(w, homes[i], "mode=0755", RANK_HIDE, TMPFS_FLAGS | MF_OPTIONAL);
+}
+
+static void
+protect_kernel(struct wishes *w)
+{
+	static const char *const proc[] = { "/proc/acpi", "/proc/apm",	"/proc/asound", "/proc/bus", "/proc/fs",	    "/proc/irq",
+					    "/proc/mtrr", "/proc/scsi", "/proc/sys",	"/proc/sysrq-trigger", NULL };
+	static const char *const hidden[] = { "/proc/kallsyms", "/proc/kcore", NULL };
+	static const char *const sys[] = { "/sys", NULL };
+	static const char *const modules[] = { "/lib/modules", "/usr/lib/modules", NULL };
+	static const char *const log[] = { "/proc/kmsg", "/dev/kmsg", NULL };
+	bool processes_only = is(w, D_ProcSubset, "pid");
+
+	if (is_yes(w, D_ProtectKernelTunables)) {
+		wish_all(w, sys, KIND_READ_ONLY, RANK_READ_ONLY);
+		if (!processes_only) {
+			wish_all(w, proc, KIND_READ_ONLY, RANK_READ_ONLY);
+			wish_all(w, hidden, KIND_HIDE, RANK_HIDE);
+		}
+		if (!is_yes(w, D_ProtectControlGroups))
+			wish(w, "/sys/fs/cgroup", KIND_WRITABLE, RANK_WRITABLE, MF_OPTIONAL);
+	}
+	if (is_yes(w, D_ProtectControlGroups))
+		wish(w, "/sys/fs/cgroup", KIND_READ_ONLY, RANK_READ_ONLY, MF_OPTIONAL);
+	if (is_yes(w, D_ProtectKernelModules))
+		wish_all(w, modules, KIND_HIDE, RANK_HIDE);
+	if (is_yes(w, D_ProtectKernelLogs))
+		wish_all(w, log + processes_only, KIND_HIDE, RANK_HIDE);
+}
+
+static void
+private_proc(struct wishes *w)
+{
+	const char *who = blueprint_text(w->b, D_ProtectProc);
+	bool hide = who && strcmp(who, "default") != 0, subset = is(w, D_ProcSubset, "pid");
+	CLEANUP_FREE char *opt = xasprintf("%s%s%s%s", hide ? "hidepid=" : "", hide ? who : "", hide && subset ? "," : "", subset ? "subset=pid" : "");
+
+	if (hide || subset || is_yes(w, D_PrivatePIDs))
+		wish_mount(w, MOUNT_PROC, NULL, "/proc", *opt ? opt : NULL, RANK_MOUNT, MF_NOSUID | MF_NODEV | MF_NOEXEC);
+}
+
+static void
+private_tmp(struct wishes *w)
+{
+	static const char *const dirs[] = { "/tmp", "/var/tmp" };
+	const char *size = blueprint_text(w->b, D_PrivateTmpSize);
+	int64_t bytes = blueprint_bytes(w->b, D_PrivateTmpSize, 0);
+	CLEANUP_FREE char *opt = bytes == INT64_MAX	   ? xstrdup("mode=1777,size=0")
+				 : size && strchr(size, '%') ? xasprintf("mode=1777,size=%s", size)
+							     : xasprintf("mode=1777,size=%lld", (long long)bytes);
+
+	if (!is_yes(w, D_PrivateTmp))
+		return;
+	for (size_t i = 0; i < ARRAY_LEN(dirs); i++) {
+		if (size)
+			wish_tmpfs(w, dirs[i], opt, RANK_MOUNT, MF_NOSUID | MF_NODEV);
+		else
+			wish_mount(w, MOUNT_BIND, w->p->tmp, dirs[i], NULL, RANK_MOUNT, MF_NOSUID | MF_NODEV | MF_NOFOLLOW | w->idmap);
+	}
+}
+
+/* ---- what an agent works in ------------------------------------------------------------------------------------------------ */
+
+/* No git command of a person is to run what an agent wrote. */
+static void
+protect_git(struct wishes *w)
+{
+	CLEANUP_FREE char *git = xasprintf("%s/.git", w->p->cwd);
+	CLEANUP_FREE char *hooks = xasprintf("%s/hooks", git), *config = xasprintf("%s/config", git);
+	const char *const inside[] = { hooks, config };
+
+	if (w->p->git_is_file) {
+		wish(w, git, KIND_READ_ONLY, RANK_WORK, MF_OPTIONAL | MF_NOFOLLOW);
+		return;
+	}
+	wish(w, git, KIND_WRITABLE, RANK_WORK, MF_OPTIONAL | MF_NOFOLLOW)->pin = true;
+	for (size_t i = 0; i < ARRAY_LEN(inside); i++)
+		wish(w, inside[i], KIND_READ_ONLY, RANK_WORK, MF_OPTIONAL | MF_NOFOLLOW);
+}
+
+static void
+show_work(struct wishes *w)
+{
+	struct wish *one = wish(w, w->p->own, KIND_WRITABLE, RANK_WORK, MF_NOSUID | MF_NODEV | w->idmap);
+
+	one->host = true;
+	if (!w->p->cwd_is_own) {
+		one = wish(w, w->p->cwd, KIND_WRITABLE, RANK_WORK, MF_NOFOLLOW | w->cwd_idmap);
+		one->host = true;
+	}
+}
+
+/* The directory of the socket where that is its own, else the socket. */
+static void
+show_socket(struct wishes *w)
+{
+	const char *s = w->p->socket, *slash = s ? strrchr(s, '/') : NULL;
+	CLEANUP_FREE char *dir = slash ? xstrndup(s, (size_t)(slash - s)) : NULL;
+	bool own_dir = dir && w->p->run && path_within(dir, w->p->run) && strcmp(dir, w->p->run) != 0;
+
+	wish_shown(w, own_dir ? dir : s, 0);
+}
+
+/* Nothing of aod's, of other sessions' and of the host's services; but how names are resolved is found below /run. */
+static void
+hide_ours(struct wishes *w)
+{
+	static const char *const names[] = { "/run/systemd/resolve", "/run/resolvconf", "/run/NetworkManager/resolv.conf", "/run/connman", NULL };
+	const char *const ours[] = { w->p->state, w->p->run, w->p->etc };
+
+	for (size_t i = 0; i < ARRAY_LEN(ours); i++)
+		if (ours[i])
+			wish_tmpfs(w, ours[i], "mode=0755", RANK_OURS, TMPFS_FLAGS | MF_OPTIONAL);
+	wish_tmpfs(w, "/run", "mode=0755", RANK_HIDE, TMPFS_FLAGS | MF_OPTIONAL);
+	for (size_t i = 0; names[i]; i++)
+		wish_shown(w, names[i], MF_OPTIONAL);
+}
+
+static void
+show_programs(struct wishes *w)
+{
+	wish_shown(w, w->p->program, 0);
+	for (char *const *v = w->p->visible; v && *v; v++)
+		wish_shown(w, *v, MF_OPTIONAL);
+	show_socket(w);
+}
+
+static void
+credentials(struct wishes *w, const struct sandbox *s)
+{
+	if (s->credentials_dir)
+		wish_mount(w, MOUNT_CREDENTIALS, NULL, s->credentials_dir, NULL, RANK_OURS, TMPFS_FLAGS);
+}
+
+/* ---- sorting ------------------------------------------------------------------------------------------------------------------ */
+
+static int
+letter_order(char c)
+{
+	return c == '/' ? 1 : c ? (unsigned char)c + 1 : 0;
+}
+
+/* By parts of the path, so that a directory stands right before all that is below it. "/" is the shortest, though it ends with what parts others. */
+static int
+path_compare(const char *a, const char *b)
+{
+	a += !a[1];
+	b += !b[1];
+	while (*a && *a == *b) {
+		a++;
+		b++;
+	}
+	return letter_order(*a) - letter_order(*b);
+}
+
+static int
+wish_compare(const void *pa, const void *pb)
+{
+	const struct wish *a = pa, *b = pb;
+	int r = path_compare(a->path, b->path);
+
+	return r ? r : a->rank != b->rank ? (int)a->rank - (int)b->rank : a->order - b->order;
+}
+
+static bool
+shows_itself(const struct wish *one)
+{
+	return one->kind == KIND_READ_ONLY || one->kind == KIND_WRITABLE;
+}
+
+/* Of several for one path the first stays; it must be there when one of them says so. */
+static void
+drop_doubles(struct wishes *w)
+{
+	struct wish *kept = NULL;
+
+	for (int i = 0; i < w->count; i++) {
+		struct wish *one = &w->v[i];
+
+		if (!kept || strcmp(kept->path, one->path) != 0) {
+			kept = one;
+			continue;
+		}
+		one->dropped = true;
+		if (!shows_itself(kept) || !shows_itself(one))
+			continue;
+		kept->only_hidden = kept->only_hidden && one->only_hidden;
+		kept->host = kept->host || one->host;
+		kept->flags = (kept->flags & (one->flags | ~(unsigned)MF_OPTIONAL)) | (one->flags & (MF_IDMAP | MF_OWN | MF_NOFOLLOW));
+	}
+}
+
+/* The nearest that stays above number i, or NULL. */
+static struct wish *
+above(const struct wishes *w, int i)
+{
+	for (int k = i - 1; k >= 0; k--)
+		if (!w->v[k].dropped && path_within(w->v[i].path, w->v[k].path))
+			return &w->v[k];
+	return NULL;
+}
+
+static bool
+is_op(const struct wish *one, enum mount_op op)
+{
+	return one && one->kind == KIND_MOUNT && one->op == op;
+}
+
+/* Whether what the host has below a is not there. */
+static bool
+hides(const struct wish *a)
+{
+	return a && (a->kind == KIND_HIDE || a->kind == KIND_TMPFS || is_op(a, MOUNT_BIND) || is_op(a, MOUNT_DEV));
+}
+
+/* Whether one changes nothing, being below a. What no key of the blueprint asks for is not there where something hides it. */
+static bool
+is_idle(const struct wish *one, const struct wish *a)
+{
+	bool implied = one->rank > RANK_WORK || one->rank == RANK_OURS || (one->rank == RANK_WORK && !one->host);
+	bool hidden = hides(a), foreign = one->flags & (MF_IDMAP | MF_OWN) & ~(a ? a->flags : 0);
+
+	switch (one->kind) {
+	case KIND_HIDE:
+		return hidden && (implied || !is_op(a, MOUNT_BIND));
+	case KIND_TMPFS:
+		return hidden && (one->rank == RANK_HIDE || one->rank == RANK_OURS);
+	case KIND_MOUNT:
+		return false;
+	case KIND_READ_ONLY:
+		if (hidden)
+			return implied;
+		return one->only_hidden || (a && a->kind == KIND_READ_ONLY && !foreign);
+	default:
+		if (one->pin)
+			return hidden || (a && a->kind == KIND_READ_ONLY);
+		if (is_op(a, MOUNT_BIND) && !one->host)
+			return implied || !(a->flags & MF_RO);
+		if (hidden)
+			return implied;
+		return (!a || a->kind == KIND_WRITABLE) && !foreign;
+	}
+}
+
+/* What a wish takes over from the nearest above it: who its files belong to, and where they come from. */
+static void
+inherit(struct wish *one, const struct wish *a)
+{
+	if (!shows_itself(one) || !a)
+		return;
+	if (shows_itself(a))
+		one->flags |= a->flags & (MF_IDMAP | MF_OWN);
+	if (is_op(a, MOUNT_BIND) && !one->host) {
+		one->flags |= a->flags & (MF_IDMAP | MF_OWN | MF_NOFOLLOW | MF_NOSUID | MF_NODEV);
+		one->src = xasprintf("%s%s", a->src[1] ? a->src : "", one->path + strlen(a->path));
+	} else if (a->src && !one->host && shows_itself(a)) {
+		one->src = xasprintf("%s%s", a->src, one->path + strlen(a->path));
+	}
+}
+
+static void
+decide(struct wishes *w)
+{
+	qsort(w->v, (size_t)w->count, sizeof(*w->v), wish_compare);
+	drop_doubles(w);
+	for (int i = 0; i < w->count; i++) {
+		struct wish *one = &w->v[i], *a;
+
+		if (one->dropped)
+			continue;
+		a = above(w, i);
+		one->dropped = is_idle(one, a);
+		if (one->dropped)
+			continue;
+		inherit(one, a);
+		/* Something is to be seen below it after all. */
+		if (a && a->kind == KIND_HIDE && one->kind != KIND_HIDE) {
+			a->kind = KIND_TMPFS;
+			a->opt = xstrdup("mode=0711");
+			a->flags |= TMPFS_FLAGS;
+		}
+	}
+}
+
+/* ---- handing over ---------------------------------------------------------------------------------------------------------------- */
+
+static void
+emit(struct sandbox *s, struct wish *one)
+{
+	struct sandbox_mount *m = &s->mounts[s->mount_count++];
+
+	*m = (struct sandbox_mount){ .op = MOUNT_BIND, .flags = one->flags, .dst = one->path, .src = one->src, .opt = one->opt };
+	switch (one->kind) {
+	case KIND_HIDE:
+		m->op = MOUNT_HIDE;
+		break;
+	case KIND_TMPFS:
+		m->op = MOUNT_TMPFS;
+		break;
+	case KIND_MOUNT:
+		m->op = one->op;
+		break;
+	default:
+		if (one->kind == KIND_READ_ONLY)
+			m->flags |= MF_RO;
+		if (strcmp(one->path, "/") == 0)
+			m->op = MOUNT_ATTR;
+		else if (!m->src)
+			m->src = xstrdup(one->path);
+	}
+	one->path = one->src = one->opt = NULL;
+}
+
+static int
+emit_all(struct sandbox *s, struct wishes *w, struct err *e)
+{
+	int count = 0;
+
+	for (int i = 0; i < w->count; i++)
+		count += !w->v[i].dropped;
+	if (count > SANDBOX_MOUNTS_MAX)
+		return err_set_status(e, 422, -E2BIG, "[Sandbox] asks for %d mounts, %d are the most: name directories that hold several of them", count,
+				      SANDBOX_MOUNTS_MAX);
+	s->mounts = count > 0 ? xcalloc((size_t)count, sizeof(*s->mounts)) : NULL;
+	for (int i = 0; i < w->count; i++)
+		if (!w->v[i].dropped)
+			emit(s, &w->v[i]);
+	return 0;
+}
+
+/* Where path is after all: what stands over it. */
+static const struct wish *
+found_at(const struct wishes *w, const char *path)
+{
+	for (int i = w->count - 1; i >= 0; i--)
+		if (!w->v[i].dropped && path_within(path, w->v[i].path))
+			return &w->v[i];
+	return NULL;
+}
+
+/* ---- Landlock ---------------------------------------------------------------------------------------------------------------------- */
+
+static bool
+within_any(const char *path, char *const *trees)
+{
+	for (; trees && *trees; trees++)
+		if (path_within(path, *trees))
+			return true;
+	return false;
+}
+
+static void
+landlock(struct sandbox *s, const struct wishes *w)
+{
+	static const char *const pseudo[] = { "/dev", "/proc", NULL };
+	static const char *const system[] = { "/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32",
+					      "/etc", "/opt", "/sys",  "/nix", "/run/systemd/resolve", NULL };
+	char *const *words = blueprint_words(w->b, D_ReadWritePaths);
+
+	if (s->profile == SANDBOX_NONE || !is(w, D_ProtectSystem, "strict"))
+		return;
+	s->landlock_rw = strv_add(s->landlock_rw, w->p->own);
+	if (!w->p->cwd_is_own)
+		s->landlock_rw = strv_add(s->landlock_rw, w->p->cwd);
+	for (size_t i = 0; pseudo[i]; i++)
+		s->landlock_rw = strv_add(s->landlock_rw, pseudo[i]);
+	for (; words && *words; words++)
+		s->landlock_rw = strv_add(s->landlock_rw, without_prefix(*words, &(unsigned){ 0 }));
+	/* Beside mounts the narrow view is theirs; in their place a /tmp that all share is not given. */
+	for (int i = 0; i < s->mount_count; i++)
+		if (!(s->mounts[i].flags & MF_RO) && (s->mounts[i].op == MOUNT_TMPFS || s->mounts[i].op == MOUNT_BIND) &&
+		    !within_any(s->mounts[i].dst, s->landlock_rw))
+			s->landlock_rw = strv_add(s->landlock_rw, s->mounts[i].dst);
+	if (!w->p->no_namespaces || s->profile != SANDBOX_STRICT) {
+		s->landlock_ro = strv_add(s->landlock_ro, "/");
+		return;
+	}
+	for (size_t i = 0; system[i]; i++)
+		s->landlock_ro = strv_add(s->landlock_ro, system[i]);
+	for (char *const *v = blueprint_words(w->b, D_ReadOnlyPaths); v && *v; v++)
+		s->landlock_ro = strv_add(s->landlock_ro, without_prefix(*v, &(unsigned){ 0 }));
+	for (char *const *v = w->p->visible; v && *v; v++)
+		s->landlock_ro = strv_add(s->landlock_ro, *v);
+	if (w->p->program)
+		s->landlock_ro = strv_add(s->landlock_ro, w->p->program);
+	if (w->p->socket)
+		s->landlock_rw = strv_add(s->landlock_rw, w->p->socket);
+}
+
+/* ---- all of it ------------------------------------------------------------------------------------------------------------------------ */
+
+/* A project directory that would open what the profile is to protect. */
+static int
+check_cwd(const struct wishes *w, struct err *e)
+{
+	static const char *const system[] = { "/",    "/bin",  "/boot", "/dev",	 "/efi", "/etc", "/home", "/lib", "/lib64",
+					      "/proc", "/run", "/sbin", "/sys", "/usr", "/var", NULL };
+	const char *const ours[] = { w->p->state, w->p->run, w->p->etc }, *cwd = w->p->cwd;
+	CLEANUP_FREE char *simple = simplified(cwd);
+
+	if (!simple)
+		return err_set_status(e, 422, -EINVAL, "project_dir '%.200s' has .. in it: give the path without", cwd);
+	for (size_t i = 0; system[i]; i++)
+		if (strcmp(simple, system[i]) == 0)
+			return err_set_status(e, 422, -EPERM,
+					      "project_dir '%s' would let the agent write to the system: give a directory of the project, or set Sandbox=none",
+					      simple);
+	for (size_t i = 0; i < ARRAY_LEN(ours) && !w->p->cwd_is_own; i++)
+		if (ours[i] && path_within(simple, ours[i]) && !path_within(simple, w->p->own))
+			return err_set_status(e, 422, -EPERM, "project_dir '%.200s' is aod's own: give another directory", simple);
+	return 0;
+}
+
+static void
+wishes_free(struct wishes *w)
+{
+	for (int i = 0; i < w->count; i++) {
+		free(w->v[i].path);
+		free(w->v[i].src);
+		free(w->v[i].opt);
+	}
+	free(w->v);
+}
+
+static int
+note_all(struct wishes *w, const struct sandbox *s, struct err *e)
+{
+	bool other_user = s->dynamic_user || s->user;
+	int r = s->profile == SANDBOX_NONE ? 0 : check_cwd(w, e);
+
+	if (r == 0)
+		r = blueprint_paths(w, e);
+	if (r == 0 && w->count > WISHES_MAX)
+		r = err_set_status(e, 422, -E2BIG, "[Sandbox] names %d paths, %d are the most", w->count, WISHES_MAX);
+	if (r < 0)
+		return r;
+	w->idmap = w->p->root && other_user ? MF_IDMAP | MF_OWN : 0;
+	w->cwd_idmap = s->dynamic_user ? MF_IDMAP : 0;
+	private_proc(w);
+	if (is_yes(w, D_PrivateDevices))
+		wish_mount(w, MOUNT_DEV, NULL, "/dev", NULL, RANK_MOUNT, MF_NOSUID | MF_NOEXEC);
+	protect_system(w);
+	protect_home(w);
+	protect_kernel(w);
+	private_tmp(w);
+	if (s->profile == SANDBOX_STRICT)
+		hide_ours(w);
+	if (s->profile != SANDBOX_NONE || other_user || w->count > 0)
+		show_work(w);
+	if (s->profile != SANDBOX_NONE)
+		protect_git(w);
+	show_programs(w);
+	credentials(w, s);
+	if (s->dynamic_user)
+		for (size_t i = 0; i < 2; i++)
+			wish_mount(w, MOUNT_FILE, NULL, i ? "/etc/group" : "/etc/passwd", NULL, RANK_OURS, MF_RO | MF_OPTIONAL);
+	return 0;
+}
+
+int
+sandbox_make_mounts(struct sandbox *s, const struct blueprint *b, const struct sandbox_paths *p, struct err *e)
+{
+	struct wishes w = { .b = b, .p = p };
+	const struct wish *over;
+	int r = note_all(&w, s, e);
+
+	if (r == 0)
+		decide(&w);
+	over = r == 0 ? found_at(&w, p->cwd) : NULL;
+	if (over && over->kind == KIND_HIDE)
+		r = err_set_status(e, 422, -EINVAL, "InaccessiblePaths= hides the working directory '%.200s': name it in ReadWritePaths=, or leave it out",
+				   p->cwd);
+	if (r == 0 && !p->no_namespaces)
+		r = emit_all(s, &w, e);
+	if (r == 0)
+		landlock(s, &w);
+	wishes_free(&w);
+	return r;
+}
