@@ -236,6 +236,14 @@ say_denied(struct buf *out, struct json_object *ev)
 }
 
 static void
+say_refused(struct buf *out, struct json_object *ev)
+{
+	const char *reason = js_str(ev, "reason");
+
+	buf_puts(out, reason ? reason : "refused");
+}
+
+static void
 say_task(struct buf *out, struct json_object *ev)
 {
 	const char *subtype = js_str(ev, "subtype"), *status = js_str(ev, "status"), *what = js_str(ev, "description");
@@ -303,6 +311,7 @@ static const struct form {
 	{ "init", say_init, COL_DIM },
 	{ "result", say_result, COL_GREEN },
 	{ "api_retry", say_retry, COL_YELLOW },
+	{ "denied", say_refused, COL_YELLOW },
 	{ "permission_request", say_denied, COL_YELLOW },
 	{ "permission_denied", say_denied, COL_YELLOW },
 	{ "task", say_task, COL_BLUE },

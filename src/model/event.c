@@ -43,6 +43,9 @@ const struct event_type event_types[] = {
 		      "retry_delay_ms, error_status."},
 	{"permission_request", "The agent asked whether it may use a tool; nobody is there to say "
 			       "yes, so it was denied."},
+	{"denied", "The sandbox refused something: what (system call, start), and reason as text; of a system call: syscall, args, "
+		   "program, pid; of a start that failed: step; key: the directive with the value that would allow it, where one would. "
+		   "Of one call the same program is told of once a run."},
 	{"permission_denied", "The agent may not use a tool: tool_name, message."},
 	{"task",
 	 "A task of the agent's own (subagent, background command) began, changed or ended."},

@@ -178,6 +178,8 @@ test_event_texts(void **state)
 	expect_event("{\"event_type\":\"api_retry\",\"attempt\":1,\"max_retries\":10,\"retry_delay_ms\":512.5,\"error_status\":529}",
 		     "attempt 1 of 10, again in 512ms, HTTP 529");
 	expect_event("{\"event_type\":\"permission_request\",\"tool_name\":\"Bash\",\"tool_input\":{\"command\":\"rm\"}}", "Bash: rm");
+	expect_event("{\"event_type\":\"denied\",\"what\":\"system call\",\"syscall\":\"mount\",\"reason\":\"mount(2) by sh was refused\"}",
+		     "mount(2) by sh was refused");
 	expect_event("{\"event_type\":\"permission_denied\",\"tool_name\":\"Bash\",\"message\":\"no\"}", "Bash: no");
 	expect_event("{\"event_type\":\"task\",\"subtype\":\"task_started\",\"description\":\"d\"}", "task_started: d");
 	expect_event("{\"event_type\":\"session_stop\",\"exit_code\":3,\"reason\":\"exit-code\",\"error\":\"exit status 3\"}",
