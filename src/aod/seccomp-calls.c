@@ -163,12 +163,13 @@ static const struct {
 	{ "process_vm_writev", 0 },
 };
 
+/* Whether a group without an error of its own decides about the call. */
 static bool
-group_brings(const char *name)
+group_decides(const char *name, uint32_t action)
 {
 	for (size_t i = 0; i < ARRAY_LEN(by_name_only); i++)
 		if (strcmp(by_name_only[i].name, name) == 0)
-			return false;
+			return !by_name_only[i].error && action != SCMP_ACT_ALLOW;
 	return true;
 }
 
@@ -180,7 +181,7 @@ apply_word(struct calls *c, const struct word *w, uint32_t refuse)
 	for (size_t i = 0; w->names[i]; i++) {
 		struct call *call = get(c, w->names[i]);
 
-		if (call && (action != SCMP_ACT_ALLOW || *w->name != '@' || group_brings(w->names[i])))
+		if (call && (w->action || *w->name != '@' || group_decides(w->names[i], action)))
 			call->action = action;
 	}
 }

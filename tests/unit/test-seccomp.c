@@ -147,7 +147,7 @@ expected(char *const *words, const char *name, bool known, uint32_t refuse)
 		if (colon)
 			action = strcmp(colon + 1, "kill") == 0 ? KILL : ERRNO(strcmp(colon + 1, "ENOANO") == 0 ? ENOANO : atoi(colon + 1));
 		else if (**words == '~')
-			action = refuse;
+			action = uring && how == 1 ? action : refuse;
 		else if (how == 2 || (!uring && !vm))
 			action = ALLOW;
 	}
