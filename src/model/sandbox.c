@@ -30,6 +30,15 @@
 #define WORKSPACE_CAPABILITIES "CAP_CHOWN CAP_DAC_OVERRIDE CAP_FOWNER CAP_FSETID CAP_KILL CAP_SETGID CAP_SETUID CAP_NET_BIND_SERVICE CAP_AUDIT_WRITE"
 
 /*
+ * What a service has, and what newer libraries and runtimes try beside it (memory keys by V8, futexes and shadow stacks by the C library, mincore by
+ * garbage collectors). Not: the kernel's keyring, which is of no namespace, so that aod's own keys would be seen; userfaultfd, which an
+ * exploit stops the kernel with at its leisure; kcmp, which looks into other processes. ptrace is not in it either: a debugger of its own processes
+ * would be honest work, but what is traced makes calls in the tracer's name, and a blueprint that needs it can say so.
+ */
+#define STRICT_CALLS                                                                                                                       \
+	"@system-service @sandbox @pkey futex_requeue futex_wait futex_wake map_shadow_stack mincore ~@keyring ~kcmp ~userfaultfd"
+
+/*
  * What a key is that the blueprint does not set. Columns: dynamic, agent: without a profile, for DynamicUser=yes (as in systemd.exec(5)) and for
  * Adapter=claude, whose sessions would meet in /tmp; then the two profiles. NULL: nothing is said.
  *
@@ -61,8 +70,7 @@ static const struct row {
 	{ D_RestrictSUIDSGID, "yes", NULL, "yes", "yes" },
 	{ D_RestrictRealtime, NULL, NULL, NULL, "yes" },
 	{ D_LockPersonality, NULL, NULL, NULL, "yes" },
-	/* Keys of the kernel's keyring are not of a namespace: aod's own would be seen. */
-	{ D_SystemCallFilter, NULL, NULL, NULL, "@system-service @sandbox @pkey ~@keyring" },
+	{ D_SystemCallFilter, NULL, NULL, NULL, STRICT_CALLS },
 	{ D_SystemCallArchitectures, NULL, NULL, "native", "native" },
 	{ D_LimitCORE, NULL, NULL, "0", "0" },
 	{ D_TasksMax, NULL, NULL, "1024", "1024" },
