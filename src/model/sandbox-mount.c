@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Which file systems an agent sees: from the keys about paths, and from what the profiles hide and show, to an ordered list of operations. First
- * all wishes are noted, then sorted by path, parents before what is below them; of two for one path the stronger stays, and one that changes
- * nothing at its place is left out. See sandbox.h.
+ * Which file systems an agent sees: what the keys about paths, and what the profiles hide and show, wish for. sandbox-wish.c makes an ordered list
+ * of operations of it. Landlock's trees, too. See sandbox.h.
  */
 #ifdef HAVE_CONFIG_H
 #include "config.h"
@@ -10,100 +9,19 @@
 
 #include <ctype.h>
 #include <errno.h>
-#include <sched.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/util.h"
 #include "model/sandbox-internal.h"
 
 #define WISHES_MAX 4096
-#define TMPFS_FLAGS (MF_RO | MF_NOSUID | MF_NODEV | MF_NOEXEC)
-
-enum kind {
-	KIND_HIDE,	/* nothing of it is there */
-	KIND_TMPFS,	/* nothing of it is there, but what is shown below */
-	KIND_MOUNT,	/* something else is there: op, src, opt */
-	KIND_READ_ONLY, /* itself, read-only */
-	KIND_WRITABLE,	/* itself, as it is */
-};
-
-/* Of two wishes for one path that of the lower rank stays. */
-enum rank {
-	RANK_OURS, /* of aod's own directories */
-	RANK_SET_HIDE, RANK_SET_BIND, RANK_SET_TMPFS, RANK_SET_READ_ONLY, RANK_SET_WRITABLE, /* the blueprint's */
-	RANK_WORK, /* the directories that the agent works in */
-	RANK_HIDE, RANK_MOUNT, RANK_READ_ONLY, RANK_WRITABLE, /* the profile's and other keys' */
-};
-
-struct wish {
-	char *path, *src, *opt;
-	enum kind kind;
-	enum rank rank;
-	enum mount_op op; /* of KIND_MOUNT */
-	unsigned flags;
-	bool host;	/* content is that of the host at this path, whatever is mounted above */
-	bool only_hidden; /* there only where it would be hidden */
-	bool pin;	/* a mount of its own, so that it can be neither moved nor removed; no more than its parent allows */
-	bool dropped;
-	int order;
-};
-
-struct wishes {
-	struct wish *v;
-	int count;
-	const struct blueprint *b;
-	const struct sandbox_paths *p;
-	unsigned idmap;	    /* of directories that are the session's own */
-	unsigned cwd_idmap; /* of the project directory */
-};
 
 /* ---- noting --------------------------------------------------------------------------------------------------------- */
-
-/* Without double slashes, "." and a slash at the end; NULL when there is ".." in it. */
-static char *
-simplified(const char *path)
-{
-	struct buf out = BUF_INIT;
-
-	while (*path) {
-		size_t n;
-
-		path += strspn(path, "/");
-		n = strcspn(path, "/");
-		if (n == 2 && path[0] == '.' && path[1] == '.') {
-			buf_free(&out);
-			return NULL;
-		}
-		if (n > 0 && !(n == 1 && *path == '.')) {
-			buf_putc(&out, '/');
-			buf_put(&out, path, n);
-		}
-		path += n;
-	}
-	if (out.len == 0)
-		buf_putc(&out, '/');
-	return buf_steal(&out);
-}
-
-/* A further wish; path need not be simple. Valid until the next call. */
-static struct wish *
-wish(struct wishes *w, const char *path, enum kind kind, enum rank rank, unsigned flags)
-{
-	struct wish *one;
-
-	if ((w->count & (w->count + 1)) == 0)
-		w->v = xrealloc(w->v, ((size_t)w->count + 1) * 2 * sizeof(*w->v));
-	one = &w->v[w->count];
-	*one = (struct wish){ .path = simplified(path), .kind = kind, .rank = rank, .flags = flags, .order = w->count };
-	w->count++;
-	return one;
-}
 
 static void
 wish_mount(struct wishes *w, enum mount_op op, const char *src, const char *path, const char *opt, enum rank rank, unsigned flags)
 {
-	struct wish *one = wish(w, path, KIND_MOUNT, rank, flags);
+	struct wish *one = wish_add(w, path, KIND_MOUNT, rank, flags);
 
 	one->op = op;
 	one->src = xstrdup(src);
@@ -113,14 +31,14 @@ wish_mount(struct wishes *w, enum mount_op op, const char *src, const char *path
 static void
 wish_tmpfs(struct wishes *w, const char *path, const char *opt, enum rank rank, unsigned flags)
 {
-	wish(w, path, KIND_TMPFS, rank, flags)->opt = xstrdup(opt);
+	wish_add(w, path, KIND_TMPFS, rank, flags)->opt = xstrdup(opt);
 }
 
 static void
 wish_all(struct wishes *w, const char *const *paths, enum kind kind, enum rank rank)
 {
 	for (; *paths; paths++)
-		wish(w, *paths, kind, rank, MF_OPTIONAL);
+		wish_add(w, *paths, kind, rank, MF_OPTIONAL);
 }
 
 /* It is seen, read-only, where it would be hidden; elsewhere it stays as it is. */
@@ -131,7 +49,7 @@ wish_shown(struct wishes *w, const char *path, unsigned flags)
 
 	if (!path)
 		return;
-	one = wish(w, path, KIND_READ_ONLY, RANK_WORK, flags);
+	one = wish_add(w, path, KIND_READ_ONLY, RANK_WORK, flags);
 	one->host = one->only_hidden = true;
 }
 
@@ -175,7 +93,7 @@ set_paths(struct wishes *w, enum directive_id id, enum kind kind, enum rank rank
 
 	for (; words && *words; words++) {
 		unsigned flags = 0;
-		struct wish *one = wish(w, without_prefix(*words, &flags), kind, rank, 0);
+		struct wish *one = wish_add(w, without_prefix(*words, &flags), kind, rank, 0);
 
 		one->flags = flags;
 		if (!one->path)
@@ -192,7 +110,7 @@ set_bind(struct wishes *w, enum directive_id id, const char *word, struct err *e
 	const char *s = without_prefix(word, &flags), *colon = strchr(s, ':'), *options = colon ? strchr(colon + 1, ':') : NULL;
 	CLEANUP_FREE char *from = xstrndup(s, colon ? (size_t)(colon - s) : strlen(s));
 	CLEANUP_FREE char *to = !colon ? xstrdup(from) : xstrndup(colon + 1, options ? (size_t)(options - colon - 1) : strlen(colon + 1));
-	CLEANUP_FREE char *src = simplified(from);
+	CLEANUP_FREE char *src = path_simplified(from);
 
 	if (options && strcmp(options + 1, "norbind") == 0)
 		flags |= MF_NOREC;
@@ -282,6 +200,9 @@ blueprint_paths(struct wishes *w, struct err *e)
 		r = set_binds(w, D_BindReadOnlyPaths, e);
 	for (; r == 0 && tmpfs && *tmpfs; tmpfs++)
 		r = set_tmpfs(w, *tmpfs, e);
+	for (int i = 0; i < w->count && r == 0; i++)
+		if (strcmp(w->v[i].path, "/") == 0 && w->v[i].kind <= KIND_MOUNT)
+			r = err_set_status(e, 422, -EINVAL, "[Sandbox]: nothing can be put in the place of /; name directories below it");
 	return r;
 }
 
@@ -298,13 +219,13 @@ protect_system(struct wishes *w)
 	if (!v || strcmp(v, "no") == 0)
 		return;
 	if (strcmp(v, "strict") == 0) {
-		wish(w, "/", KIND_READ_ONLY, RANK_READ_ONLY, 0);
+		wish_add(w, "/", KIND_READ_ONLY, RANK_READ_ONLY, 0);
 		wish_all(w, elsewhere, KIND_WRITABLE, RANK_WRITABLE);
 		return;
 	}
 	wish_all(w, yes, KIND_READ_ONLY, RANK_READ_ONLY);
 	if (strcmp(v, "full") == 0)
-		wish(w, "/etc", KIND_READ_ONLY, RANK_READ_ONLY, 0);
+		wish_add(w, "/etc", KIND_READ_ONLY, RANK_READ_ONLY, 0);
 }
 
 static void
@@ -339,10 +260,10 @@ protect_kernel(struct wishes *w)
 			wish_all(w, hidden, KIND_HIDE, RANK_HIDE);
 		}
 		if (!is_yes(w, D_ProtectControlGroups))
-			wish(w, "/sys/fs/cgroup", KIND_WRITABLE, RANK_WRITABLE, MF_OPTIONAL);
+			wish_add(w, "/sys/fs/cgroup", KIND_WRITABLE, RANK_WRITABLE, MF_OPTIONAL);
 	}
 	if (is_yes(w, D_ProtectControlGroups))
-		wish(w, "/sys/fs/cgroup", KIND_READ_ONLY, RANK_READ_ONLY, MF_OPTIONAL);
+		wish_add(w, "/sys/fs/cgroup", KIND_READ_ONLY, RANK_READ_ONLY, MF_OPTIONAL);
 	if (is_yes(w, D_ProtectKernelModules))
 		wish_all(w, modules, KIND_HIDE, RANK_HIDE);
 	if (is_yes(w, D_ProtectKernelLogs))
@@ -391,22 +312,22 @@ protect_git(struct wishes *w)
 	const char *const inside[] = { hooks, config };
 
 	if (w->p->git_is_file) {
-		wish(w, git, KIND_READ_ONLY, RANK_WORK, MF_OPTIONAL | MF_NOFOLLOW);
+		wish_add(w, git, KIND_READ_ONLY, RANK_WORK, MF_OPTIONAL | MF_NOFOLLOW);
 		return;
 	}
-	wish(w, git, KIND_WRITABLE, RANK_WORK, MF_OPTIONAL | MF_NOFOLLOW)->pin = true;
+	wish_add(w, git, KIND_WRITABLE, RANK_WORK, MF_OPTIONAL | MF_NOFOLLOW)->pin = true;
 	for (size_t i = 0; i < ARRAY_LEN(inside); i++)
-		wish(w, inside[i], KIND_READ_ONLY, RANK_WORK, MF_OPTIONAL | MF_NOFOLLOW);
+		wish_add(w, inside[i], KIND_READ_ONLY, RANK_WORK, MF_OPTIONAL | MF_NOFOLLOW);
 }
 
 static void
 show_work(struct wishes *w)
 {
-	struct wish *one = wish(w, w->p->own, KIND_WRITABLE, RANK_WORK, MF_NOSUID | MF_NODEV | w->idmap);
+	struct wish *one = wish_add(w, w->p->own, KIND_WRITABLE, RANK_WORK, MF_NOSUID | MF_NODEV | w->idmap);
 
 	one->host = true;
 	if (!w->p->cwd_is_own) {
-		one = wish(w, w->p->cwd, KIND_WRITABLE, RANK_WORK, MF_NOFOLLOW | w->cwd_idmap);
+		one = wish_add(w, w->p->cwd, KIND_WRITABLE, RANK_WORK, MF_NOFOLLOW | w->cwd_idmap);
 		one->host = true;
 	}
 }
@@ -451,212 +372,6 @@ credentials(struct wishes *w, const struct sandbox *s)
 {
 	if (s->credentials_dir)
 		wish_mount(w, MOUNT_CREDENTIALS, NULL, s->credentials_dir, NULL, RANK_OURS, TMPFS_FLAGS);
-}
-
-/* ---- sorting ------------------------------------------------------------------------------------------------------------------ */
-
-static int
-letter_order(char c)
-{
-	return c == '/' ? 1 : c ? (unsigned char)c + 1 : 0;
-}
-
-/* By parts of the path, so that a directory stands right before all that is below it. "/" is the shortest, though it ends with what parts others. */
-static int
-path_compare(const char *a, const char *b)
-{
-	a += !a[1];
-	b += !b[1];
-	while (*a && *a == *b) {
-		a++;
-		b++;
-	}
-	return letter_order(*a) - letter_order(*b);
-}
-
-static int
-wish_compare(const void *pa, const void *pb)
-{
-	const struct wish *a = pa, *b = pb;
-	int r = path_compare(a->path, b->path);
-
-	return r ? r : a->rank != b->rank ? (int)a->rank - (int)b->rank : a->order - b->order;
-}
-
-static bool
-shows_itself(const struct wish *one)
-{
-	return one->kind == KIND_READ_ONLY || one->kind == KIND_WRITABLE;
-}
-
-/* Of several for one path the first stays; it must be there when one of them says so. */
-static void
-drop_doubles(struct wishes *w)
-{
-	struct wish *kept = NULL;
-
-	for (int i = 0; i < w->count; i++) {
-		struct wish *one = &w->v[i];
-
-		if (!kept || strcmp(kept->path, one->path) != 0) {
-			kept = one;
-			continue;
-		}
-		one->dropped = true;
-		if (!shows_itself(kept) || !shows_itself(one))
-			continue;
-		kept->only_hidden = kept->only_hidden && one->only_hidden;
-		kept->host = kept->host || one->host;
-		kept->flags = (kept->flags & (one->flags | ~(unsigned)MF_OPTIONAL)) | (one->flags & (MF_IDMAP | MF_OWN | MF_NOFOLLOW));
-	}
-}
-
-/* The nearest that stays above number i, or NULL. */
-static struct wish *
-above(const struct wishes *w, int i)
-{
-	for (int k = i - 1; k >= 0; k--)
-		if (!w->v[k].dropped && path_within(w->v[i].path, w->v[k].path))
-			return &w->v[k];
-	return NULL;
-}
-
-static bool
-is_op(const struct wish *one, enum mount_op op)
-{
-	return one && one->kind == KIND_MOUNT && one->op == op;
-}
-
-/* Whether what the host has below a is not there. */
-static bool
-hides(const struct wish *a)
-{
-	return a && (a->kind == KIND_HIDE || a->kind == KIND_TMPFS || is_op(a, MOUNT_BIND) || is_op(a, MOUNT_DEV));
-}
-
-/* Whether one changes nothing, being below a. What no key of the blueprint asks for is not there where something hides it. */
-static bool
-is_idle(const struct wish *one, const struct wish *a)
-{
-	bool implied = one->rank > RANK_WORK || one->rank == RANK_OURS || (one->rank == RANK_WORK && !one->host);
-	bool hidden = hides(a), foreign = one->flags & (MF_IDMAP | MF_OWN) & ~(a ? a->flags : 0);
-
-	switch (one->kind) {
-	case KIND_HIDE:
-		return hidden && (implied || !is_op(a, MOUNT_BIND));
-	case KIND_TMPFS:
-		return hidden && (one->rank == RANK_HIDE || one->rank == RANK_OURS);
-	case KIND_MOUNT:
-		return false;
-	case KIND_READ_ONLY:
-		if (hidden)
-			return implied;
-		return one->only_hidden || (a && a->kind == KIND_READ_ONLY && !foreign);
-	default:
-		if (one->pin)
-			return hidden || (a && a->kind == KIND_READ_ONLY);
-		if (is_op(a, MOUNT_BIND) && !one->host)
-			return implied || !(a->flags & MF_RO);
-		if (hidden)
-			return implied;
-		return (!a || a->kind == KIND_WRITABLE) && !foreign;
-	}
-}
-
-/* What a wish takes over from the nearest above it: who its files belong to, and where they come from. */
-static void
-inherit(struct wish *one, const struct wish *a)
-{
-	if (!shows_itself(one) || !a)
-		return;
-	if (shows_itself(a))
-		one->flags |= a->flags & (MF_IDMAP | MF_OWN);
-	if (is_op(a, MOUNT_BIND) && !one->host) {
-		one->flags |= a->flags & (MF_IDMAP | MF_OWN | MF_NOFOLLOW | MF_NOSUID | MF_NODEV);
-		one->src = xasprintf("%s%s", a->src[1] ? a->src : "", one->path + strlen(a->path));
-	} else if (a->src && !one->host && shows_itself(a)) {
-		one->src = xasprintf("%s%s", a->src, one->path + strlen(a->path));
-	}
-}
-
-static void
-decide(struct wishes *w)
-{
-	qsort(w->v, (size_t)w->count, sizeof(*w->v), wish_compare);
-	drop_doubles(w);
-	for (int i = 0; i < w->count; i++) {
-		struct wish *one = &w->v[i], *a;
-
-		if (one->dropped)
-			continue;
-		a = above(w, i);
-		one->dropped = is_idle(one, a);
-		if (one->dropped)
-			continue;
-		inherit(one, a);
-		/* Something is to be seen below it after all. */
-		if (a && a->kind == KIND_HIDE && one->kind != KIND_HIDE) {
-			a->kind = KIND_TMPFS;
-			a->opt = xstrdup("mode=0711");
-			a->flags |= TMPFS_FLAGS;
-		}
-	}
-}
-
-/* ---- handing over ---------------------------------------------------------------------------------------------------------------- */
-
-static void
-emit(struct sandbox *s, struct wish *one)
-{
-	struct sandbox_mount *m = &s->mounts[s->mount_count++];
-
-	*m = (struct sandbox_mount){ .op = MOUNT_BIND, .flags = one->flags, .dst = one->path, .src = one->src, .opt = one->opt };
-	switch (one->kind) {
-	case KIND_HIDE:
-		m->op = MOUNT_HIDE;
-		break;
-	case KIND_TMPFS:
-		m->op = MOUNT_TMPFS;
-		break;
-	case KIND_MOUNT:
-		m->op = one->op;
-		break;
-	default:
-		if (one->kind == KIND_READ_ONLY)
-			m->flags |= MF_RO;
-		if (strcmp(one->path, "/") == 0)
-			m->op = MOUNT_ATTR;
-		else if (!m->src)
-			m->src = xstrdup(one->path);
-	}
-	one->path = one->src = one->opt = NULL;
-}
-
-static int
-emit_all(struct sandbox *s, struct wishes *w, struct err *e)
-{
-	int count = 0;
-
-	for (int i = 0; i < w->count; i++)
-		count += !w->v[i].dropped;
-	if (count > SANDBOX_MOUNTS_MAX)
-		return err_set_status(e, 422, -E2BIG, "[Sandbox] asks for %d mounts, %d are the most: name directories that hold several of them", count,
-				      SANDBOX_MOUNTS_MAX);
-	s->mounts = count > 0 ? xcalloc((size_t)count, sizeof(*s->mounts)) : NULL;
-	for (int i = 0; i < w->count; i++)
-		if (!w->v[i].dropped)
-			emit(s, &w->v[i]);
-	return 0;
-}
-
-/* Where path is after all: what stands over it. */
-static const struct wish *
-found_at(const struct wishes *w, const char *path)
-{
-	for (int i = w->count - 1; i >= 0; i--)
-		if (!w->v[i].dropped && path_within(path, w->v[i].path))
-			return &w->v[i];
-	return NULL;
 }
 
 /* ---- Landlock ---------------------------------------------------------------------------------------------------------------------- */
@@ -717,7 +432,7 @@ check_cwd(const struct wishes *w, struct err *e)
 	static const char *const system[] = { "/",    "/bin",  "/boot", "/dev",	 "/efi", "/etc", "/home", "/lib", "/lib64",
 					      "/proc", "/run", "/sbin", "/sys", "/usr", "/var", NULL };
 	const char *const ours[] = { w->p->state, w->p->run, w->p->etc }, *cwd = w->p->cwd;
-	CLEANUP_FREE char *simple = simplified(cwd);
+	CLEANUP_FREE char *simple = path_simplified(cwd);
 
 	if (!simple)
 		return err_set_status(e, 422, -EINVAL, "project_dir '%.200s' has .. in it: give the path without", cwd);
@@ -730,17 +445,6 @@ check_cwd(const struct wishes *w, struct err *e)
 		if (ours[i] && path_within(simple, ours[i]) && !path_within(simple, w->p->own))
 			return err_set_status(e, 422, -EPERM, "project_dir '%.200s' is aod's own: give another directory", simple);
 	return 0;
-}
-
-static void
-wishes_free(struct wishes *w)
-{
-	for (int i = 0; i < w->count; i++) {
-		free(w->v[i].path);
-		free(w->v[i].src);
-		free(w->v[i].opt);
-	}
-	free(w->v);
 }
 
 static int
@@ -786,13 +490,13 @@ sandbox_make_mounts(struct sandbox *s, const struct blueprint *b, const struct s
 	int r = note_all(&w, s, e);
 
 	if (r == 0)
-		decide(&w);
-	over = r == 0 ? found_at(&w, p->cwd) : NULL;
+		wishes_decide(&w);
+	over = r == 0 ? wishes_found_at(&w, p->cwd) : NULL;
 	if (over && over->kind == KIND_HIDE)
 		r = err_set_status(e, 422, -EINVAL, "InaccessiblePaths= hides the working directory '%.200s': name it in ReadWritePaths=, or leave it out",
 				   p->cwd);
 	if (r == 0 && !p->no_namespaces)
-		r = emit_all(s, &w, e);
+		r = wishes_emit(s, &w, e);
 	if (r == 0)
 		landlock(s, &w);
 	wishes_free(&w);

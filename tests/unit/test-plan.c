@@ -449,6 +449,69 @@ test_env_file(void **state)
 	}
 }
 
+/* The sandbox is made around what the plan found. */
+static void
+test_sandbox(void **state)
+{
+	static const struct sandbox_paths paths = { .state = "/var/lib/aod", .run = "/run/aod", .etc = "/etc/aod", .root = true };
+	struct blueprint *b = blueprint("[Agent]\nExecStart=foo\n[Sandbox]\nSetCredential=key:sesame\n");
+	struct plan_request rq = request(b, "do it");
+	struct buf json = BUF_INIT;
+	struct json_object *o, *v, *s;
+	struct plan *p;
+
+	rq.paths = &paths;
+	rq.totals = (struct limit_totals){ INT64_C(4) << 30, 1000 };
+	rq.project_dir = "/srv/project";
+	assert_int_equal(plan_make(&rq, &p, &e), 0);
+	assert_non_null(p->sandbox);
+	assert_int_equal(p->sandbox->profile, SANDBOX_STRICT);
+	assert_int_equal(p->sandbox->limits.memory_max, INT64_C(4) << 30);
+	assert_string_equal(p->sandbox->landlock_rw[0], "/var/lib/aod/sessions/sid");
+	assert_string_equal(p->sandbox->landlock_rw[1], "/srv/project");
+	assert_string_equal(env(p, "HOME"), "/var/lib/aod/sessions/sid/home");
+	assert_string_equal(env(p, "CREDENTIALS_DIRECTORY"), "/run/aod/credentials");
+	assert_string_equal(env(p, "AOD_SESSION_ID"), "sid");
+	assert_null(env(p, "TMPDIR"));
+	plan_json(&json, p);
+	assert_null(strstr(json.data, "sesame"));
+	o = json_tokener_parse(json.data);
+	assert_true(json_object_object_get_ex(o, "sandbox", &s) && json_object_object_get_ex(s, "profile", &v));
+	assert_string_equal(json_object_get_string(v), "strict");
+	json_object_put(o);
+	buf_free(&json);
+	plan_free(p);
+	/* Where no namespace is to be had, /tmp is everybody's. */
+	blueprint_free(b);
+	b = blueprint("[Agent]\nExecStart=foo\nEnvironment=HOME=/srv/home\n");
+	rq.blueprint = b;
+	rq.paths = &(struct sandbox_paths){ .state = "/var/lib/aod", .run = "/run/aod", .etc = "/etc/aod", .no_namespaces = true };
+	assert_int_equal(plan_make(&rq, &p, &e), 0);
+	assert_string_equal(env(p, "TMPDIR"), "/var/lib/aod/sessions/sid/tmp");
+	assert_string_equal(env(p, "HOME"), "/srv/home");
+	plan_free(p);
+	/* What cannot be is told before anything runs. */
+	rq.project_dir = "/etc";
+	refused(&rq, "Sandbox=none");
+	blueprint_free(b);
+	/* Without a profile the home is the user's. */
+	b = blueprint("[Agent]\nAdapter=command\nExecStart=foo\n");
+	rq.blueprint = b;
+	rq.project_dir = NULL;
+	assert_int_equal(plan_make(&rq, &p, &e), 0);
+	assert_int_equal(p->sandbox->mount_count, 0);
+	assert_string_equal(env(p, "HOME"), "/home/user");
+	plan_free(p);
+	rq.paths = NULL;
+	assert_int_equal(plan_make(&rq, &p, &e), 0);
+	assert_null(p->sandbox);
+	plan_json(&json, p);
+	assert_non_null(strstr(json.data, "\"sandbox\":null"));
+	buf_free(&json);
+	plan_free(p);
+	blueprint_free(b);
+}
+
 int
 main(void)
 {
@@ -458,7 +521,7 @@ main(void)
 		cmocka_unit_test(test_refused),	      cmocka_unit_test(test_relative_program),
 		cmocka_unit_test(test_bind),	      cmocka_unit_test(test_json),
 		cmocka_unit_test(test_files),	      cmocka_unit_test(test_override),
-		cmocka_unit_test(test_env_file),
+		cmocka_unit_test(test_env_file),	      cmocka_unit_test(test_sandbox),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);
