@@ -467,9 +467,9 @@ test_sandbox(void **state)
 	assert_non_null(p->sandbox);
 	assert_int_equal(p->sandbox->profile, SANDBOX_STRICT);
 	assert_int_equal(p->sandbox->limits.memory_max, INT64_C(4) << 30);
-	assert_string_equal(p->sandbox->landlock_rw[0], "/var/lib/aod/sessions/sid");
+	assert_string_equal(p->sandbox->landlock_rw[0], "/var/lib/aod/sessions/sid/agent");
 	assert_string_equal(p->sandbox->landlock_rw[1], "/srv/project");
-	assert_string_equal(env(p, "HOME"), "/var/lib/aod/sessions/sid/home");
+	assert_string_equal(env(p, "HOME"), "/var/lib/aod/sessions/sid/agent/home");
 	assert_string_equal(env(p, "CREDENTIALS_DIRECTORY"), "/run/aod/credentials");
 	assert_string_equal(env(p, "AOD_SESSION_ID"), "sid");
 	assert_null(env(p, "TMPDIR"));
@@ -487,7 +487,7 @@ test_sandbox(void **state)
 	rq.blueprint = b;
 	rq.paths = &(struct sandbox_paths){ .state = "/var/lib/aod", .run = "/run/aod", .etc = "/etc/aod", .no_namespaces = true };
 	assert_int_equal(plan_make(&rq, &p, &e), 0);
-	assert_string_equal(env(p, "TMPDIR"), "/var/lib/aod/sessions/sid/tmp");
+	assert_string_equal(env(p, "TMPDIR"), "/var/lib/aod/sessions/sid/agent/tmp");
 	assert_string_equal(env(p, "HOME"), "/srv/home");
 	plan_free(p);
 	/* What cannot be is told before anything runs. */

@@ -596,7 +596,7 @@ test_project(void **state)
 	p = paths_at(OWN "/work", true);
 	s = make("", &p);
 	assert_null(mount_at(s, OWN "/work"));
-	assert_int_equal(mount_at(s, OWN "/work/.git")->flags, MF_IDMAP | MF_OWN | MF_OPTIONAL | MF_NOFOLLOW);
+	assert_int_equal(mount_at(s, OWN "/work" "/.git")->flags, MF_IDMAP | MF_OWN | MF_OPTIONAL | MF_NOFOLLOW);
 	assert_string_equal(s->landlock_rw[1], "/dev");
 	sandbox_free(s);
 	for (size_t i = 0; i < ARRAY_LEN(never); i++) {
