@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The child, from fork to exec. Each step fails by its name through the exec pipe. The shim is
- * single-threaded, so that the child may call what it likes.
+ * The child, from its birth to exec: into its control group and namespaces, then what mounts.c and confine.c do. Each step fails by its name through
+ * the exec pipe. The shim is single-threaded, so that the child may call what it likes. In a pid namespace there are two: the first process, which
+ * makes the mounts and goes on as init.c says, and the agent, its child.
  */
 #ifdef HAVE_CONFIG_H
 #include "config.h"
@@ -9,238 +10,56 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <grp.h>
-#include <linux/filter.h>
-#include <linux/seccomp.h>
+#include <net/if.h>
+#include <netinet/in.h>
+#include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
+#include "shim/kernel.h"
 #include "shim/shim.h"
 #include "shim/spec.h"
 
-#define BIND_MAX 64
-#define SECCOMP_MAX 4096 /* instructions, as BPF_MAXINSNS */
-#define FD_PATH_SIZE 40
+/* What the child has open: its ends, later close-on-exec. */
+static struct {
+	int stdio[3], exec, talk, known;
+	bool user_first; /* the user namespace was made with the others: aod is not root */
+} ends;
 
-static struct sock_filter filter[SECCOMP_MAX];
-static int bind_fds[BIND_MAX];
+static struct child_failure failure;
 
-static int
-write_file(const char *path, const char *text)
+void
+child_step(const char *step, const char *name)
 {
-	int fd = open(path, O_WRONLY | O_CLOEXEC), r = 0;
+	char *p = put_text(failure.step, failure.step + STEP_MAX, step);
 
-	if (fd < 0)
-		return -errno;
-	if (write(fd, text, strlen(text)) < 0)
-		r = -errno;
-	close(fd);
-	return r;
-}
-
-/* "ID ID 1": the user stays who it is. */
-static int
-write_id_map(const char *path, int64_t id)
-{
-	char text[64], *p = put_number(text, id);
-
-	*p++ = ' ';
-	p = put_number(p, id);
-	memcpy(p, " 1\n", 4);
-	return write_file(path, text);
-}
-
-static int
-own_mount_namespace(void)
-{
-	uid_t uid = geteuid();
-	gid_t gid = getegid();
-	int r;
-
-	if (uid == 0)
-		return unshare(CLONE_NEWNS) < 0 ? -errno : 0;
-	/* Files of /proc/self belong to root while a process is not dumpable, as the shim is. exec
-	 * sets it again anyway. */
-	prctl(PR_SET_DUMPABLE, 1);
-	if (unshare(CLONE_NEWUSER | CLONE_NEWNS) < 0)
-		return -errno;
-	if ((r = write_id_map("/proc/self/uid_map", uid)) < 0)
-		return r;
-	if ((r = write_file("/proc/self/setgroups", "deny")) < 0)
-		return r;
-	return write_id_map("/proc/self/gid_map", gid);
-}
-
-static const char *
-fd_path(char *out, int fd)
-{
-	memcpy(out, "/proc/self/fd/", 14);
-	*put_number(out + 14, fd) = '\0';
-	return out;
-}
-
-static bool
-below(const char *path, const char *dir)
-{
-	size_t n = strlen(dir);
-
-	return strncmp(path, dir, n) == 0 && path[n] == '/' &&
-	       path[n + strspn(path + n, "/")] != '\0';
-}
-
-static bool
-is_hidden(const char *path)
-{
-	return below(path, "/tmp") || below(path, "/var/tmp");
-}
-
-/*
- * Makes path, which lies in the private directory by now, and opens it. No link is followed: an
- * earlier agent may have left one there, and this may run as root.
- */
-static int
-make_place(const char *path, bool is_dir)
-{
-	const char *rest = path + (below(path, "/tmp") ? 5 : 9);
-	int at = open(below(path, "/tmp") ? "/tmp" : "/var/tmp", O_PATH | O_DIRECTORY | O_CLOEXEC);
-	char name[256];
-
-	while (at >= 0 && *(rest += strspn(rest, "/"))) {
-		size_t n = strcspn(rest, "/");
-		bool last = rest[n + strspn(rest + n, "/")] == '\0';
-		int next = -1, error = 0;
-
-		if (n >= sizeof(name) || (n == 2 && rest[0] == '.' && rest[1] == '.')) {
-			close(at);
-			return n == 2 ? -EINVAL : -ENAMETOOLONG;
-		}
-		memcpy(name, rest, n);
-		name[n] = '\0';
-		rest += n;
-		if (!last || is_dir) {
-			if (mkdirat(at, name, 0755) == 0 || errno == EEXIST)
-				next = openat(at, name,
-					      O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-		} else {
-			next = openat(at, name,
-				      O_WRONLY | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC,
-				      0644);
-		}
-		error = errno;
-		close(at);
-		at = next;
-		errno = error;
+	if (name) {
+		p = put_text(p, failure.step + STEP_MAX, " ");
+		put_text(p, failure.step + STEP_MAX, name);
 	}
-	return at < 0 ? -errno : at;
 }
 
-static int
-bind_mount(int from, const char *to)
+void
+child_fail(int error)
 {
-	char path[FD_PATH_SIZE];
-
-	return mount(fd_path(path, from), to, NULL, MS_BIND | MS_REC, NULL) < 0 ? -errno : 0;
+	failure.error = -error;
+	if (write(ends.exec, &failure, sizeof(failure)) < 0)
+		_exit(126);
+	_exit(127);
 }
 
-static int
-bind_again(const char *path, int from)
+static void
+must(int r)
 {
-	char place_path[FD_PATH_SIZE];
-	struct stat st;
-	int place, r;
-
-	if (fstat(from, &st) < 0)
-		return -errno;
-	place = make_place(path, S_ISDIR(st.st_mode));
-	if (place < 0)
-		return place;
-	r = bind_mount(from, fd_path(place_path, place));
-	close(place);
-	return r;
-}
-
-static int
-private_tmp(const struct spec *spec)
-{
-	int dir, n = 0, r;
-
-	if ((r = own_mount_namespace()) < 0)
-		return r;
-	if (mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
-		return -errno;
-	/* Opened in the new namespace, because the kernel binds nothing out of another; and before
-	 * anything is hidden. */
-	dir = open(spec->private_tmp, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	if (dir < 0)
-		return -errno;
-	for (char **b = spec->bind; *b; b++) {
-		if (!is_hidden(*b))
-			continue;
-		if (n == BIND_MAX)
-			return -E2BIG;
-		bind_fds[n] = open(*b, O_PATH | O_CLOEXEC);
-		if (bind_fds[n++] < 0)
-			return -errno;
-	}
-	if ((r = bind_mount(dir, "/tmp")) < 0 || (r = bind_mount(dir, "/var/tmp")) < 0)
-		return r;
-	n = 0;
-	for (char **b = spec->bind; *b; b++)
-		if (is_hidden(*b) && (r = bind_again(*b, bind_fds[n++])) < 0)
-			return r;
-	return 0;
-}
-
-static int
-become_user(const struct spec *spec)
-{
-	uid_t uid = spec->uid < 0 ? geteuid() : (uid_t)spec->uid;
-	gid_t gid = spec->gid < 0 ? getegid() : (gid_t)spec->gid;
-
-	if (spec->uid < 0 && spec->gid < 0)
-		return 0;
-	/* An ordinary user may name itself. */
-	if (geteuid() != 0 && uid == geteuid() && gid == getegid())
-		return 0;
-	if (setgroups(0, NULL) < 0 || setresgid(gid, gid, gid) < 0 || setresuid(uid, uid, uid) < 0)
-		return -errno;
-	return 0;
-}
-
-/*
- * The whole program or none: a part of one would let through what the rest forbids. aod's memfd is one open file for all shims, so its
- * position is nobody's: pread(2) only.
- */
-static int
-apply_seccomp(void)
-{
-	struct sock_fprog prog = {.filter = filter};
-	struct stat st;
-	size_t n = 0;
-	ssize_t r = 0;
-
-	if (fstat(SHIM_SECCOMP_FD, &st) < 0)
-		return -errno;
-	if (st.st_size <= 0 || st.st_size % (off_t)sizeof(filter[0]) != 0)
-		return -EINVAL;
-	if (st.st_size > (off_t)sizeof(filter))
-		return -E2BIG;
-	while (n < (size_t)st.st_size &&
-	       (r = pread(SHIM_SECCOMP_FD, (char *)filter + n, (size_t)st.st_size - n, (off_t)n)) > 0)
-		n += (size_t)r;
-	if (n != (size_t)st.st_size)
-		return r < 0 ? -errno : -EIO;
-	prog.len = (unsigned short)(n / sizeof(filter[0]));
-	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ||
-	    prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &prog, 0, 0) < 0)
-		return -errno;
-	return 0;
+	if (r < 0)
+		child_fail(r);
 }
 
 static void
@@ -256,109 +75,256 @@ default_signals(void)
 	sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
-/* Dies with the shim from here on; the kernel forgets this at each change of identity. */
+/* Dies with its parent from here on; the kernel forgets this at each change of identity. The exec pipe tells a shim that is gone already. */
 static void
-die_with(pid_t shim)
+die_with_parent(void)
 {
+	struct pollfd shim = {.fd = ends.exec, .events = 0};
+
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	if (getppid() != shim)
+	if (poll(&shim, 1, 0) == 1 && (shim.revents & POLLERR))
 		_exit(127);
 }
 
-/* Returns only when it fails: -errno, and the step. */
+/* ---- namespaces ---- */
+
 static int
-child_run(const struct spec *spec, const int fds[3], pid_t shim, const char **step)
+loopback_up(void)
+{
+	struct ifreq r = {.ifr_name = "lo", .ifr_flags = IFF_UP | IFF_RUNNING};
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0), rc;
+
+	if (fd < 0)
+		return -errno;
+	rc = ioctl(fd, SIOCSIFFLAGS, &r) < 0 ? -errno : 0;
+	close(fd);
+	return rc;
+}
+
+/* The id maps of this process, which only the shim may write. */
+static int
+ask_for_maps(void)
+{
+	struct talk t = {.kind = TALK_MAPS};
+	int r;
+
+	/* Files of /proc belong to root while a process is not dumpable. */
+	prctl(PR_SET_DUMPABLE, 1);
+	r = talk_send(ends.talk, &t, -1, 0);
+	if (r == 0)
+		r = talk_await(ends.talk);
+	prctl(PR_SET_DUMPABLE, 0);
+	return r;
+}
+
+static int
+enter_namespaces(const struct spec *spec)
 {
 	int r;
 
-	*step = "setsid";
-	die_with(shim);
+	if (ends.user_first && (r = ask_for_maps()) < 0)
+		return r;
+	/* Not at birth: the root of the namespace would be the shim's group. */
+	if ((spec->ns & CLONE_NEWCGROUP) && unshare(CLONE_NEWCGROUP) < 0)
+		return -errno;
+	if (spec->netns && setns(SHIM_NETNS_FD, CLONE_NEWNET) < 0)
+		return -errno;
+	if ((spec->ns & CLONE_NEWNET) && (r = loopback_up()) < 0)
+		return r;
+	if (spec->hostname && sethostname(spec->hostname, strlen(spec->hostname)) < 0)
+		return -errno;
+	return 0;
+}
+
+/* A root's user namespace is made last, so that what it mounts is mounted with all rights, and not the agent's to change. */
+static int
+late_user_namespace(const struct spec *spec)
+{
+	if (!(spec->ns & CLONE_NEWUSER) || ends.user_first)
+		return 0;
+	return unshare(CLONE_NEWUSER) < 0 ? -errno : ask_for_maps();
+}
+
+/* ---- the two processes ---- */
+
+static _Noreturn void
+run_agent(const struct spec *spec)
+{
+	struct talk t = {.kind = TALK_LISTENER};
+	int listener;
+
+	child_step("setsid", NULL);
 	for (int i = 0; i < 3; i++)
-		if (dup2(fds[i], i) < 0)
-			return -errno;
-	/* The ends of the pipes; later descriptors are close-on-exec from birth. Older kernels do
-	 * without the flag. */
-	syscall(SYS_close_range, 3, ~0u, 4 /* CLOSE_RANGE_CLOEXEC */);
-	if (setsid() < 0)
-		return -errno;
-	*step = "private-tmp";
-	umask(022);
-	if (spec->private_tmp && (r = private_tmp(spec)) < 0)
-		return r;
-	*step = "cwd";
-	if (spec->cwd && chdir(spec->cwd) < 0)
-		return -errno;
+		must(dup2(ends.stdio[i], i) < 0 ? -errno : 0);
+	must(setsid() < 0 ? -errno : 0);
+	child_step("cwd", NULL);
+	if (spec->cwd)
+		must(chdir(spec->cwd) < 0 ? -errno : 0);
 	umask(spec->mask);
-	*step = "user";
-	if ((r = become_user(spec)) < 0)
-		return r;
-	die_with(shim);
+	child_step("limits", NULL);
+	must(confine_limits(spec));
+	child_step("user", NULL);
+	must(late_user_namespace(spec));
+	child_step("capabilities", NULL);
+	must(confine_bounding(spec));
+	child_step("user", NULL);
+	must(confine_user(spec));
+	child_step("capabilities", NULL);
+	must(confine_capabilities(spec));
+	die_with_parent();
 	default_signals();
-	*step = "seccomp";
-	if (spec->seccomp && (r = apply_seccomp()) < 0)
-		return r;
-	*step = "exec";
+	child_step("landlock", NULL);
+	must(landlock_apply(spec));
+	child_step("seccomp", NULL);
+	must(confine_seccomp(spec, &listener));
+	if (listener >= 0)
+		must(talk_send(ends.talk, &t, listener, 0));
+	child_step("exec", NULL);
 	execve(spec->argv[0], spec->argv, spec->env);
-	return -errno;
+	child_fail(-errno);
+}
+
+static _Noreturn void
+run_child(const struct spec *spec, bool born_in_cgroup)
+{
+	pid_t agent;
+
+	child_step("cgroup", NULL);
+	must(cgroup_enter(born_in_cgroup));
+	die_with_parent();
+	/* The ends of the pipes; later descriptors are close-on-exec from birth. Older kernels do without the flag. */
+	syscall(SYS_close_range, 3, ~0u, 4 /* CLOSE_RANGE_CLOEXEC */);
+	child_step("namespace", NULL);
+	must(enter_namespaces(spec));
+	umask(022);
+	if (spec->private_tmp) {
+		child_step("private-tmp", NULL);
+		must(private_tmp(spec));
+	}
+	if (spec->ns & CLONE_NEWNS)
+		must(mounts_make(spec));
+	if (!(spec->ns & CLONE_NEWPID))
+		run_agent(spec);
+	child_step("fork", NULL);
+	agent = (pid_t)syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0);
+	if (agent < 0)
+		child_fail(-errno);
+	if (agent == 0)
+		run_agent(spec);
+	init_run(spec, agent, ends.talk, ends.known);
+}
+
+/* ---- birth ---- */
+
+/* As fork(2), with namespaces, and in the v2 group where the kernel can: *born. */
+static pid_t
+give_birth(unsigned ns, bool *born)
+{
+	struct k_clone_args args = {.flags = ns, .exit_signal = SIGCHLD};
+	long pid;
+
+	*born = false;
+	if (cgroup_fd() >= 0) {
+		args.flags |= K_CLONE_INTO_CGROUP;
+		args.cgroup = (uint64_t)cgroup_fd();
+		pid = syscall(SYS_clone3, &args, sizeof(args));
+		*born = pid >= 0;
+		if (pid >= 0 || (errno != ENOSYS && errno != EINVAL && errno != E2BIG && errno != EPERM))
+			return (pid_t)pid;
+	}
+	return (pid_t)syscall(SYS_clone, ns | SIGCHLD, 0, 0, 0, 0);
+}
+
+/* What a failed birth was about. */
+static const char *
+birth_step(const struct spec *spec, int error)
+{
+	if (error == EAGAIN || error == ENOMEM)
+		return "fork";
+	return error == EACCES || error == EBUSY || error == EOPNOTSUPP || !spec->ns ? "cgroup" : "namespace";
 }
 
 static void
 close_pipe(int p[2])
 {
-	if (p[0] >= 0)
-		close(p[0]);
-	if (p[1] >= 0)
-		close(p[1]);
+	for (int i = 0; i < 2; i++)
+		if (p[i] >= 0)
+			close(p[i]);
 }
 
-static void
-child_fail(int fd, int error, const char *step)
+static int
+nonblock(int fd)
 {
-	struct child_failure f = {.error = -error};
-
-	put_text(f.step, f.step + sizeof(f.step), step);
-	if (write(fd, &f, sizeof(f)) < 0)
-		_exit(126);
-	_exit(127);
+	fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
+	return fd;
 }
 
 int
 child_start(const struct spec *spec, struct child *c, const char **step)
 {
-	enum { IN, OUT, ERR, EXEC, PIPES };
-	int p[PIPES][2] = {{-1, -1}, {-1, -1}, {-1, -1}, {-1, -1}}, r;
-	pid_t shim = getpid();
+	enum { IN, OUT, ERR, EXEC, TALK, KNOWN, ENDS };
+	int p[ENDS][2], r = 0;
+	unsigned ns = spec->ns & ~(unsigned)CLONE_NEWCGROUP;
+	bool born = false;
 
-	*step = "fork";
-	for (int i = 0; i < PIPES; i++)
-		if (pipe2(p[i], O_CLOEXEC) < 0)
-			goto failed;
-	c->pid = fork();
-	if (c->pid < 0)
+	for (int i = 0; i < ENDS; i++)
+		p[i][0] = p[i][1] = -1;
+	ends.user_first = (ns & CLONE_NEWUSER) && geteuid() != 0;
+	if (!ends.user_first)
+		ns &= ~(unsigned)CLONE_NEWUSER;
+	c->init = ns & CLONE_NEWPID;
+	*step = "cgroup";
+	if ((r = cgroup_init(spec)) < 0)
 		goto failed;
-	if (c->pid == 0) {
-		int fds[3] = {p[IN][0], p[OUT][1], p[ERR][1]};
-
-		r = child_run(spec, fds, shim, step);
-		child_fail(p[EXEC][1], r, *step);
+	if ((r = idmap_prepare(spec, step)) < 0 || (r = talk_keep_maps(spec)) < 0)
+		goto failed;
+	*step = "fork";
+	for (int i = 0; i < TALK; i++)
+		if (pipe2(p[i], O_CLOEXEC) < 0)
+			goto failed_errno;
+	if ((c->init || spec->notify || (spec->ns & CLONE_NEWUSER)) && (r = talk_pair(p[TALK])) < 0)
+		goto failed;
+	if (c->init && pipe2(p[KNOWN], O_CLOEXEC) < 0)
+		goto failed_errno;
+	c->pid = give_birth(ns, &born);
+	if (c->pid < 0) {
+		*step = birth_step(spec, errno);
+		goto failed_errno;
 	}
-	c->in = p[IN][1];
-	c->out = p[OUT][0];
-	c->err = p[ERR][0];
-	c->exec = p[EXEC][0];
+	if (c->pid == 0) {
+		close(p[EXEC][0]);
+		if (c->init)
+			close(p[KNOWN][1]);
+		if (p[TALK][0] >= 0)
+			close(p[TALK][0]);
+		ends.stdio[0] = p[IN][0];
+		ends.stdio[1] = p[OUT][1];
+		ends.stdio[2] = p[ERR][1];
+		ends.exec = p[EXEC][1];
+		ends.talk = p[TALK][1];
+		ends.known = p[KNOWN][0];
+		run_child(spec, born);
+	}
+	c->in = nonblock(p[IN][1]);
+	c->out = nonblock(p[OUT][0]);
+	c->err = nonblock(p[ERR][0]);
+	c->exec = nonblock(p[EXEC][0]);
+	c->known = p[KNOWN][1];
+	c->talk = p[TALK][0];
 	close(p[IN][0]);
 	close(p[OUT][1]);
 	close(p[ERR][1]);
 	close(p[EXEC][1]);
-	fcntl(c->in, F_SETFL, O_WRONLY | O_NONBLOCK);
-	fcntl(c->out, F_SETFL, O_NONBLOCK);
-	fcntl(c->err, F_SETFL, O_NONBLOCK);
-	fcntl(c->exec, F_SETFL, O_NONBLOCK);
+	if (c->talk >= 0)
+		close(p[TALK][1]);
+	if (c->init)
+		close(p[KNOWN][0]);
 	return 0;
-failed:
+failed_errno:
 	r = -errno;
+failed:
 	c->pid = 0;
-	for (int i = 0; i < PIPES; i++)
+	for (int i = 0; i < ENDS; i++)
 		close_pipe(p[i]);
 	return r;
 }

@@ -32,20 +32,26 @@
 #include "shim/shim.h"
 #include "shim/spec.h"
 
-#define STOP_MS_DEFAULT 200
 #define KILL_ROUND_MS 10 /* between two rounds of SIGKILL at first; doubles */
 #define KILL_ROUND_MAX_MS 320
+#define KILL_ROUNDS_MAX 20 /* on those who are not our children */
 #define DRAIN_QUIET_MS 1000 /* all writers are dead: who still holds a pipe has escaped */
 #define DRAIN_MAX_MS 10000
 
 static struct {
-	int signals, bell, exec;
-	pid_t agent; /* 0: fork failed */
-	bool ended;  /* the agent's main process was waited for */
-	bool alone;  /* the shim has no children at all */
+	int signals, bell, exec, talk, known;
+	pid_t agent;  /* 0: fork failed */
+	int agent_fd; /* pidfd of an agent that is not our child, or -1 */
+	pid_t init;   /* of the agent's pid namespace, 0: none, or gone */
+	bool ended;   /* the agent's main process was waited for */
+	bool childless;
+	bool alone; /* and the control group is empty */
 	bool stopping, killing;
 	bool written; /* the exit frame is in the spool */
 	int64_t stop_ms, stop_at, kill_at, kill_wait;
+	int kill_rounds;
+	int notify_errno;
+	uint64_t agent_start; /* 0: look */
 	int64_t drain_quiet_at, drain_end; /* 0: not draining */
 	int left;
 	int status;
@@ -53,7 +59,7 @@ static struct {
 	struct child_failure failure;
 	char start[256];
 	size_t start_len;
-} run = {.signals = -1, .bell = -1, .exec = -1};
+} run = {.signals = -1, .bell = -1, .exec = -1, .talk = -1, .known = -1, .agent_fd = -1};
 
 /* ---- small things ---- */
 
@@ -67,19 +73,24 @@ mono_ms(void)
 }
 
 char *
-put_number(char *p, int64_t v)
+put_unsigned(char *p, uint64_t v)
 {
 	char digits[20], *d = digits + sizeof(digits);
-	uint64_t u = v < 0 ? 0 - (uint64_t)v : (uint64_t)v;
 
 	do
-		*--d = (char)('0' + u % 10);
-	while (u /= 10);
-	if (v < 0)
-		*p++ = '-';
+		*--d = (char)('0' + v % 10);
+	while (v /= 10);
 	while (d < digits + sizeof(digits))
 		*p++ = *d++;
 	return p;
+}
+
+char *
+put_number(char *p, int64_t v)
+{
+	if (v < 0)
+		*p++ = '-';
+	return put_unsigned(p, v < 0 ? 0 - (uint64_t)v : (uint64_t)v);
 }
 
 char *
@@ -119,6 +130,19 @@ read_small(const char *path, char *out, size_t size)
 	return n;
 }
 
+int
+write_small(const char *path, const char *text)
+{
+	int fd = open(path, O_WRONLY | O_CLOEXEC), r = 0;
+
+	if (fd < 0)
+		return -errno;
+	if (write(fd, text, strlen(text)) < 0)
+		r = -errno;
+	close(fd);
+	return r;
+}
+
 uint64_t
 start_time(pid_t pid)
 {
@@ -137,159 +161,10 @@ start_time(pid_t pid)
 	return strtoull(p, NULL, 10);
 }
 
-/* Before the agent is there: nothing was done yet, and aod sees the status. */
-static _Noreturn void
-die(const char *what, const char *name, int error)
-{
-	char text[512];
-	char *end = text + sizeof(text) - 1;
-	char *p = put_text(text, end, "aod-shim: ");
-
-	p = put_text(p, end, what);
-	p = put_text(p, end, name ? " " : "");
-	p = put_text(p, end, name ? name : "");
-	p = put_text(p, end, error ? ": " : "");
-	p = put_text(p, end, error ? strerror(error) : "");
-	*p++ = '\n';
-	if (write(STDERR_FILENO, text, (size_t)(p - text)) < 0)
-		_exit(SHIM_FAILED);
-	_exit(SHIM_FAILED);
-}
-
-/* ---- the spec ---- */
-
-static int64_t
-spec_number(const char *item, const char *value, int base, int64_t max)
-{
-	char *end;
-	long long v;
-
-	errno = 0;
-	v = strtoll(value, &end, base);
-	if (*value < '0' || *value > '9' || *end || errno || v > max)
-		die("bad value in the spec:", item, 0);
-	return v;
-}
-
-static const char *
-value_of(const char *item, const char *key)
-{
-	size_t n = strlen(key);
-
-	return strncmp(item, key, n) == 0 ? item + n : NULL;
-}
-
 static void
-spec_item(struct spec *s, const char *item, size_t counts[3])
+open_files(const struct spec *s)
 {
-	const struct {
-		const char *key;
-		const char **to;
-	} texts[] = {
-		{"spool=", &s->spool},
-		{"input=", &s->input},
-		{"bell=", &s->bell},
-		{"cwd=", &s->cwd},
-		{"private_tmp=", &s->private_tmp},
-	};
-	const struct {
-		const char *key;
-		char **to;
-	} vectors[] = {{"argv=", s->argv}, {"env=", s->env}, {"bind=", s->bind}};
-	const char *v;
-
-	for (size_t i = 0; i < 3; i++)
-		if ((v = value_of(item, vectors[i].key)) != NULL) {
-			if (vectors[i].to)
-				vectors[i].to[counts[i]] = (char *)v;
-			counts[i]++;
-			return;
-		}
-	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
-		if ((v = value_of(item, texts[i].key)) != NULL) {
-			*texts[i].to = v;
-			return;
-		}
-	if ((v = value_of(item, "umask=")) != NULL)
-		s->mask = (mode_t)spec_number(item, v, 8, 0777);
-	else if ((v = value_of(item, "uid=")) != NULL)
-		s->uid = spec_number(item, v, 10, UINT32_MAX - 1);
-	else if ((v = value_of(item, "gid=")) != NULL)
-		s->gid = spec_number(item, v, 10, UINT32_MAX - 1);
-	else if ((v = value_of(item, "stop_ms=")) != NULL)
-		s->stop_ms = spec_number(item, v, 10, UINT32_MAX);
-	else if (strcmp(item, "seccomp=1") == 0)
-		s->seccomp = true;
-}
-
-/* up= and key= are wanted by nobody but spool_open(). */
-static const char *
-spec_find(const char *text, size_t n, const char *key)
-{
-	const char *v = NULL, *found;
-
-	for (const char *p = text; p < text + n; p += strlen(p) + 1)
-		if ((found = value_of(p, key)) != NULL)
-			v = found;
-	return v;
-}
-
-static void
-spec_each(struct spec *s, const char *text, size_t n, size_t counts[3])
-{
-	memset(counts, 0, 3 * sizeof(*counts));
-	for (const char *p = text; p < text + n; p += strlen(p) + 1)
-		spec_item(s, p, counts);
-}
-
-/* What the spec lies in; given back once the child has its own copy. */
-struct spec_memory {
-	char *text;
-	void *vectors;
-	size_t text_size, vectors_size;
-};
-
-static void
-spec_load(struct spec *s, struct spec_memory *m)
-{
-	size_t counts[3];
-	struct stat st;
-	char **v;
-
-	*s = (struct spec){.mask = 022, .uid = -1, .gid = -1, .stop_ms = STOP_MS_DEFAULT};
-	if (fstat(SHIM_SPEC_FD, &st) < 0)
-		die("no spec on descriptor 3", NULL, errno);
-	if (st.st_size < 1 || st.st_size > (off_t)SHIM_SPEC_MAX)
-		die("the spec on descriptor 3 is empty or too large", NULL, 0);
-	m->text_size = (size_t)st.st_size;
-	m->text = mmap(NULL, m->text_size, PROT_READ, MAP_PRIVATE, SHIM_SPEC_FD, 0);
-	if (m->text == MAP_FAILED)
-		die("cannot map the spec", NULL, errno);
-	close(SHIM_SPEC_FD);
-	if (m->text[m->text_size - 1] != '\0')
-		die("the spec does not end in NUL", NULL, 0);
-	spec_each(s, m->text, m->text_size, counts);
-	m->vectors_size = (counts[0] + counts[1] + counts[2] + 3) * sizeof(char *);
-	m->vectors = mmap(NULL, m->vectors_size, PROT_READ | PROT_WRITE,
-			  MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	if (m->vectors == MAP_FAILED)
-		die("cannot allocate", NULL, errno);
-	v = m->vectors;
-	s->argv = v;
-	s->env = v + counts[0] + 1;
-	s->bind = s->env + counts[1] + 1;
-	spec_each(s, m->text, m->text_size, counts);
-	if (!s->argv[0] || !strchr(s->argv[0], '/'))
-		die("the spec has no argv with a slash in its first word", NULL, 0);
-	if (!s->spool)
-		die("the spec has no spool", NULL, 0);
-}
-
-static void
-open_files(const struct spec *s, const struct spec_memory *m)
-{
-	int r = spool_open(s->spool, spec_find(m->text, m->text_size, "up="),
-			   spec_find(m->text, m->text_size, "key="));
+	int r = spool_open(s->spool, s->up, s->key);
 
 	if (r == -EWOULDBLOCK)
 		die("another shim holds the spool", s->spool, 0);
@@ -316,9 +191,8 @@ become_shim(void)
 
 	setsid(); /* fails for a session leader, which is as good */
 	prctl(PR_SET_CHILD_SUBREAPER, 1);
-	prctl(PR_SET_DUMPABLE, 0);
-	if (syscall(SYS_close_range, SHIM_SECCOMP_FD + 1, ~0u, 0) < 0)
-		for (int fd = SHIM_SECCOMP_FD + 1; fd < 1024; fd++)
+	if (syscall(SYS_close_range, SHIM_NETNS_FD + 1, ~0u, 0) < 0)
+		for (int fd = SHIM_NETNS_FD + 1; fd < 1024; fd++)
 			close(fd);
 	/* An ignored SIGCHLD is inherited, and would keep the exit status from us. */
 	sigaction(SIGCHLD, &sa, NULL);
@@ -346,7 +220,11 @@ open_signals(void)
 void
 shim_signal(int sig)
 {
-	if (run.agent && !run.ended && sig > 0 && sig <= 64)
+	if (!run.agent || run.ended || sig <= 0 || sig > 64)
+		return;
+	if (run.agent_fd >= 0)
+		syscall(SYS_pidfd_send_signal, run.agent_fd, sig, NULL, 0);
+	else
 		child_signal(run.agent, sig);
 }
 
@@ -355,8 +233,12 @@ terminate_tree(void)
 {
 	int refused, n = tree_signal(SIGTERM, &refused);
 
-	/* What was stopped hears of it too. */
+	/* Nobody of ours is left, but somebody came in from elsewhere. */
+	if (run.childless)
+		cgroup_signal_all(SIGTERM);
+	/* What was stopped or frozen hears of it too. */
 	tree_signal(SIGCONT, &refused);
+	cgroup_thaw();
 	return n;
 }
 
@@ -403,6 +285,43 @@ on_agent_end(void)
 }
 
 static void
+agent_ended(int status, const struct rusage *usage)
+{
+	if (run.ended)
+		return;
+	run.ended = true;
+	run.status = status;
+	run.usage = *usage;
+}
+
+/* What the child says: see enum talk_kind. */
+static void
+listen_to_child(void)
+{
+	struct talk t;
+	int r;
+
+	while (run.talk >= 0 && (r = talk_receive(run.talk, &t)) != -EAGAIN) {
+		if (r <= 0) {
+			close(run.talk);
+			run.talk = -1;
+		} else if (t.kind == TALK_MAPS) {
+			talk_ack(run.talk, talk_write_maps(t.pid));
+		} else if (t.kind == TALK_AGENT) {
+			run.agent = t.pid;
+			run.agent_fd = (int)syscall(SYS_pidfd_open, t.pid, 0);
+			run.agent_start = start_time(t.pid);
+			close(run.known);
+			run.known = -1;
+		} else if (t.kind == TALK_LISTENER) {
+			listener_set(t.fd, run.notify_errno);
+		} else if (t.kind == TALK_EXIT) {
+			agent_ended(t.status, &t.usage);
+		}
+	}
+}
+
+static void
 reap(void)
 {
 	bool ended = run.ended;
@@ -410,13 +329,19 @@ reap(void)
 	pid_t pid;
 	int status;
 
-	while ((pid = wait4(-1, &status, WNOHANG, &usage)) > 0)
-		if (pid == run.agent && !run.ended) {
-			run.ended = true;
-			run.status = status;
-			run.usage = usage;
+	/* An init tells of the agent before it ends; one that was killed took the agent along. */
+	while ((pid = wait4(-1, &status, WNOHANG, &usage)) > 0) {
+		if (pid == run.init) {
+			tree_set_init(run.init = 0);
+			listen_to_child();
+			agent_ended(status, &usage);
+		} else if (pid == run.agent) {
+			agent_ended(status, &usage);
 		}
-	run.alone = pid < 0 && errno == ECHILD;
+	}
+	run.childless = pid < 0 && errno == ECHILD;
+	listen_to_child();
+	run.alone = run.childless && run.ended && cgroup_empty();
 	if (run.ended && !ended)
 		on_agent_end();
 }
@@ -440,13 +365,26 @@ kill_round(int64_t now)
 
 	if (run.kill_at > now)
 		return;
-	n = tree_kill(&refused);
+	run.kill_rounds++;
+	if (run.init)
+		child_signal(run.init, SIGKILL);
+	/* Whoever is in the namespace or in the group is gone by that; who is in neither is found in the tree. */
+	if (cgroup_kill_all() || run.init) {
+		refused = 0;
+		n = run.kill_rounds > 1 ? tree_kill(&refused) : 0;
+	} else {
+		n = tree_kill(&refused);
+	}
 	reap();
 	/* A program with more rights than ours can be left behind, but must not hold the record of
 	 * the run. */
 	if (!run.alone && run.ended && n > 0 && refused == n) {
 		spool_note(
 			"processes of other users were left running: not permitted to kill them");
+		run.alone = true;
+	}
+	if (!run.alone && run.childless && run.kill_rounds >= KILL_ROUNDS_MAX) {
+		spool_note("processes were left in the control group: they cannot be killed");
 		run.alone = true;
 	}
 	run.kill_at = now + run.kill_wait;
@@ -463,7 +401,6 @@ prepare_start(void)
 
 	p = put_field(p, "shim_pid=", getpid());
 	p = put_field(p, "shim_start=", (int64_t)start_time(getpid()));
-	p = put_field(p, "agent_pid=", run.agent);
 	if (read_small("/proc/sys/kernel/random/boot_id", boot_id, sizeof(boot_id)) < 36)
 		boot_id[0] = '\0';
 	boot_id[36] = '\0';
@@ -484,8 +421,12 @@ on_exec(void)
 	if (run.exec >= 0)
 		close(run.exec);
 	run.exec = -1;
+	listen_to_child();
 	/* Before it is waited for, so that /proc still knows it. */
-	p = put_field(p, "agent_start=", run.agent ? (int64_t)start_time(run.agent) : 0);
+	if (run.agent && !run.agent_start)
+		run.agent_start = start_time(run.agent);
+	p = put_field(p, "agent_pid=", run.agent);
+	p = put_field(p, "agent_start=", (int64_t)run.agent_start);
 	spool_start(run.start, (size_t)(p - run.start));
 	/* Not earlier: until exec the child ignores what the shim ignores. */
 	input_run();
@@ -500,7 +441,7 @@ timeval_us(struct timeval tv)
 static bool
 write_exit(void)
 {
-	char text[256], *p = text;
+	char text[STEP_MAX + 256], *p = text;
 
 	p = put_field(p, "status=", run.status);
 	p = put_field(p, "exec_errno=", run.failure.error);
@@ -571,7 +512,7 @@ on_time(int64_t now)
 static void
 loop(void)
 {
-	enum { SIGNALS, BELL, EXEC, OUT, ERR, IN, FDS };
+	enum { SIGNALS, BELL, EXEC, OUT, ERR, IN, TALK, LISTENER, FDS };
 	struct pollfd p[FDS];
 	char wake[512];
 	int64_t timeout;
@@ -583,10 +524,16 @@ loop(void)
 		p[OUT] = (struct pollfd){.fd = spool_poll_fd(0), .events = POLLIN};
 		p[ERR] = (struct pollfd){.fd = spool_poll_fd(1), .events = POLLIN};
 		p[IN] = (struct pollfd){.fd = input_poll_fd(), .events = POLLOUT};
+		p[TALK] = (struct pollfd){.fd = run.talk, .events = POLLIN};
+		p[LISTENER] = (struct pollfd){.fd = listener_poll_fd(), .events = POLLIN};
 		if (poll(p, FDS, timeout > INT32_MAX ? INT32_MAX : (int)timeout) <= 0)
 			continue;
+		if (p[TALK].revents)
+			listen_to_child();
 		if (p[EXEC].revents)
 			on_exec();
+		if (p[LISTENER].revents)
+			listener_run();
 		if (p[BELL].revents && read(run.bell, wake, sizeof(wake)) > 0)
 			input_run();
 		if (p[IN].revents)
@@ -599,29 +546,79 @@ loop(void)
 	}
 }
 
+/* While the process is dumpable, for its /proc is root's when it is not; and beyond the numbers that aod uses. */
+static int
+open_oom_score(void)
+{
+	int fd = open("/proc/self/oom_score_adj", O_RDWR | O_CLOEXEC);
+	int high = fd < 0 ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, SHIM_NETNS_FD + 1);
+
+	if (fd >= 0)
+		close(fd);
+	return high;
+}
+
+/* Inherited by the child: in a pid namespace of its own there is no /proc yet to write it to. Back to what it was afterwards. */
+static int
+set_oom_score(int fd, int64_t v)
+{
+	char text[24];
+	char *end = put_number(text, v);
+
+	return pwrite(fd, text, (size_t)(end - text), 0) < 0 ? -errno : 0;
+}
+
+static int
+start_child(const struct spec *spec, int oom_fd, struct child *child, const char **step)
+{
+	char before[16] = "";
+	int r;
+
+	if (spec->oom_score_adj == INT64_MIN)
+		return child_start(spec, child, step);
+	*step = "limits";
+	if (oom_fd < 0 || pread(oom_fd, before, sizeof(before) - 1, 0) <= 0)
+		return -EACCES;
+	r = set_oom_score(oom_fd, spec->oom_score_adj);
+	if (r == 0)
+		r = child_start(spec, child, step);
+	set_oom_score(oom_fd, strtol(before, NULL, 10));
+	return r;
+}
+
 int
 main(void)
 {
-	struct spec_memory memory;
+	int oom_fd, r;
+	struct child child = {.in = -1, .out = -1, .err = -1, .exec = -1, .talk = -1, .known = -1};
 	struct spec spec;
-	struct child child = {.in = -1, .out = -1, .err = -1, .exec = -1};
 	const char *step;
-	int r;
 
 	become_shim();
-	spec_load(&spec, &memory);
+	oom_fd = open_oom_score();
+	prctl(PR_SET_DUMPABLE, 0);
+	spec_load(&spec);
 	if (!spec.seccomp)
 		close(SHIM_SECCOMP_FD);
-	open_files(&spec, &memory);
+	if (!spec.netns)
+		close(SHIM_NETNS_FD);
+	open_files(&spec);
 	open_signals();
 	run.stop_ms = spec.stop_ms;
-	r = child_start(&spec, &child, &step);
+	run.notify_errno = (int)spec.notify_errno;
+	r = start_child(&spec, oom_fd, &child, &step);
+	close(oom_fd);
 	if (spec.seccomp)
 		close(SHIM_SECCOMP_FD);
-	munmap(memory.text, memory.text_size);
-	munmap(memory.vectors, memory.vectors_size);
+	if (spec.netns)
+		close(SHIM_NETNS_FD);
+	spec_unload();
 	run.agent = child.pid;
 	run.exec = child.exec;
+	run.talk = child.talk;
+	run.known = child.known;
+	if (child.init)
+		tree_set_init(run.init = child.pid);
 	spool_set_output(child.out, child.err);
 	input_set_stdin(child.in);
 	prepare_start();

@@ -1,14 +1,22 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the modules of aod-shim share. There is one of everything in a shim: one spec, one spool,
- *one child. No malloc and no stdio: buffers are static, so that pages that were never touched cost
- *nothing.
+ * What the modules of aod-shim share. There is one of everything in a shim: one spec, one spool, one child. No malloc and no stdio: buffers
+ * are static, so that pages that were never touched cost nothing.
  *
- *	main.c   the spec, the loop, how a run ends
- *	child.c  the child between fork and exec
- *	spool.c  frames into the spool, the agent's output, the bell of aod
- *	input.c  frames from the input file: the agent's stdin, signals, stop
- *	tree.c   the processes below the shim
+ *	main.c      the loop, how a run ends
+ *	spec.c      what aod wants
+ *	child.c     the child between fork and exec
+ *	mounts.c    its file systems; place.c: the paths of them; idmap.c: their owners; private-tmp.c: the older way
+ *	confine.c   its limits, user, capabilities and system calls
+ *	landlock.c  its Landlock rules
+ *	init.c      the first process of a pid namespace
+ *	talk.c      what the child has to say to the shim, and its id maps
+ *	cgroup.c    being born into control groups, and killing them
+ *	listener.c  system calls that the filter refused
+ *	spool.c     frames into the spool, the agent's output, the bell of aod
+ *	input.c     frames from the input file: the agent's stdin, signals, stop
+ *	tree.c      the processes below the shim
+ *	kernel.h    system calls that a libc may lack
  */
 #ifndef AOD_SHIM_SHIM_H
 #define AOD_SHIM_SHIM_H
@@ -16,6 +24,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/resource.h>
 #include <sys/types.h>
 
 #define SHIM_FAILED 111 /* exit status when nothing was started */
@@ -25,22 +34,48 @@
 #define RETRY_SPOOL_MS 500 /* after a write to the spool that failed */
 #define RETRY_RING_MS 20   /* after a full up FIFO */
 
-/* ---- main.c ---- */
+/* ---- spec.c ---- */
 
-/* Pointers into the mapped spec; gone once the child runs. */
+/* Pointers into the mapped spec; gone once the child runs. Vectors end in NULL. */
 struct spec {
-	const char *spool, *input, *bell, *cwd, *private_tmp;
-	char **argv, **env, **bind; /* NULL-terminated */
+	const char *spool, *input, *bell, *up, *key;
+	char **argv, **env;
+	const char *cwd, *hostname;
 	mode_t mask;
-	int64_t uid, gid; /* -1: keep */
-	bool seccomp;
+	int64_t uid, gid;      /* -1: keep */
+	int64_t nice, oom_score_adj; /* INT64_MIN: keep */
+	bool has_caps;
+	uint64_t caps, ambient;
+	bool no_new_privs, seccomp, notify;
+	int64_t notify_errno;
 	int64_t stop_ms;
+	const char *cgroup;
+	char **cgroup_v1;
+	unsigned ns;
+	bool netns;
+	char **uid_map, **gid_map;
+	char **rlimits;
+	char **mounts; /* what stands behind "mount" in mount_src=, mount_opt= and mount=, in order */
+	char **creds;
+	char **landlock_rw, **landlock_ro;
+	bool landlock_scope;
+	const char *private_tmp;
+	char **bind;
 };
+
+/* Maps and reads the spec from its descriptor, which is closed then. Does not return when it cannot be carried out at all. */
+void spec_load(struct spec *s);
+void spec_unload(void);
+/* Before the agent is there: nothing was done yet, and aod sees the status. */
+_Noreturn void die(const char *what, const char *name, int error);
+
+/* ---- main.c ---- */
 
 int64_t mono_ms(void);
 /* The next free byte after the text of v at p (no NUL). Enough room is the caller's matter: 20
  * bytes. */
 char *put_number(char *p, int64_t v);
+char *put_unsigned(char *p, uint64_t v);
 /* As stpcpy(3), but never writes at or behind end - 1 and always ends in NUL. */
 char *put_text(char *p, char *end, const char *s);
 /* Reads a small file, NUL-terminated. Length or -errno. */
@@ -48,25 +83,141 @@ ssize_t read_small(const char *path, char *out, size_t size);
 /* Field 22 of /proc/PID/stat, 0 when it cannot be had. Also of a zombie. */
 uint64_t start_time(pid_t pid);
 
+/* Writes the whole text to a file. 0 or -errno. */
+int write_small(const char *path, const char *text);
+
 /* ---- child.c ---- */
+
+#define STEP_MAX 240
 
 /* What the child writes to its exec pipe when it fails; nothing when exec worked. */
 struct child_failure {
 	int error;
-	char step[16];
+	char step[STEP_MAX];
 };
 
 struct child {
-	pid_t pid;        /* 0: fork failed */
+	pid_t pid;        /* of the first process; 0: fork failed */
+	bool init;        /* which is an init, and the agent is its child */
 	int in, out, err; /* the shim's ends, non-blocking */
 	int exec;         /* read end: EOF when exec worked, else a struct child_failure */
+	int talk;         /* the shim's end, -1: the child has nothing to say */
+	int known;        /* closed by the shim once it knows the agent, whom init does not reap before; or -1 */
 };
 
 /* 0 or -errno, with *step set. The child goes on by itself; its fate is read from c->exec. */
 int child_start(const struct spec *spec, struct child *c, const char **step);
+/* In the child: the step that a failure from now on is of. */
+void child_step(const char *step, const char *name);
+/* In the child: ends it with an error of the current step. */
+_Noreturn void child_fail(int error);
+
+/* ---- mounts.c, place.c, idmap.c, private-tmp.c ---- */
+
+/* In the child, in its new mount namespace. 0 or -errno, with child_step() set to the operation. */
+int mounts_make(const struct spec *spec);
+/* An operation of the spec. */
+struct mount_line {
+	const char *op, *src, *opt, *dst;
+	unsigned flags;
+};
+/* Reads on from **at to the next operation. 1, 0 at the end, -EINVAL. */
+int mounts_next(char ***at, struct mount_line *line);
+
+#define PLACES_MAX 256
+/* Notes that things may be made in this mount; owner: by whom, -1: by root. */
+int place_add(int mount_fd, int64_t uid, int64_t gid);
+enum place_make { PLACE_NONE, PLACE_DIR, PLACE_FILE };
+/* An O_PATH descriptor of an absolute path, or -errno. Follows only links that nobody but root can have made, or none. */
+int place_open(const char *path, enum place_make make, bool links);
+
+/* Before the child is there, as root: a user namespace for each owner of a source. 0 or -errno. */
+int idmap_prepare(const struct spec *spec, const char **step);
+/* In the child: its descriptor for this owner, -ENOENT. */
+int idmap_find(uid_t uid, gid_t gid);
+/* Gives a tree to a user, without following links and without files that have other names elsewhere. */
+int idmap_own_tree(int dir, uid_t uid, gid_t gid);
+
+int private_tmp(const struct spec *spec);
+
+/* ---- confine.c, landlock.c ---- */
+
+int confine_limits(const struct spec *spec);
+/* The bounding set, while there is the right to. */
+int confine_bounding(const struct spec *spec);
+int confine_user(const struct spec *spec);
+int confine_capabilities(const struct spec *spec);
+/* *listener: descriptor of the notifications, or -1. */
+int confine_seccomp(const struct spec *spec, int *listener);
+/* Every capability and right of this process, for good. */
+void confine_nothing(const struct spec *spec);
+int landlock_apply(const struct spec *spec);
+
+/* ---- init.c ---- */
+
+/* The life of the first process of a pid namespace, once the agent is its child. talk, known: the child's ends. */
+_Noreturn void init_run(const struct spec *spec, pid_t agent, int talk, int known);
+
+/* ---- talk.c ---- */
+
+enum talk_kind { TALK_MAPS = 1, TALK_AGENT, TALK_LISTENER, TALK_EXIT };
+
+struct talk {
+	int kind;
+	int status;
+	struct rusage usage;
+	/* filled in by the receiver */
+	pid_t pid; /* of the sender, or whom it is about, in the shim's namespace */
+	int fd;    /* -1, or of TALK_LISTENER */
+};
+
+int talk_pair(int pair[2]);
+/* fd: to be handed over, or -1. about: a child of the sender that it is about, or 0. */
+int talk_send(int talk, const struct talk *t, int fd, pid_t about);
+/* 1, 0 at the end, -EAGAIN when there is nothing now. */
+int talk_receive(int talk, struct talk *t);
+/* Answers TALK_MAPS with 0 or -errno. */
+void talk_ack(int talk, int error);
+/* In the child: waits for that. 0 or the -errno that was told. */
+int talk_await(int talk);
+/* Keeps the maps of the spec, which is gone when they are wanted. */
+int talk_keep_maps(const struct spec *spec);
+int talk_write_maps(pid_t pid);
+
+/* ---- cgroup.c ---- */
+
+/* Opens the directories of the spec. 0 or -errno. */
+int cgroup_init(const struct spec *spec);
+/* Of the v2 directory, or -1. */
+int cgroup_fd(void);
+/* In the child: moves itself in. born: it is in the v2 group already. */
+int cgroup_enter(bool born);
+bool cgroup_empty(void); /* also when there is none */
+void cgroup_thaw(void);
+/* A round: kills all who are in the group. False when there is none. */
+bool cgroup_kill_all(void);
+void cgroup_signal_all(int sig);
+
+/* ---- listener.c ---- */
+
+void listener_set(int fd, int error);
+int listener_poll_fd(void);
+/* Answers one notification. */
+void listener_run(void);
 
 /* ---- tree.c ---- */
 
+/* As in linux/dirent.h; readdir(3) would bring malloc. */
+struct dirent_raw {
+	uint64_t ino;
+	int64_t off;
+	uint16_t len;
+	uint8_t type;
+	char name[];
+};
+
+/* The init of the agent's pid namespace: not counted, and not asked to end. */
+void tree_set_init(pid_t pid);
 /* Sends sig to every process below the shim. Returns how many there are; *refused counts those that
  * kill(2) refused. */
 int tree_signal(int sig, int *refused);
@@ -94,6 +245,8 @@ void spool_give_up_output(void);
  * copied. */
 void spool_start(const char *text, size_t n);
 void spool_note(const char *text);
+/* A frame of FRAME_DENIED. False when the disk takes nothing now: then it is not kept. */
+bool spool_denied(const char *text, size_t n);
 /* True once it is in the spool. */
 bool spool_exit(const char *text, size_t n);
 /* Goes on with what is waiting, rings for what was written. Returns ms until it wants to be called

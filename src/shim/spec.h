@@ -23,7 +23,7 @@
  *	cwd=PATH         working directory
  *	umask=OCTAL      default 0022
  *	nice=N           setpriority(2); oom_score_adj=N  written to /proc/self/oom_score_adj, -1000..1000
- *	rlimit=R SOFT HARD   setrlimit(2); R is the number of RLIMIT_…, infinity is 18446744073709551615
+ *	rlimit=R SOFT HARD   setrlimit(2); R is the number of RLIMIT_…, infinity is 18446744073709551615; no more than there is to give
  *	uid= gid=        become this user before exec (no supplementary groups), when given
  *	caps=HEX         capabilities that stay in the bounding set; all others are dropped from every set. When uid stays 0, permitted and
  *	                 effective are this, too.
@@ -46,7 +46,9 @@
  *	ns=HEX           CLONE_NEW… flags for the child. With CLONE_NEWPID the child is an init of its own (of the shim's code: it reaps, holds no
  *	                 secret, is not dumpable, has no capability, and dies with the shim), and the agent is its child; the agent's pid as
  *	                 aod and FRAME_START have it is that of the shim's namespace.
- *	uid_map= gid_map=   "INSIDE OUTSIDE COUNT", repeated, for CLONE_NEWUSER; setgroups is denied where aod is not root
+ *	uid_map= gid_map=   "INSIDE OUTSIDE COUNT", repeated, for CLONE_NEWUSER; setgroups is denied where aod is not root. Where it is, the agent
+ *	                 enters its user namespace after all mounts and limits, so that these have full effect and are not its own to change;
+ *	                 uid= and gid= are then of the inside
  *	netns=1          join the namespace of fd 5; a new one (ns=) gets its loopback device up
  *	hostname=TEXT    with CLONE_NEWUTS
  *
@@ -55,9 +57,13 @@
  *	mount_src=PATH  mount_opt=TEXT
  *	mount=OP FLAGS DST   OP: bind tmpfs hide proc dev file credentials attr (enum mount_op in model/sandbox.h says what they do); FLAGS: hex of MF_…
  * Sources of binds are opened (open_tree(2)) before the first operation, so that what one hides another can show. What is missing at a destination
- * that lies on a tmpfs of ours, or in the private /tmp, is made, without following a link. Everything goes by descriptors, no symbolic link of an
- * agent's is followed as root. idmap: see MF_IDMAP, MF_OWN.
- *	cred=ID=BYTES    a file for mount=credentials. In the spec only, gone from the shim's memory when the child has its copy
+ * that lies on a tmpfs of ours, in the private /tmp (whatever is bound there, or at /var/tmp) or in a bind with MF_OWN is made; in the last two by the
+ * agent's user. Everything goes by descriptors. Symbolic links, in sources and destinations: as root, only one that belongs to root in a directory of
+ * root's that nobody else may write to is followed (/var/run, /bin), and none at all in a source with MF_IDMAP or MF_OWN; any other is ELOOP. So
+ * paths of agents are to be sent resolved. Options of tmpfs may be ro, nosuid, nodev and noexec, too; those of dev are for /dev/shm. An option that the
+ * kernel refuses fails the start. Owners (MF_IDMAP): the owner of src is shown as uid= and gid=, when both are given and aod is root; what is mounted below
+ * it and knows no idmap stays as it is.
+ *	cred=ID=BYTES    a file for mount=credentials; no NUL in it. In the spec only, gone from the shim's memory when the child has its copy
  *
  * Landlock(7), where the kernel has it (silently not otherwise: aod knows what there is):
  *	landlock_rw=PATH landlock_ro=PATH   trees; without any, no rule about files. landlock_scope=1: signals and abstract sockets

@@ -292,6 +292,12 @@ spool_note(const char *text)
 }
 
 bool
+spool_denied(const char *text, size_t n)
+{
+	return write_pending() && write_frame(FRAME_DENIED, 0, text, n);
+}
+
+bool
 spool_exit(const char *text, size_t n)
 {
 	if (!write_pending())

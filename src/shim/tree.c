@@ -25,15 +25,13 @@ static struct node {
 	pid_t pid, parent;
 } nodes[TREE_MAX];
 static int node_count;
+static pid_t init;
 
-/* As in linux/dirent.h; readdir(3) would bring malloc. */
-struct dirent_raw {
-	uint64_t ino;
-	int64_t off;
-	uint16_t len;
-	uint8_t type;
-	char name[];
-};
+void
+tree_set_init(pid_t pid)
+{
+	init = pid;
+}
 
 static char *
 put_proc(char *p, pid_t pid, const char *rest)
@@ -47,7 +45,7 @@ put_proc(char *p, pid_t pid, const char *rest)
 static void
 add_node(pid_t pid, pid_t parent)
 {
-	if (pid > 0 && node_count < TREE_MAX)
+	if (pid > 0 && pid != init && node_count < TREE_MAX)
 		nodes[node_count++] = (struct node){pid, parent};
 }
 
@@ -108,6 +106,9 @@ walk(void)
 
 	node_count = 0;
 	add_children(self);
+	/* An init is the shim's own, and does not count; what it has adopted does. */
+	if (init)
+		add_children(init);
 	for (int i = 0; i < node_count; i++)
 		add_children(nodes[i].pid);
 }
@@ -156,7 +157,7 @@ node_signal(const struct node *node, int sig)
 	if (fd < 0)
 		return errno == ENOSYS ? (kill(node->pid, sig) < 0 ? -errno : 0) : -errno;
 	parent = parent_of(node->pid);
-	if (parent == node->parent || parent == self)
+	if (parent == node->parent || parent == self || (init && parent == init))
 		r = syscall(SYS_pidfd_send_signal, fd, sig, NULL, 0) < 0 ? -errno : 0;
 	else
 		r = -ESRCH;

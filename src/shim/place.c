@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Paths that mounts come from and go to. A symbolic link in one is followed when nobody but root can have put it there: it belongs to root, as does
+ * its directory, which nobody else may write to (/var/run, /bin). Any other ends in ELOOP: an agent may have left it, and this runs as root. Where it does
+ * not, links lead nowhere that the agent could not go itself. What is missing is made only in mounts that are known to be ours.
+ */
+#ifdef HAVE_CONFIG_H
+#include "config.h"
+#endif
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <string.h>
+#include <sys/fsuid.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "shim/kernel.h"
+#include "shim/shim.h"
+
+#define LINKS_MAX 20
+#define STATX_MNT_ID_BIT 0x1000u
+
+static struct place {
+	uint64_t mount;
+	int64_t uid, gid; /* who makes things there, -1: root */
+} places[PLACES_MAX];
+static int place_count;
+
+/* The number of the mount that fd is in; 0 when the kernel does not say. */
+static uint64_t
+mount_of(int fd)
+{
+	uint64_t x[32] = {0}; /* struct statx: 256 bytes, the mount's number at 144 */
+
+	if (syscall(SYS_statx, fd, "", AT_EMPTY_PATH, STATX_MNT_ID_BIT, x) < 0 || !((uint32_t)x[0] & STATX_MNT_ID_BIT))
+		return 0;
+	return x[18];
+}
+
+int
+place_add(int mount_fd, int64_t uid, int64_t gid)
+{
+	if (place_count == PLACES_MAX)
+		return -E2BIG;
+	places[place_count++] = (struct place){mount_of(mount_fd), uid, gid};
+	return 0;
+}
+
+static const struct place *
+place_of(int fd)
+{
+	uint64_t mount = mount_of(fd);
+
+	for (int i = place_count - 1; mount && i >= 0; i--)
+		if (places[i].mount == mount)
+			return &places[i];
+	return NULL;
+}
+
+/* 0 or -errno. In a mount of the agent's it is the agent who makes it: root may be nobody there. */
+static int
+make_at(int at, const char *name, bool dir)
+{
+	const struct place *p = place_of(at);
+	int r;
+
+	if (!p)
+		return -ENOENT;
+	if (p->uid >= 0) {
+		setfsgid((gid_t)p->gid);
+		setfsuid((uid_t)p->uid);
+	}
+	r = (dir ? mkdirat(at, name, 0755) : mknodat(at, name, S_IFREG | 0644, 0)) < 0 ? -errno : 0;
+	if (p->uid >= 0) {
+		setfsuid(geteuid());
+		setfsgid(getegid());
+	}
+	return r;
+}
+
+/* Puts what the link at says in front of rest, in text. */
+static int
+follow(int dir, int link, char text[PATH_MAX], const char *rest)
+{
+	static char target[PATH_MAX];
+	struct stat d, l;
+	ssize_t n;
+
+	if (fstat(dir, &d) < 0 || fstat(link, &l) < 0)
+		return -errno;
+	if (d.st_uid != 0 || l.st_uid != 0 || (d.st_mode & 022))
+		return -ELOOP;
+	n = readlinkat(link, "", target, sizeof(target));
+	if (n < 0)
+		return -errno;
+	if ((size_t)n + strlen(rest) + 2 > PATH_MAX)
+		return -ENAMETOOLONG;
+	memmove(text + n + 1, rest, strlen(rest) + 1);
+	memcpy(text, target, (size_t)n);
+	text[n] = '/';
+	return 0;
+}
+
+/* Takes the first word of a path. Its length, 0 at the end. */
+static size_t
+next_name(const char **path, char name[NAME_MAX + 1])
+{
+	size_t n;
+
+	*path += strspn(*path, "/");
+	n = strcspn(*path, "/");
+	if (n > NAME_MAX)
+		return n;
+	memcpy(name, *path, n);
+	name[n] = '\0';
+	*path += n;
+	return n;
+}
+
+/* One step down from at. A descriptor or -errno. */
+static int
+step_down(int at, const char *name, bool last, enum place_make make)
+{
+	int fd = openat(at, name, O_PATH | O_NOFOLLOW | O_CLOEXEC), r;
+
+	if (fd >= 0 || errno != ENOENT || make == PLACE_NONE)
+		return fd < 0 ? -errno : fd;
+	r = make_at(at, name, !last || make == PLACE_DIR);
+	if (r < 0 && r != -EEXIST)
+		return r;
+	fd = openat(at, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	return fd < 0 ? -errno : fd;
+}
+
+static int
+walk(const char *path, enum place_make make)
+{
+	static char text[PATH_MAX];
+	char name[NAME_MAX + 1];
+	const char *rest = text;
+	int at = open("/", O_PATH | O_CLOEXEC), next, links = 0;
+	struct stat st;
+	size_t n;
+
+	if (strlen(path) >= sizeof(text))
+		return -ENAMETOOLONG;
+	put_text(text, text + sizeof(text), path);
+	while (at >= 0 && (n = next_name(&rest, name)) > 0) {
+		next = n > NAME_MAX ? -ENAMETOOLONG : step_down(at, name, rest[strspn(rest, "/")] == '\0', make);
+		if (next >= 0 && fstat(next, &st) == 0 && S_ISLNK(st.st_mode)) {
+			int r = ++links > LINKS_MAX ? -ELOOP : follow(at, next, text, rest);
+
+			close(next);
+			rest = text;
+			next = r < 0 ? r : text[0] == '/' ? open("/", O_PATH | O_CLOEXEC) : fcntl(at, F_DUPFD_CLOEXEC, 0);
+		}
+		close(at);
+		at = next;
+	}
+	return at;
+}
+
+int
+place_open(const char *path, enum place_make make, bool links)
+{
+	bool root = geteuid() == 0;
+	int fd = k_open(AT_FDCWD, path, O_PATH, K_RESOLVE_NO_MAGICLINKS | (root ? K_RESOLVE_NO_SYMLINKS : 0));
+
+	if (path[0] != '/')
+		return -EINVAL;
+	if (fd >= 0)
+		return fd;
+	if ((errno == ELOOP && links && root) || (errno == ENOENT && make != PLACE_NONE))
+		return walk(path, make);
+	return -errno;
+}
