@@ -13,6 +13,7 @@
 #include "base/ini.h"
 #include "base/util.h"
 #include "model/blueprint-internal.h"
+#include "model/calendar.h"
 #include "model/session.h"
 
 /* In the order of their numbers. */
@@ -37,8 +38,6 @@ static const char call_groups[] = "@aio @basic-io @chown @clock @cpu-emulation @
 				  "@module @mount @network-io @obsolete @pkey @privileged @process "
 				  "@raw-io @reboot @resources @sandbox @setuid @signal "
 				  "@swap @sync @system-service @timer";
-static const char calendar_words[] =
-	"minutely hourly daily weekly monthly quarterly semiannually yearly annually";
 
 /* ---- types ---- */
 
@@ -78,8 +77,7 @@ static const struct {
 	[DT_STATUSES] = {FORM_WORDS, "Takes a list of exit codes, names of signals, and results.",
 			 "3 SIGTERM max-turns"},
 	[DT_CALENDAR] = {FORM_TEXTS,
-			 "Takes a calendar expression as in systemd.time(7), which is checked only "
-			 "loosely as yet; may be given more than once.",
+			 "Takes a calendar expression as in systemd.time(7); may be given more than once.",
 			 "Mon..Fri 08:00"},
 	[DT_PATH] = {FORM_TEXT, "Takes an absolute path.", "/srv/project"},
 	[DT_FILE] = {FORM_TEXT, "Takes a path.", "file.txt"},
@@ -499,16 +497,13 @@ check_status(const char *v)
 static const char *
 check_calendar(const char *v)
 {
-	if (value_in(calendar_words, v))
-		return NULL;
-	/* Loose on purpose: whoever computes the times has a parser, and this is not a second one.
-	 */
-	for (const char *p = v; *p; p++)
-		if (!isalnum((unsigned char)*p) && !strchr(" *.,:/~-_+", *p))
-			return "wants a calendar expression such as daily or Mon..Fri 08:00";
-	return strpbrk(v, "0123456789*")
-		       ? NULL
-		       : "wants a calendar expression such as daily or Mon..Fri 08:00";
+	struct calendar *c;
+	struct err e = {0};
+
+	if (calendar_parse(v, &c, &e) < 0)
+		return "wants a calendar expression such as daily or Mon..Fri 08:00, see systemd.time(7)";
+	calendar_free(c);
+	return NULL;
 }
 
 /* ---- lists with ~ ---- */
