@@ -622,6 +622,12 @@ static const struct {
 	{ "event.append-any", action_append_any },
 	{ "plan.preview", do_plan },
 	{ "doctor", do_doctor },
+	{ "document.create", action_document_create },
+	{ "document.put", action_document_put },
+	{ "document.patch", action_document_patch },
+	{ "document.delete", action_document_delete },
+	{ "document.relate", action_document_relate },
+	{ "document.unrelate", action_document_unrelate },
 	{ "agent.create", action_agent_create },
 	{ "agent.patch", action_agent_patch },
 	{ "agent.put", action_agent_put },
@@ -678,6 +684,8 @@ note_author(struct request *q, struct json_object *caller)
 		snprintf(q->author, sizeof(q->author), "uid:%lld", (long long)json_object_get_int64(v));
 	else if (json_object_object_get_ex(caller, "tcp", &v) && json_object_is_type(v, json_type_string))
 		snprintf(q->author, sizeof(q->author), "tcp:%s", json_object_get_string(v));
+	if (json_object_object_get_ex(caller, "session", &v) && json_object_is_type(v, json_type_string))
+		snprintf(q->session, sizeof(q->session), "%s", json_object_get_string(v));
 }
 
 void

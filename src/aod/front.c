@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "aod/action.h"
+#include "aod/documents.h"
 #include "aod/front.h"
 #include "base/fd.h"
 #include "base/log.h"
@@ -273,12 +274,21 @@ make_argv(const struct front *f)
 	const struct config *cfg = f->m->cfg;
 	CLEANUP_FREE char *program = xasprintf("%s/aod-http", cfg->libexec);
 	CLEANUP_FREE char *db = xasprintf("%s/aod.db", cfg->state);
+	CLEANUP_FREE char *documents = xasprintf("%s/documents", cfg->state);
+	CLEANUP_FREE char *uploads = xasprintf("%s/uploads", cfg->state);
+	CLEANUP_FREE char *max = xasprintf("%lld", (long long)cfg->max_document);
 	char **v = strv_add(NULL, program);
 
 	v = strv_add(v, "--db");
 	v = strv_add(v, db);
 	v = strv_add(v, "--www");
 	v = strv_add(v, cfg->www);
+	v = strv_add(v, "--documents");
+	v = strv_add(v, documents);
+	v = strv_add(v, "--uploads");
+	v = strv_add(v, uploads);
+	v = strv_add(v, "--max-document");
+	v = strv_add(v, max);
 	if (geteuid() == 0 && *cfg->http_user) {
 		v = strv_add(v, "--user");
 		v = strv_add(v, cfg->http_user);
@@ -358,6 +368,7 @@ front_reaped(struct manager *m, pid_t pid, int status)
 		return false;
 	f->pid = 0;
 	drop_wire(f);
+	documents_sweep_uploads(m);
 	if (f->closing)
 		return true;
 	if (WIFSIGNALED(status))

@@ -18,6 +18,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "aod/documents.h"
 #include "aod/front.h"
 #include "aod/manager.h"
 #include "aod/trash.h"
@@ -42,6 +43,8 @@ static const char usage[] =
 	"  --blueprints DIR  blueprints that ship with aod\n"
 	"  --www DIR         files of the dashboard\n"
 	"  --http-user NAME  user of aod-http where aod is root (default aod-http, else nobody; '' for none)\n"
+	"  --max-document SIZE    largest document, in bytes or with K, M, G (default 1G)\n"
+	"  --document-quota SIZE  all contents of documents together (default 0: no limit)\n"
 	"  --log-level N     3 errors … 6 info (default) 7 debug\n"
 	"  --help, --version\n";
 
@@ -122,15 +125,32 @@ set_number(const char *option, const char *value, int64_t max, int *out)
 	return 0;
 }
 
+/* Bytes, or with K, M, G, T as in powers of 1024. */
+static int
+set_size(const char *option, const char *value, int64_t min, int64_t *out)
+{
+	static const char units[] = "KMGT";
+	size_t n = strlen(value);
+	const char *unit = n > 0 ? strchr(units, value[n - 1]) : NULL;
+	int shift = unit && *unit ? 10 * (int)(unit - units + 1) : 0;
+	CLEANUP_FREE char *digits = xstrndup(value, shift ? n - 1 : n);
+
+	if (!parse_i64(digits, min, INT64_MAX >> shift, out))
+		return bad_usage(option, value, "want a size as in 1048576, 512M or 1G");
+	*out <<= shift;
+	return 0;
+}
+
 /* 0 go on, 1 done, negative: usage. */
 static int
 parse_args(int argc, char **argv, struct config *c)
 {
-	enum { ROOT = 256, PORT_BASE, LISTEN, ON_EXIT, LIBEXEC, BLUEPRINTS, WWW, HTTP_USER, LOG_LEVEL, HELP, VERSION_ };
+	enum { ROOT = 256, PORT_BASE, LISTEN, ON_EXIT, LIBEXEC, BLUEPRINTS, WWW, HTTP_USER, LOG_LEVEL, MAX_DOCUMENT, DOCUMENT_QUOTA, HELP, VERSION_ };
 	static const struct option options[] = {
 		{ "root", 1, NULL, ROOT },	   { "port-base", 1, NULL, PORT_BASE }, { "listen", 1, NULL, LISTEN },
 		{ "on-exit", 1, NULL, ON_EXIT },   { "libexec", 1, NULL, LIBEXEC },	{ "blueprints", 1, NULL, BLUEPRINTS },
 		{ "www", 1, NULL, WWW },	   { "http-user", 1, NULL, HTTP_USER }, { "log-level", 1, NULL, LOG_LEVEL },
+		{ "max-document", 1, NULL, MAX_DOCUMENT }, { "document-quota", 1, NULL, DOCUMENT_QUOTA },
 		{ "help", 0, NULL, HELP },	   { "version", 0, NULL, VERSION_ },	{ 0 },
 	};
 	const char *root = NULL, *on_exit = NULL;
@@ -147,6 +167,8 @@ parse_args(int argc, char **argv, struct config *c)
 		case WWW: set_text(&c->www, optarg); break;
 		case HTTP_USER: free(c->http_user); c->http_user = xstrdup(optarg); break;
 		case LOG_LEVEL: rc = set_number("--log-level", optarg, 7, &c->log_level); break;
+		case MAX_DOCUMENT: rc = set_size("--max-document", optarg, 1, &c->max_document); break;
+		case DOCUMENT_QUOTA: rc = set_size("--document-quota", optarg, 0, &c->document_quota); break;
 		case 'h':
 		case HELP: fputs(usage, stdout); return 1;
 		case VERSION_: puts("aod " PACKAGE_VERSION); return 1;
@@ -292,6 +314,8 @@ serve(struct program *p, struct store *store, struct err *e)
 	if (rc == 0)
 		registry_open(&p->m);
 	if (rc == 0)
+		rc = documents_open(&p->m, e);
+	if (rc == 0)
 		rc = manager_load(&p->m, e);
 	if (rc == 0) {
 		watch_signals(p, loop);
@@ -315,6 +339,7 @@ main(int argc, char **argv)
 
 	p->cfg = (struct config){
 		.port_base = -1,
+		.max_document = 1LL << 30,
 		.log_level = LOG_INFO,
 		.listen = xstrdup("127.0.0.1"),
 		.libexec = xstrdup(AOD_LIBEXECDIR),

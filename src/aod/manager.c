@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "aod/action.h"
+#include "aod/documents.h"
 #include "aod/front.h"
 #include "aod/registry.h"
 #include "aod/run.h"
@@ -492,6 +493,7 @@ manager_load(struct manager *m, struct err *e)
 	}
 	m->loaded = true;
 	manager_purge(m);
+	documents_sweep(m);
 	trash_empty(m);
 	/* After a transaction that failed, too: the directories of its new sessions are left. */
 	if (!ev_is_active(&m->sweep_w)) {
@@ -633,6 +635,7 @@ manager_done(struct manager *m)
 	}
 	forget_runs(m);
 	registry_close(m);
+	documents_close(m);
 	if (m->sweep)
 		closedir(m->sweep);
 	event_free(&m->event);

@@ -32,6 +32,7 @@ struct config {
 	char *libexec, *blueprints, *www;
 	char *listen;
 	char *http_user;    /* "" = do not change */
+	int64_t max_document, document_quota; /* bytes; quota 0: none */
 	int port_base;	    /* -1: the standard ports; 0: any */
 	int log_level;
 	struct rlimit nofile; /* as aod found it: agents get it back */
@@ -40,6 +41,7 @@ struct config {
 struct run;
 struct front;
 struct registry;
+struct documents;
 struct reply;
 
 #define RUN_BUCKETS 1024
@@ -51,6 +53,7 @@ struct manager {
 	struct front *front;
 	int64_t commits; /* transactions that went well */
 	struct registry *registry; /* NULL until registry_open() */
+	struct documents *documents; /* NULL until documents_open() */
 	bool loaded;	/* live sessions are in memory; requests are served */
 	bool quitting;
 	struct err broken; /* code != 0: the open transaction failed and can only be rolled back */

@@ -14,6 +14,7 @@ struct request {
 	int64_t id;
 	struct json_object *args; /* checked against the verb's row */
 	char author[64];	  /* who asks: uid:N or tcp:ADDRESS */
+	char session[201];	  /* the session that asks, proved by its token; "" for others */
 };
 
 /* NULL when it is missing, null, or no string. Valid as long as the request. */
@@ -37,6 +38,14 @@ int request_store_new(const struct request *q, struct session *s, struct err *e)
 int action_append(struct request *q, struct err *e);
 int action_append_any(struct request *q, struct err *e);
 int action_patch(struct request *q, struct err *e);
+
+/* action-document.c */
+int action_document_create(struct request *q, struct err *e);
+int action_document_put(struct request *q, struct err *e);
+int action_document_patch(struct request *q, struct err *e);
+int action_document_delete(struct request *q, struct err *e);
+int action_document_relate(struct request *q, struct err *e);
+int action_document_unrelate(struct request *q, struct err *e);
 
 /* action-agent.c, action-version.c */
 int action_agent_create(struct request *q, struct err *e);

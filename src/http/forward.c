@@ -19,6 +19,7 @@
 #include "base/util.h"
 #include "http/agents.h"
 #include "http/body.h"
+#include "http/documents.h"
 #include "http/forward.h"
 #include "http/live.h"
 #include "http/query.h"
@@ -341,19 +342,47 @@ wants_sync(const struct verb *v, struct json_object *args)
 		!json_object_object_get(args, "session_id"));
 }
 
-static void
-send_action(const struct request *rq, struct json_object *args, uint64_t id, struct conn *c)
+static struct pending *
+send_action(h2o_req_t *req, const struct verb *verb, const char *args, size_t n)
 {
-	size_t n;
-	const char *text = json_object_to_json_string_length(args, JSON_FLAGS, &n);
+	struct pending *p = h2o_mem_alloc_shared(&req->pool, sizeof(*p), pending_dispose);
 	struct buf b = BUF_INIT;
 
-	buf_printf(&b, "{\"id\":%llu,\"verb\":\"%s\",\"args\":", (unsigned long long)id,
-		   rq->verb->name);
-	buf_put(&b, text, n);
-	buf_printf(&b, ",\"caller\":%s}", conn_caller(c));
+	memset(p, 0, sizeof(*p));
+	p->id = ++last_id;
+	p->deadline_us = mono_us() + FORWARD_TIMEOUT_US;
+	p->req = req;
+	p->conn = conn_of(req);
+	h2o_linklist_insert(&pendings[p->id % BUCKETS], &p->bucket);
+	h2o_linklist_insert(&ages, &p->age);
+	buf_printf(&b, "{\"id\":%llu,\"verb\":\"%s\",\"args\":", (unsigned long long)p->id, verb->name);
+	buf_put(&b, args, n);
+	buf_printf(&b, ",\"caller\":%s}", conn_caller(p->conn));
 	wire_send(&wire, b.data, b.len);
 	buf_free(&b);
+	flush_wire();
+	return p;
+}
+
+/* Whether aod can be asked now; answers the request when not. */
+static bool
+can_send(h2o_req_t *req)
+{
+	bool gone = wire_broken || front.quitting;
+
+	if (!gone && wire.out.len - wire.out_done <= FORWARD_QUEUE_MAX)
+		return true;
+	reply_detail(req, 503, gone ? "aod is not there" : "aod is busy");
+	return false;
+}
+
+bool
+forward_send(h2o_req_t *req, const struct verb *verb, const char *args, size_t n)
+{
+	if (!can_send(req))
+		return false;
+	send_action(req, verb, args, n);
+	return true;
 }
 
 static const struct verb_arg *
@@ -450,7 +479,9 @@ forward_action(const struct request *rq)
 {
 	const h2o_iovec_t *body = &rq->req->entity;
 	struct json_object *bad, *args;
-	struct pending *p;
+	const char *text;
+	bool sync;
+	size_t n;
 
 	/* Nothing but UTF-8 can go over the wire; the check says where it is not. */
 	if (forward_is_text(rq) && !utf8_ok(body) && !agents_text_ok(rq, body->base, body->len))
@@ -460,9 +491,7 @@ forward_action(const struct request *rq)
 		reply_invalid(rq->req, bad);
 		return;
 	}
-	if (wire_broken || front.quitting || wire.out.len - wire.out_done > FORWARD_QUEUE_MAX) {
-		reply_detail(rq->req, 503,
-			     wire_broken || front.quitting ? "aod is not there" : "aod is busy");
+	if (!can_send(rq->req)) {
 		json_object_put(args);
 		return;
 	}
@@ -477,18 +506,12 @@ forward_action(const struct request *rq)
 	if (rq->id_len > 0)
 		json_object_object_add(args, "id",
 				       json_object_new_string_len(rq->id, (int)rq->id_len));
-	p = h2o_mem_alloc_shared(&rq->req->pool, sizeof(*p), pending_dispose);
-	memset(p, 0, sizeof(*p));
-	p->id = ++last_id;
-	p->deadline_us = mono_us() + FORWARD_TIMEOUT_US;
-	p->req = rq->req;
-	p->conn = conn_of(rq->req);
-	p->sync = wants_sync(rq->verb, args);
-	h2o_linklist_insert(&pendings[p->id % BUCKETS], &p->bucket);
-	h2o_linklist_insert(&ages, &p->age);
-	send_action(rq, args, p->id, p->conn);
+	if (rq->verb->ports & PORT_CONTEXT)
+		documents_args(rq, args);
+	sync = wants_sync(rq->verb, args);
+	text = json_object_to_json_string_length(args, JSON_FLAGS, &n);
+	send_action(rq->req, rq->verb, text, n)->sync = sync;
 	json_object_put(args);
-	flush_wire();
 }
 
 void

@@ -15,6 +15,8 @@
 /* Takes fd, says hello. Call after server_init(). */
 void forward_init(int fd);
 void forward_action(const struct request *rq);
+/* args is a JSON object. False when the request was answered instead (503). */
+bool forward_send(h2o_req_t *req, const struct verb *verb, const char *args, size_t n);
 /*
  * The body as arguments, checked; NULL with the problems in *bad, which the caller puts. Where the
  * verb takes a unit file, a body that is not JSON is its text: {"unit":body}.

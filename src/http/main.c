@@ -10,6 +10,7 @@
 #endif
 
 #include <errno.h>
+#include <fcntl.h>
 #include <getopt.h>
 #include <grp.h>
 #include <malloc.h>
@@ -24,20 +25,27 @@
 #include "base/log.h"
 #include "base/util.h"
 #include "http/forward.h"
+#include "http/documents.h"
 #include "http/live.h"
+#include "http/parse.h"
 #include "http/reply.h"
 #include "http/route.h"
 #include "http/server.h"
 #include "http/statics.h"
+#include "http/upload.h"
 #include "http/watch.h"
 #include "wire/wire.h"
 
 #define MMAP_THRESHOLD (128 << 10)
 
 struct options {
-	const char *db, *www, *user;
+	const char *db, *www, *user, *documents, *uploads;
+	int64_t max_document;
 	char **listen;
 };
+
+static const char usage[] = "usage: aod-http --db FILE --documents DIR --uploads DIR [--max-document BYTES] [--www DIR] [--user NAME] "
+			    "--listen NAME=FD…";
 
 static int
 parse_options(int argc, char **argv, struct options *o, struct err *e)
@@ -45,6 +53,9 @@ parse_options(int argc, char **argv, struct options *o, struct err *e)
 	static const struct option longs[] = {
 		{"db", required_argument, NULL, 'd'},   {"www", required_argument, NULL, 'w'},
 		{"user", required_argument, NULL, 'u'}, {"listen", required_argument, NULL, 'l'},
+		{"documents", required_argument, NULL, 'o'},
+		{"uploads", required_argument, NULL, 'p'},
+		{"max-document", required_argument, NULL, 'm'},
 		{"debug", no_argument, NULL, 'D'},      {0},
 	};
 	int c;
@@ -63,19 +74,25 @@ parse_options(int argc, char **argv, struct options *o, struct err *e)
 		case 'l':
 			o->listen = strv_add(o->listen, optarg);
 			break;
+		case 'o':
+			o->documents = optarg;
+			break;
+		case 'p':
+			o->uploads = optarg;
+			break;
+		case 'm':
+			if (!parse_i64(optarg, 1, INT64_MAX, &o->max_document))
+				return err_set(e, -EINVAL, "--max-document %s: no size", optarg);
+			break;
 		case 'D':
 			log_init("aod-http", LOG_DBG);
 			break;
 		default:
-			return err_set(e, -EINVAL,
-				       "usage: aod-http --db FILE [--www DIR] [--user NAME] "
-				       "--listen NAME=FD…");
+			return err_set(e, -EINVAL, "%s", usage);
 		}
 	}
-	if (!o->db || optind < argc)
-		return err_set(
-			e, -EINVAL,
-			"usage: aod-http --db FILE [--www DIR] [--user NAME] --listen NAME=FD…");
+	if (!o->db || !o->documents || !o->uploads || optind < argc)
+		return err_set(e, -EINVAL, "%s", usage);
 	return 0;
 }
 
@@ -169,10 +186,25 @@ init_signals(struct err *e)
 	return 0;
 }
 
+/* Directories of documents: opened with the rights of the start, as files in them are later, through these descriptors. */
+static int
+open_documents(const struct options *o, struct err *e)
+{
+	int dir = open(o->documents, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int uploads = open(o->uploads, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	if (dir < 0 || uploads < 0)
+		return err_errno(e, -errno, "%s", dir < 0 ? o->documents : o->uploads);
+	documents_init(dir);
+	upload_init(uploads, o->max_document);
+	parse_init(o->max_document);
+	return 0;
+}
+
 static int
 start(int argc, char **argv, struct err *e)
 {
-	struct options o = {0};
+	struct options o = {.max_document = 1LL << 30};
 	int r;
 
 	if ((r = parse_options(argc, argv, &o, e)) < 0)
@@ -182,6 +214,8 @@ start(int argc, char **argv, struct err *e)
 		return err_wrap(e, "cannot open the database");
 	if ((r = statics_load(o.www, e)) < 0)
 		return err_wrap(e, "--www");
+	if ((r = open_documents(&o, e)) < 0)
+		return r;
 	if ((r = confine(o.user, e)) < 0)
 		return r;
 	watch_init();

@@ -13,6 +13,7 @@
 #include "base/log.h"
 #include "base/util.h"
 #include "http/agents.h"
+#include "http/documents.h"
 #include "http/forward.h"
 #include "http/live.h"
 #include "http/openapi.h"
@@ -23,6 +24,7 @@
 #include "http/server.h"
 #include "http/statics.h"
 #include "http/stream.h"
+#include "http/upload.h"
 
 static const struct route {
 	const char *verb;
@@ -45,10 +47,19 @@ static const struct route {
 	{"agent.diff", agents_diff},
 	{"agent.schema", agents_schema},
 	{"agent.validate", agents_validate},
+	{"document.create", upload_start},
+	{"document.put", upload_start},
+	{"document.list", documents_list},
+	{"document.search", documents_search},
+	{"document.tags", documents_tags},
+	{"document.get", documents_get},
+	{"document.metadata", documents_metadata},
+	{"document.versions", documents_versions},
+	{"document.relations", documents_relations},
 };
 
 #define VERBS_MAX 128
-/* By place in verbs[]; NULL = action. */
+/* By place in verbs[]; NULL = an action that goes to aod as it is. */
 static void (*handlers[VERBS_MAX])(const struct request *rq);
 
 void
@@ -207,6 +218,7 @@ route_request(h2o_handler_t *self, h2o_req_t *req)
 	char method[16] = "";
 	struct buf decoded = BUF_INIT;
 
+	parse_held(req, &rq.body);
 	if (mark) {
 		rq.query_text = mark + 1;
 		rq.query_text_len = req->path.len - path_len - 1;

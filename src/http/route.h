@@ -9,6 +9,7 @@
 #include <h2o.h>
 
 #include "base/buf.h"
+#include "http/parse.h"
 #include "model/verb.h"
 
 struct json_object;
@@ -23,6 +24,7 @@ struct request {
 				      there are none */
 	const char *query_text;    /* the query string as it came */
 	size_t query_text_len;
+	struct held_body body; /* what h2o has not read, where it is an upload */
 };
 
 int route_request(h2o_handler_t *self, h2o_req_t *req);

@@ -27,6 +27,7 @@
 #include "http/reply.h"
 #include "http/route.h"
 #include "http/server.h"
+#include "http/upload.h"
 #include "http/watch.h"
 #include "model/verb.h"
 
@@ -311,6 +312,12 @@ drain_start(int fd)
 	h2o_socket_read_start(d->sock, on_drain_readable);
 }
 
+void
+server_drain(h2o_req_t *req)
+{
+	drain_start(h2o_socket_get_fd(req->conn->callbacks->get_socket(req->conn)));
+}
+
 static void
 drain_tick(int64_t now)
 {
@@ -361,7 +368,7 @@ on_error_ostream(h2o_filter_t *self, h2o_req_t *req, h2o_ostream_t **slot)
 		       H2O_STRLIT("application/json"), 1);
 	reply_cors(req);
 	if (!req->http1_is_persistent)
-		drain_start(h2o_socket_get_fd(req->conn->callbacks->get_socket(req->conn)));
+		server_drain(req);
 	h2o_setup_next_ostream(req, &o->super.next);
 }
 
@@ -512,6 +519,7 @@ tick(int64_t now)
 		set_accepting(true);
 	forward_tick(now);
 	live_tick(now);
+	upload_tick(now);
 	drain_tick(now);
 	cut_stalled(now);
 }

@@ -52,6 +52,7 @@ struct conn {
 	int64_t stalled_us; /* since when there is none; 0 = nothing in flight */
 	void (*on_gone)(void *arg);
 	void *gone_arg;
+	void *reader; /* the upload that reads the socket, or NULL */
 	char *caller; /* JSON for aod, made when first asked for */
 };
 
@@ -67,6 +68,11 @@ int server_port(const char *name);
 struct conn *conn_of(h2o_req_t *req);
 struct conn *conn_of_socket(h2o_socket_t *sock);
 const char *conn_caller(struct conn *c);
+/*
+ * The answer to req, which is about to be given and ends the connection, comes before its body was read: read on for a moment, so that the
+ * client sees the answer and no reset.
+ */
+void server_drain(h2o_req_t *req);
 /*
  * While an answer is outstanding h2o does not look at the socket: have on_gone called when the
  * client closes. End it with conn_unwatch() before the answer is finished; it also ends by itself

@@ -15,6 +15,14 @@
 #define IF_VERSION { "version", ARG_INT, IN_QUERY, false, false, 1, INT64_MAX, NULL, "409 when it is not at this version; also as If-Match:" }
 #define UNIT_MAX (1 << 20)
 #define TEXT_MAX (1 << 20)
+#define CONTEXT (PORT_CONTEXT | PORT_RUNTIME)
+#define DOCUMENT_ARG { "id", ARG_STRING, IN_PATH, true, false, 1, 200, NULL, "id of the document" }
+#define EXPIRY(place) \
+	{ "expires_at", ARG_STRING, place, false, true, 0, 64, NULL, "when it is to be removed, ISO 8601; null: never" }, \
+	{ "ttl", ARG_STRING, place, false, true, 0, 64, NULL, "the same as a span from now: 90s, 12h, 30d" }
+#define LIST_TAGS { "tags", ARG_STRING, IN_QUERY, false, false, 0, TEXT_MAX, NULL, "only with all of these, separated by commas" }
+#define LIST_LIMIT { "limit", ARG_INT, IN_QUERY, false, false, 0, 100000, NULL, "at most this many (default 100)" }
+#define LIST_OFFSET { "offset", ARG_INT, IN_QUERY, false, false, 0, INT64_MAX, NULL, "skip this many" }
 
 const struct verb verbs[] = {
 	{ "session.list", VERB_QUERY, "GET", "/sessions", PORT_RUNTIME, PERM_READ, 200, "list",
@@ -162,6 +170,59 @@ const struct verb verbs[] = {
 	  "WebSocket: init, event, session_created, session_updated, session_deleted frames.",
 	  { { "after", ARG_INT, IN_QUERY, false, false, 0, INT64_MAX, NULL, "replay what has a greater id, then follow" },
 	    { "session", ARG_STRING, IN_QUERY, false, false, 1, 200, NULL, "only this session" } } },
+	{ "document.list", VERB_QUERY, "GET", "/documents", CONTEXT, PERM_READ, 200, NULL,
+	  "Documents, as an array: all in the order of their making, with tags by id, with q those that contain it, newest first.",
+	  { { "filename", ARG_STRING, IN_QUERY, false, false, 0, 1000, NULL, "a piece of the name; % and _ are wildcards" },
+	    LIST_TAGS, LIST_LIMIT, LIST_OFFSET,
+	    { "q", ARG_STRING, IN_QUERY, false, false, 0, 1000, NULL, "words, or pieces of code, of at least three characters; each has to be in it" } } },
+	{ "document.create", VERB_ACTION, "POST", "/documents", CONTEXT, PERM_WRITE, 201, NULL,
+	  "Store a document: a form with file, tags and metadata, or the content itself as the body. X-Checksum: its SHA-256, checked (422).",
+	  { { "filename", ARG_STRING, IN_QUERY, false, false, 0, 4096, NULL, "its name; also as X-Filename: or in the form" },
+	    { "tags", ARG_STRING, IN_QUERY, false, false, 0, TEXT_MAX, NULL, "separated by commas; also as X-Tags: or in the form" },
+	    { "metadata", ARG_STRING, IN_QUERY, false, false, 0, TEXT_MAX, NULL, "a JSON object; also as X-Metadata: or in the form" },
+	    EXPIRY(IN_QUERY) } },
+	{ "document.tags", VERB_QUERY, "GET", "/documents/tags", CONTEXT, PERM_READ, 200, NULL,
+	  "All tags by name, as an array of name and count.", { { 0 } } },
+	{ "document.search", VERB_QUERY, "GET", "/documents/search", CONTEXT, PERM_READ, 200, NULL,
+	  "Search the texts of documents: query and results, each with the document's id, filename, url and a snippet.",
+	  { { "q", ARG_STRING, IN_QUERY, true, false, 0, 1000, NULL, "as in document.list" },
+	    LIST_LIMIT, LIST_OFFSET,
+	    { "include_relations", ARG_BOOL, IN_QUERY, false, false, 0, 0, NULL, "with the relations of each" } } },
+	{ "document.get", VERB_QUERY, "GET", "/documents/{id}", CONTEXT, PERM_READ, 200, NULL,
+	  "The content of a document, also in part (Range:), and if it has changed (If-None-Match:).",
+	  { DOCUMENT_ARG, { "version", ARG_INT, IN_QUERY, false, false, 1, INT64_MAX, NULL, "an earlier version" } } },
+	{ "document.metadata", VERB_QUERY, "GET", "/documents/{id}/metadata", CONTEXT, PERM_READ, 200, NULL,
+	  "What is known of a document.", { DOCUMENT_ARG } },
+	{ "document.versions", VERB_QUERY, "GET", "/documents/{id}/versions", CONTEXT, PERM_READ, 200, NULL,
+	  "The versions of a document that are kept, newest first, as an array.", { DOCUMENT_ARG } },
+	{ "document.put", VERB_ACTION, "PUT", "/documents/{id}", CONTEXT, PERM_WRITE, 200, NULL,
+	  "Replace the content; the former one is kept as a version. If-Match: the ETag that it must have (412).",
+	  { DOCUMENT_ARG,
+	    { "filename", ARG_STRING, IN_QUERY, false, false, 0, 4096, NULL, "as in document.create" },
+	    { "tags", ARG_STRING, IN_QUERY, false, false, 0, TEXT_MAX, NULL, "as in document.create" },
+	    { "metadata", ARG_STRING, IN_QUERY, false, false, 0, TEXT_MAX, NULL, "as in document.create" },
+	    EXPIRY(IN_QUERY) } },
+	{ "document.patch", VERB_ACTION, "PATCH", "/documents/{id}", CONTEXT, PERM_WRITE, 200, NULL,
+	  "Change what is known of a document; what is missing stays.",
+	  { DOCUMENT_ARG,
+	    { "filename", ARG_STRING, IN_BODY, false, true, 1, 4096, NULL, "new name" },
+	    { "tags", ARG_ANY, IN_BODY, false, true, 0, 0, NULL, "an array of texts, or one text with commas" },
+	    { "metadata", ARG_OBJECT, IN_BODY, false, true, 0, 0, NULL, "an object with values of any kind" },
+	    EXPIRY(IN_BODY) } },
+	{ "document.delete", VERB_ACTION, "DELETE", "/documents/{id}", CONTEXT, PERM_WRITE, 200, NULL,
+	  "Delete a document with its versions and relations.", { DOCUMENT_ARG } },
+	{ "document.relations", VERB_QUERY, "GET", "/documents/{id}/relations", CONTEXT, PERM_READ, 200, NULL,
+	  "The relations of a document in both directions, as an array of from, to, type.", { DOCUMENT_ARG } },
+	{ "document.relate", VERB_ACTION, "POST", "/documents/{id}/relations", CONTEXT, PERM_WRITE, 201, NULL,
+	  "Say how a document is related to another one.",
+	  { DOCUMENT_ARG,
+	    { "to", ARG_STRING, IN_BODY, true, false, 1, 200, NULL, "id of the other document" },
+	    { "type", ARG_STRING, IN_BODY, true, false, 1, 100, NULL, "any word: derived-from, parent, cites" } } },
+	{ "document.unrelate", VERB_ACTION, "DELETE", "/documents/{id}/relations", CONTEXT, PERM_WRITE, 200, NULL,
+	  "Take relations to another document back.",
+	  { DOCUMENT_ARG,
+	    { "to", ARG_STRING, IN_QUERY, true, false, 1, 200, NULL, "id of the other document" },
+	    { "type", ARG_STRING, IN_QUERY, false, false, 1, 100, NULL, "only of this type" } } },
 	{ "health", VERB_QUERY, "GET", "/health", PORT_RUNTIME | PORT_CONTEXT | PORT_REGISTRY, PERM_READ, 200, NULL,
 	  "Whether the server is well: the front, the database and the supervisor behind it.", { { 0 } } },
 	{ "openapi", VERB_QUERY, "GET", "/openapi.json", PORT_RUNTIME, PERM_READ, 200, NULL,

@@ -78,6 +78,33 @@ const char *const store_schema[] = {
 	/* 2 → 3: sessions can be frozen, and are live then */
 	"DROP INDEX session_live;"
 	"CREATE INDEX session_live ON session (n) WHERE state IN ('pending', 'running', 'frozen', 'stopping');",
+	/* 3 → 4: documents. Their content is in files, which blob counts the uses of; 0 refs: the file is to be removed. */
+	"CREATE TABLE blob (sha256 TEXT PRIMARY KEY, size BIGINT NOT NULL, refs BIGINT NOT NULL) WITHOUT ROWID;"
+	"CREATE INDEX blob_garbage ON blob (refs) WHERE refs <= 0;"
+	"CREATE TABLE blob_total (one INTEGER PRIMARY KEY, bytes BIGINT NOT NULL);"
+	"INSERT INTO blob_total (one, bytes) VALUES (1, 0);"
+	"CREATE TABLE document ("
+	" n INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, filename TEXT NOT NULL,"
+	" content_type TEXT NOT NULL, size BIGINT NOT NULL, sha256 TEXT NOT NULL,"
+	" created_us BIGINT NOT NULL, updated_us BIGINT NOT NULL, version BIGINT NOT NULL, expires_us BIGINT NOT NULL,"
+	" session TEXT, event BIGINT NOT NULL, author TEXT,"
+	/* What is in document_tag too, in the order in which it was given: a list needs one row each. */
+	" tags TEXT NOT NULL, metadata TEXT NOT NULL, to_index INTEGER NOT NULL);"
+	"CREATE INDEX document_expires ON document (expires_us) WHERE expires_us > 0;"
+	"CREATE INDEX document_to_index ON document (n) WHERE to_index = 1;"
+	"CREATE TABLE document_tag (tag TEXT NOT NULL, id TEXT NOT NULL, PRIMARY KEY (tag, id)) WITHOUT ROWID;"
+	"CREATE TABLE tag (name TEXT PRIMARY KEY, uses BIGINT NOT NULL) WITHOUT ROWID;"
+	/* What was replaced; the current version is in document. */
+	"CREATE TABLE document_version ("
+	" id TEXT NOT NULL, version BIGINT NOT NULL, filename TEXT NOT NULL, content_type TEXT NOT NULL,"
+	" size BIGINT NOT NULL, sha256 TEXT NOT NULL, time_us BIGINT NOT NULL, session TEXT, event BIGINT NOT NULL,"
+	" author TEXT, PRIMARY KEY (id, version)) WITHOUT ROWID;"
+	"CREATE TABLE document_relation ("
+	" from_id TEXT NOT NULL, to_id TEXT NOT NULL, type TEXT NOT NULL, created_us BIGINT NOT NULL, author TEXT,"
+	" PRIMARY KEY (from_id, to_id, type)) WITHOUT ROWID;"
+	"CREATE INDEX document_relation_to ON document_relation (to_id);"
+	/* By n of document; filled after it, see store_document_index(). */
+	"CREATE VIRTUAL TABLE document_text USING fts5 (text, tokenize = 'trigram');",
 };
 const int store_schema_version = ARRAY_LEN(store_schema);
 
@@ -93,6 +120,15 @@ const int store_schema_version = ARRAY_LEN(store_schema);
 /* In the order in which blueprint.c takes them. */
 #define BLUEPRINT_ROW "SELECT name, status, alias_of, path, version, created_us, modified_us, json"
 #define VERSION_ROW "SELECT version, time_us, author, action, unit_bytes"
+
+/* In the order in which document.c takes them. */
+#define DOCUMENT_COLUMNS                                                                                           \
+	"d.n, d.id, d.filename, d.content_type, d.size, d.sha256, d.created_us, d.updated_us, d.version,"          \
+	" d.expires_us, d.session, d.event, d.author, d.tags, d.metadata, d.to_index"
+#define DOCUMENT "SELECT " DOCUMENT_COLUMNS " FROM document d "
+#define DOCUMENT_VERSION "SELECT version, filename, content_type, size, sha256, time_us, session, event, author FROM document_version "
+#define HAS_TAGS \
+	"(SELECT count(*) FROM json_each(?1) j JOIN document_tag t ON t.tag = j.value AND t.id = first.id) = json_array_length(?1)"
 
 /* An event's data as JSON, or null where it is none. */
 #define DATA "CASE WHEN json_valid('{' || data || '}') THEN '{' || data || '}' END"
@@ -207,4 +243,67 @@ const char *const store_sql[Q_COUNT] = {
 	[Q_VERSION_GET] = VERSION_ROW ", text, files FROM blueprint_version WHERE name = ?1 AND version = ?2 LIMIT 1",
 	[Q_VERSION_LATEST] = VERSION_ROW ", text, files FROM blueprint_version WHERE name = ?1 ORDER BY version DESC LIMIT 1",
 	[Q_VERSION_LIST] = VERSION_ROW " FROM blueprint_version WHERE name = ?1 ORDER BY version DESC LIMIT ?2",
+
+	[Q_BLOB_GET] = "SELECT size, refs FROM blob WHERE sha256 = ?1 LIMIT 1",
+	[Q_BLOB_TOTAL] = "SELECT bytes FROM blob_total LIMIT 1",
+	[Q_BLOB_TOTAL_ADD] = "UPDATE blob_total SET bytes = bytes + ?1 WHERE one = 1",
+	[Q_BLOB_USE] = "INSERT INTO blob (sha256, size, refs) VALUES (?1, ?2, 1)"
+		       " ON CONFLICT (sha256) DO UPDATE SET refs = refs + 1",
+	[Q_BLOB_DROP] = "UPDATE blob SET refs = refs - 1 WHERE sha256 = ?1",
+	[Q_BLOB_GARBAGE] = "SELECT sha256, size FROM blob WHERE refs <= 0 LIMIT ?1",
+	[Q_BLOB_DELETE] = "DELETE FROM blob WHERE sha256 = ?1 AND refs <= 0",
+
+	[Q_DOCUMENT_ADD] = "INSERT INTO document (id, filename, content_type, size, sha256, created_us, updated_us, version,"
+			   " expires_us, session, event, author, tags, metadata, to_index)"
+			   " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)"
+			   " ON CONFLICT (id) DO NOTHING",
+	[Q_DOCUMENT_UPDATE] = "UPDATE document SET filename = ?2, content_type = ?3, size = ?4, sha256 = ?5, updated_us = ?7,"
+			      " version = ?8, expires_us = ?9, session = ?10, event = ?11, author = ?12, tags = ?13,"
+			      " metadata = ?14, to_index = ?15 WHERE id = ?1",
+	[Q_DOCUMENT_DELETE] = "DELETE FROM document WHERE id = ?1",
+	[Q_DOCUMENT_GET] = DOCUMENT "WHERE d.id = ?1 LIMIT 1",
+	[Q_DOCUMENT_LIST] = DOCUMENT "ORDER BY d.n LIMIT ?1 OFFSET ?2",
+	[Q_DOCUMENT_LIST_NAME] = DOCUMENT "WHERE d.filename LIKE ?3 ORDER BY d.n LIMIT ?1 OFFSET ?2",
+	/* ?2: the tag with the fewest uses, which leads; ?6: the one with the next fewest; ?1: all, where they are more than these. */
+	[Q_DOCUMENT_LIST_TAGS] = "SELECT " DOCUMENT_COLUMNS " FROM document_tag first CROSS JOIN document d ON d.id = first.id"
+				 " WHERE first.tag = ?2 AND (?6 IS NULL OR EXISTS (SELECT 1 FROM document_tag o"
+				 " WHERE o.tag = ?6 AND o.id = first.id)) AND (?1 IS NULL OR " HAS_TAGS ")"
+				 " AND (?5 IS NULL OR d.filename LIKE ?5)"
+				 " ORDER BY first.id LIMIT ?3 OFFSET ?4",
+	[Q_DOCUMENT_EXPIRED] = DOCUMENT "WHERE d.expires_us > 0 AND d.expires_us <= ?1 ORDER BY d.expires_us LIMIT ?2",
+	[Q_DOCUMENT_NEXT_EXPIRY] = "SELECT min(expires_us) FROM document WHERE expires_us > 0 LIMIT 1",
+	[Q_DOCUMENT_TO_INDEX] = DOCUMENT "WHERE d.to_index = 1 ORDER BY d.n LIMIT ?1",
+	[Q_DOCUMENT_INDEXED] = "UPDATE document SET to_index = 0 WHERE n = ?1",
+	/* Newest first: an order by rank would need all that match. */
+	[Q_DOCUMENT_SEARCH] = "SELECT " DOCUMENT_COLUMNS ", snippet(document_text, 0, ?4, ?5, '…', 40)"
+			      " FROM document_text CROSS JOIN document d ON d.n = document_text.rowid"
+			      " WHERE document_text MATCH ?1 ORDER BY document_text.rowid DESC LIMIT ?2 OFFSET ?3",
+	[Q_TEXT_ADD] = "INSERT INTO document_text (rowid, text) VALUES (?1, ?2)",
+	[Q_TEXT_DELETE] = "DELETE FROM document_text WHERE rowid = ?1",
+
+	[Q_TAG_EACH] = "SELECT value FROM json_each(?1) LIMIT 10000",
+	[Q_TAG_USES] = "SELECT uses FROM tag WHERE name = ?1 LIMIT 1",
+	[Q_TAG_LIST] = "SELECT name, uses FROM tag ORDER BY name LIMIT ?1",
+	[Q_TAG_COUNT] = "INSERT INTO tag (name, uses) SELECT value, 1 FROM json_each(?1) WHERE true"
+			" ON CONFLICT (name) DO UPDATE SET uses = uses + 1",
+	[Q_TAG_UNCOUNT] = "UPDATE tag SET uses = uses - 1 WHERE name IN (SELECT value FROM json_each(?1))",
+	[Q_TAG_PRUNE] = "DELETE FROM tag WHERE uses <= 0 AND name IN (SELECT value FROM json_each(?1))",
+	[Q_DOCUMENT_TAG_ADD] = "INSERT INTO document_tag (tag, id) SELECT value, ?2 FROM json_each(?1)",
+	[Q_DOCUMENT_TAG_DELETE] = "DELETE FROM document_tag WHERE id = ?2 AND tag IN (SELECT value FROM json_each(?1))",
+
+	[Q_DOCUMENT_VERSION_ADD] = "INSERT INTO document_version (id, version, filename, content_type, size, sha256, time_us,"
+				   " session, event, author) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+	[Q_DOCUMENT_VERSION_GET] = DOCUMENT_VERSION "WHERE id = ?1 AND version = ?2 LIMIT 1",
+	[Q_DOCUMENT_VERSION_LIST] = DOCUMENT_VERSION "WHERE id = ?1 ORDER BY version DESC LIMIT ?2",
+	[Q_DOCUMENT_VERSION_OLD] = DOCUMENT_VERSION "WHERE id = ?1 AND version <= ?2 ORDER BY version LIMIT ?3",
+	[Q_DOCUMENT_VERSION_DELETE] = "DELETE FROM document_version WHERE id = ?1 AND version = ?2",
+
+	[Q_RELATION_ADD] = "INSERT INTO document_relation (from_id, to_id, type, created_us, author)"
+			   " VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT (from_id, to_id, type) DO NOTHING",
+	[Q_RELATION_DELETE] = "DELETE FROM document_relation WHERE from_id = ?1 AND to_id = ?2 AND (?3 IS NULL OR type = ?3)",
+	[Q_RELATION_DELETE_FROM] = "DELETE FROM document_relation WHERE from_id = ?1",
+	[Q_RELATION_DELETE_TO] = "DELETE FROM document_relation WHERE to_id = ?1",
+	[Q_RELATION_LIST] = "SELECT from_id, to_id, type, created_us, author FROM document_relation WHERE from_id = ?1"
+			    " UNION ALL SELECT from_id, to_id, type, created_us, author FROM document_relation"
+			    " WHERE to_id = ?1 AND from_id <> ?1 LIMIT ?2",
 };

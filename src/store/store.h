@@ -155,6 +155,90 @@ int store_version_get(struct store *s, const char *name, size_t name_len, int64_
 /* Newest first, at most limit; none is fine. */
 int store_version_list(struct store *s, const char *name, size_t name_len, int64_t limit, store_version_cb cb, void *arg, struct err *e);
 
+/* ---- documents ------------------------------------------------------------------------------------------- */
+
+/*
+ * What the Context Store knows of its documents. Content is in files named by their SHA-256, which are not the store's business; it
+ * counts how often each is used (by documents and their earlier versions), and says which may go.
+ */
+#define DOCUMENT_ID_SIZE 29	     /* "doc_", 24 hexadecimal digits, NUL */
+#define STORE_DOCUMENT_VERSIONS 20   /* earlier ones that are kept of a document */
+#define STORE_DOCUMENTS_MAX 100000   /* rows of a list */
+#define STORE_RELATIONS_MAX 10000    /* of one document */
+#define STORE_TAGS_MAX 100000	     /* of all */
+
+struct document_row {
+	int64_t n;
+	const char *id, *filename, *content_type, *sha256;
+	int64_t size, created_us, updated_us, version;
+	int64_t expires_us;	     /* 0: never */
+	const char *session, *author; /* who wrote this version; or NULL */
+	int64_t event;		     /* the session's last seq then; 0: none */
+	const char *tags, *metadata; /* JSON: an array of texts without repetition, an object */
+	bool to_index;		     /* the text index does not know this version yet */
+};
+/* An earlier version, or the current one as such. */
+struct document_version_row {
+	int64_t version, size, time_us, event;
+	const char *filename, *content_type, *sha256, *session, *author;
+};
+struct relation_row {
+	const char *from_id, *to_id, *type, *author;
+	int64_t created_us;
+};
+typedef int (*store_document_cb)(const struct document_row *, void *);
+typedef int (*store_document_version_cb)(const struct document_version_row *, void *);
+
+/* Inserts; counts a use of its content. row->n is set. -EEXIST */
+int store_document_add(struct store *s, struct document_row *row, struct err *e);
+/*
+ * Writes the row of that id. With content: size and sha256 are new ones, what the document had becomes an earlier version, of which
+ * the oldest go; the caller has set version to one more. -ENOENT
+ */
+int store_document_update(struct store *s, const struct document_row *row, bool content, struct err *e);
+/* With its tags, relations, versions and text. -ENOENT */
+int store_document_delete(struct store *s, const char *id, struct err *e);
+/* 1: it was new, 0: it was there. The caller has looked that both documents are there. */
+int store_relation_add(struct store *s, const struct relation_row *row, struct err *e);
+/* type NULL: any. How many went. */
+int store_relation_delete(struct store *s, const char *from, const char *to, const char *type, struct err *e);
+/* The text of document n, at most what the caller finds fit, as it may be searched; text NULL: it has none. */
+int store_document_index(struct store *s, int64_t n, const char *text, size_t len, struct err *e);
+
+/* Uses of a content. -ENOENT: it was never seen, or its file is gone. refs 0: the file is to go, or has gone already. */
+int store_blob_get(struct store *s, const char *sha256, int64_t *size, int64_t *refs, struct err *e);
+/* Bytes of all contents. */
+int store_blob_total(struct store *s, int64_t *bytes, struct err *e);
+/* Contents without a use, at most limit. remove() takes the file away; when it returns 0 the row goes. How many there were. */
+int store_blob_collect(struct store *s, int64_t limit, int (*remove)(const char *sha256, void *), void *arg, struct err *e);
+
+/* -ENOENT with the text "Document not found". */
+int store_document_get(struct store *s, const char *id, size_t len, store_document_cb cb, void *arg, struct err *e);
+/*
+ * Without tags in the order of their making, with tags by id. filename: a piece of the name, in which % and _ are wildcards; or NULL.
+ * tags: a JSON array of texts, all of which a document must have; or NULL.
+ */
+int store_document_list(struct store *s, const char *filename, const char *tags, int64_t limit, int64_t offset, store_document_cb cb,
+			void *arg, struct err *e);
+/* match: a query of FTS5. Newest first. on and off are put around what was found in the snippet. */
+struct document_hit {
+	struct document_row row;
+	const char *snippet;
+};
+int store_document_search(struct store *s, const char *match, const char *on, const char *off, int64_t limit, int64_t offset,
+			  int (*cb)(const struct document_hit *, void *), void *arg, struct err *e);
+int store_document_expired(struct store *s, int64_t now_us, int64_t limit, store_document_cb cb, void *arg, struct err *e);
+/* The next time at which a document expires; 0: none does. */
+int store_document_next_expiry(struct store *s, int64_t *us, struct err *e);
+int store_document_to_index(struct store *s, int64_t limit, store_document_cb cb, void *arg, struct err *e);
+int store_tag_list(struct store *s, int (*cb)(const char *tag, int64_t uses, void *), void *arg, struct err *e);
+/* Earlier versions, newest first; and one of them, -ENOENT. */
+int store_document_versions(struct store *s, const char *id, store_document_version_cb cb, void *arg, struct err *e);
+int store_document_version(struct store *s, const char *id, int64_t version, store_document_version_cb cb, void *arg, struct err *e);
+int store_relation_list(struct store *s, const char *id, int (*cb)(const struct relation_row *, void *), void *arg, struct err *e);
+/* The wire object; base is what /documents/ID is appended to. more: further members, each with a comma before it, or NULL. */
+void store_document_json(struct buf *out, const struct document_row *row, const char *base, const char *more);
+
 /* ---- reads, either connection ---------------------------------------------------------------------------- */
 
 /*
