@@ -34,7 +34,7 @@ struct download {
 struct wanted {
 	char sha256[65], etag[67], modified[H2O_TIMESTR_RFC1123_LEN + 1];
 	char *filename, *type;
-	int64_t size, updated_us;
+	int64_t size, updated_us, version;
 };
 
 static int
@@ -47,6 +47,7 @@ copy_current(const struct document_row *row, void *arg)
 	w->type = xstrdup(row->content_type);
 	w->size = row->size;
 	w->updated_us = row->updated_us;
+	w->version = row->version;
 	return 0;
 }
 
@@ -65,7 +66,7 @@ find(const struct request *rq, struct wanted *w, struct err *e)
 	int64_t version = request_int(rq, "version", 0);
 	int r = store_document_get(front.store, rq->id, rq->id_len, copy_current, w, e);
 
-	if (r < 0 || version == 0)
+	if (r < 0 || version == 0 || version == w->version)
 		return r;
 	free(w->filename);
 	free(w->type);
