@@ -65,7 +65,7 @@ _aoctl()
 	--property | -p)
 		[ -n "$blueprint" ] || return
 		words=$(aoctl __complete keys 2>/dev/null) ;;
-	--prompt | --timeout | --lines | --limit | --after | --run | --url | --drop-in | --at | -t | -n | -r) return ;;
+	--prompt | --timeout | --lines | --limit | --after | --run | --url | --drop-in | --at | --threshold | -t | -n | -r) return ;;
 	*)
 		case $cur in
 		-*) words=$(aoctl __complete ${command:+"$command"} 2>/dev/null) ;;
@@ -75,6 +75,7 @@ _aoctl()
 			delete | show) words=$(if [ -n "$blueprint" ]; then _aoctl_blueprints; else _aoctl_sessions; fi) ;;
 			resume | stop | status | logs | result | wait | plan) words=$(_aoctl_sessions) ;;
 			cat | edit | enable | disable | mask | unmask | history | diff | revert) words=$(_aoctl_blueprints) ;;
+			security) words=$(_aoctl_blueprints; _aoctl_sessions) ;;
 			verify | import)
 				mapfile -t COMPREPLY < <(compgen $([ "$command" = import ] && echo -d || echo -f) -- "$cur")
 				compopt -o filenames 2>/dev/null

@@ -635,6 +635,9 @@ static const struct {
 	{ "agent.delete", action_agent_delete },
 	{ "agent.mask", action_agent_mask },
 	{ "agent.revert", action_agent_revert },
+	{ "agent.security", action_agent_security },
+	{ "session.security", action_session_security },
+	{ "security.list", action_security_list },
 };
 
 static int

@@ -56,4 +56,9 @@ int action_agent_delete(struct request *q, struct err *e);
 int action_agent_mask(struct request *q, struct err *e);
 int action_agent_revert(struct request *q, struct err *e);
 
+/* action-security.c */
+int action_agent_security(struct request *q, struct err *e);
+int action_session_security(struct request *q, struct err *e);
+int action_security_list(struct request *q, struct err *e);
+
 #endif

@@ -46,6 +46,7 @@ int cmd_history(struct ctl *c);
 int cmd_diff(struct ctl *c);
 int cmd_revert(struct ctl *c);
 int cmd_import(struct ctl *c);
+int cmd_security(struct ctl *c);
 int cmd_doctor(struct ctl *c);
 int cmd_help(struct ctl *c);
 int cmd_version(struct ctl *c);

@@ -31,7 +31,7 @@ static const struct handler {
 	[CMD_LIST] = { cmd_list, false },     [CMD_STATUS] = { cmd_status, false },   [CMD_LOGS] = { cmd_logs, false },
 	[CMD_RESULT] = { cmd_result, false }, [CMD_WAIT] = { cmd_wait, false },	      [CMD_DELETE] = { cmd_delete, false },
 	[CMD_SHOW] = { cmd_show, false },     [CMD_PLAN] = { cmd_plan, false },	      [CMD_DOCTOR] = { cmd_doctor, false },
-	[CMD_BLUEPRINTS] = { cmd_blueprints, false },
+	[CMD_BLUEPRINTS] = { cmd_blueprints, false }, [CMD_SECURITY] = { cmd_security, false },
 	[CMD_CAT] = { cmd_cat, false },	      [CMD_EDIT] = { cmd_edit, false },	     [CMD_ENABLE] = { cmd_enable, false },
 	[CMD_DISABLE] = { cmd_disable, false }, [CMD_MASK] = { cmd_mask, false },    [CMD_UNMASK] = { cmd_unmask, false },
 	[CMD_VERIFY] = { cmd_verify, true },  [CMD_HISTORY] = { cmd_history, false }, [CMD_DIFF] = { cmd_diff, false },

@@ -72,6 +72,10 @@ const struct ctl_command ctl_commands[CMD_COUNT] = {
 			 "DIR holds a directory for each agent (or is one), with agent.json, agent.system-prompt.md, agent.mcp.json and "
 			 ".disabled. One line for each says what was done: created, updated, unchanged or skipped, with the reason. "
 			 "It may be repeated. Exit status 1 means that something was skipped." },
+	[CMD_SECURITY] = { "security", NULL, "[NAME]", 0, 1, false, false, "Show how much of the host blueprints leave to their agents.",
+			   "NAME is a blueprint, or a session, whose blueprint is looked at as it is now. The exposure is from 0 (nothing) to 10, in the "
+			   "manner of systemd-analyze security; each line says what it is made of, and what would mend it. Without NAME there is "
+			   "a line for each blueprint." },
 	[CMD_DOCTOR] = { "doctor", NULL, "", 0, 0, false, false, NULL,
 			 "Exit status 1 means that a check failed." },
 	[CMD_HELP] = { "help", NULL, "[COMMAND]", 0, 1, false, false, "Show this help, or that of a command.", NULL },
@@ -117,6 +121,8 @@ const struct ctl_option ctl_options[] = {
 	{ OPT_STRICT, 0, "strict", NULL, NULL, B(VERIFY), "Warnings count as errors." },
 	{ OPT_AT, 0, "at", "VERSION", NULL, B(CAT), "Show the files as they were in an earlier version." },
 	{ OPT_LINES, 'n', "limit", "N", NULL, B(HISTORY), "At most so many, the newest." },
+	{ OPT_THRESHOLD, 0, "threshold", "N", NULL, B(SECURITY),
+	  "Exit with status 1 when an exposure is over N, which is 0 to 100: ten times the exposure." },
 	{ OPT_DRY_RUN, 'n', "dry-run", NULL, NULL, B(IMPORT), "Say what would be done, and do nothing." },
 
 	{ OPT_URL, 0, "url", "URL", NULL, CTL_EVERY, "Talk to aod over TCP, such as http://127.0.0.1:8765." },
@@ -134,7 +140,7 @@ const struct ctl_option ctl_options[] = {
 
 const struct ctl_exit ctl_exits[] = {
 	{ 0, "Success." },
-	{ 1, "Failure: aod refused the request, the session did not succeed, or verify found errors." },
+	{ 1, "Failure: aod refused the request, the session did not succeed, verify found errors, or an exposure is over the threshold." },
 	{ EXIT_USAGE, "The command line is wrong." },
 	{ EXIT_NOT_RUNNING, "status: the session failed or was stopped." },
 	{ EXIT_NO_SESSION, "status: there is no such session." },

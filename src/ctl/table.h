@@ -36,6 +36,7 @@ enum ctl_cmd {
 	CMD_DIFF,
 	CMD_REVERT,
 	CMD_IMPORT,
+	CMD_SECURITY,
 	CMD_DOCTOR,
 	CMD_HELP,
 	CMD_VERSION,
@@ -80,6 +81,7 @@ enum ctl_opt {
 	OPT_STRICT,
 	OPT_DRY_RUN,
 	OPT_AT,
+	OPT_THRESHOLD,
 	OPT_COUNT,
 };
 

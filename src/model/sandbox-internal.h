@@ -8,6 +8,12 @@
 /* The mounts and Landlock's trees of s, whose users and namespaces are decided. */
 int sandbox_make_mounts(struct sandbox *s, const struct blueprint *b, const struct sandbox_paths *p, struct err *e);
 
+/* Parts of an effective blueprint, as in struct sandbox. */
+uint64_t sandbox_bounding_set(const struct blueprint *b);
+uint64_t sandbox_ambient_set(const struct blueprint *b);
+/* CLONE_NEW… of all namespaces that may be made. */
+unsigned sandbox_allowed_namespaces(const struct blueprint *b);
+
 /*
  * What is wished for one path: sandbox-mount.c notes all that keys and profiles ask for, sandbox-wish.c sorts them, parents before what is below
  * them; of two for one path the stronger stays, and one that changes nothing at its place is left out.

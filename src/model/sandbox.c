@@ -263,8 +263,8 @@ capabilities_of(char *const *words)
 	return set;
 }
 
-static int
-make_capabilities(struct sandbox *s, const struct blueprint *b, struct err *e)
+uint64_t
+sandbox_bounding_set(const struct blueprint *b)
 {
 	static const struct {
 		enum directive_id id;
@@ -275,15 +275,30 @@ make_capabilities(struct sandbox *s, const struct blueprint *b, struct err *e)
 		{ D_ProtectKernelLogs, CAP_BIT(CAP_SYSLOG) },
 		{ D_ProtectClock, CAP_BIT(CAP_SYS_TIME) | CAP_BIT(CAP_WAKE_ALARM) },
 	};
-	char *const *bounding = blueprint_words(b, D_CapabilityBoundingSet);
+	char *const *words = blueprint_words(b, D_CapabilityBoundingSet);
+	uint64_t set = words ? capabilities_of(words) : UINT64_MAX;
 
-	s->capabilities = bounding ? capabilities_of(bounding) : UINT64_MAX;
 	for (size_t i = 0; i < ARRAY_LEN(taken); i++)
 		if (blueprint_tri(b, taken[i].id) == TRI_YES)
-			s->capabilities &= ~taken[i].without;
-	s->ambient = capabilities_of(blueprint_words(b, D_AmbientCapabilities));
-	if (blueprint_words(b, D_AmbientCapabilities) && s->ambient == UINT64_MAX)
-		s->ambient = s->capabilities;
+			set &= ~taken[i].without;
+	return set;
+}
+
+/* All but some are those of the bounding set but these. */
+uint64_t
+sandbox_ambient_set(const struct blueprint *b)
+{
+	char *const *words = blueprint_words(b, D_AmbientCapabilities);
+	uint64_t set = capabilities_of(words);
+
+	return words && words[0][0] == '~' ? set & sandbox_bounding_set(b) : set;
+}
+
+static int
+make_capabilities(struct sandbox *s, const struct blueprint *b, struct err *e)
+{
+	s->capabilities = sandbox_bounding_set(b);
+	s->ambient = sandbox_ambient_set(b);
 	if (s->ambient & ~s->capabilities)
 		return err_set_status(e, 422, -EINVAL,
 				      "AmbientCapabilities= has capabilities that CapabilityBoundingSet= or a Protect...= key of %s takes away: name them in "
@@ -338,15 +353,13 @@ namespace_flag(const char *name)
 	return 0;
 }
 
-/* The namespaces that may be made. */
-static unsigned
-namespaces_of(char *const *words)
+unsigned
+sandbox_allowed_namespaces(const struct blueprint *b)
 {
-	unsigned allowed = words[0][0] == '~' ? ALL_NAMESPACES : 0;
+	char *const *words = blueprint_words(b, D_RestrictNamespaces);
+	unsigned allowed = !words || words[0][0] == '~' || strcmp(words[0], "no") == 0 ? ALL_NAMESPACES : 0;
 
-	if (strcmp(words[0], "yes") == 0)
-		return 0;
-	for (; *words; words++) {
+	for (; words && *words; words++) {
 		if (**words == '~')
 			allowed &= ~namespace_flag(*words + 1);
 		else
@@ -369,7 +382,7 @@ make_syscalls(struct sandbox *s, const struct blueprint *b)
 	c->log = blueprint_words(b, D_SystemCallLog) ? strv_dup(blueprint_words(b, D_SystemCallLog)) : NULL;
 	c->families = blueprint_words(b, D_RestrictAddressFamilies) ? strv_dup(blueprint_words(b, D_RestrictAddressFamilies)) : NULL;
 	c->restrict_namespaces = spaces && strcmp(spaces[0], "no") != 0;
-	c->namespaces = c->restrict_namespaces ? namespaces_of(spaces) : 0;
+	c->namespaces = c->restrict_namespaces ? sandbox_allowed_namespaces(b) : 0;
 	c->no_suid_sgid = yes(b, D_RestrictSUIDSGID);
 	c->no_realtime = yes(b, D_RestrictRealtime);
 	c->lock_personality = yes(b, D_LockPersonality);

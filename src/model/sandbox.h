@@ -194,15 +194,18 @@ void sandbox_json(struct buf *out, const struct sandbox *s);
 /* ---- the score, in the manner of systemd-analyze security ---- */
 
 struct security_line {
-	const char *key;	/* directive, or a name of ours */
+	const char *key;	/* what is looked at: a directive, perhaps with a part of its value behind it */
 	bool good;
 	double exposure;	/* what it adds to the score; 0 when good */
 	const char *text;	/* static: what that means */
+	const char *mend;	/* static: what to set; NULL when good */
 };
 #define SECURITY_LINES_MAX 100
-/* Exposure of 0 (best) to 10 of an effective blueprint; lines in the table's order. */
+/* Exposure of 0 (best) to 10, to a tenth, of an effective blueprint; lines in the table's order. root: aod runs as root. */
 double security_assess(const struct blueprint *b, bool root, struct security_line lines[SECURITY_LINES_MAX], int *count);
 /* PERFECT, SAFE, OK, MEDIUM, EXPOSED, UNSAFE, DANGEROUS; the bounds of systemd-analyze(1). */
 const char *security_grade(double exposure);
+/* "exposure":…,"grade":…,"lines":[{"key","good","exposure","text","mend"},…], without braces; lines only when asked for. */
+void security_json(struct buf *out, const struct blueprint *effective, bool root, bool lines);
 
 #endif
