@@ -44,6 +44,7 @@ static struct {
 	int agent_fd; /* pidfd of an agent that is not our child, or -1 */
 	pid_t init;   /* of the agent's pid namespace, 0: none, or gone */
 	bool ended;   /* the agent's main process was waited for */
+	bool end_seen;
 	bool childless;
 	bool alone; /* and the control group is empty */
 	bool stopping, killing;
@@ -324,7 +325,6 @@ listen_to_child(void)
 static void
 reap(void)
 {
-	bool ended = run.ended;
 	struct rusage usage;
 	pid_t pid;
 	int status;
@@ -342,8 +342,10 @@ reap(void)
 	run.childless = pid < 0 && errno == ECHILD;
 	listen_to_child();
 	run.alone = run.childless && run.ended && cgroup_empty();
-	if (run.ended && !ended)
+	if (run.ended && !run.end_seen) {
+		run.end_seen = true;
 		on_agent_end();
+	}
 }
 
 static void
@@ -543,6 +545,9 @@ loop(void)
 				run.drain_quiet_at = 0;
 		if (p[SIGNALS].revents)
 			on_signals();
+		/* An init has said so, while others keep it. */
+		if (run.ended && !run.end_seen)
+			reap();
 	}
 }
 
