@@ -13,6 +13,7 @@
 
 #include "base/util.h"
 #include "ctl/applet-run.h"
+#include "ctl/doc.h"
 #include "ctl/output.h"
 #include "ctl/table.h"
 
@@ -28,6 +29,17 @@ static const struct handler {
 	[APPLET_LIST_AGENTS] = { ao_list_agents, SERVER_REGISTRY },
 	[APPLET_SHOW_CONFIG] = { ao_show_config, SERVER_RUNTIME },
 	[APPLET_CLEAN] = { ao_clean, SERVER_RUNTIME },
+	[APPLET_DOC_PUSH] = { doc_push, SERVER_DOCUMENTS },
+	[APPLET_DOC_PULL] = { doc_pull, SERVER_DOCUMENTS },
+	[APPLET_DOC_READ] = { doc_read, SERVER_DOCUMENTS },
+	[APPLET_DOC_INFO] = { doc_info, SERVER_DOCUMENTS },
+	[APPLET_DOC_QUERY] = { doc_query, SERVER_DOCUMENTS },
+	[APPLET_DOC_SEARCH] = { doc_search, SERVER_DOCUMENTS },
+	[APPLET_DOC_DELETE] = { doc_delete, SERVER_DOCUMENTS },
+	[APPLET_DOC_CREATE] = { doc_create, SERVER_DOCUMENTS },
+	[APPLET_DOC_WRITE] = { doc_write, SERVER_DOCUMENTS },
+	[APPLET_DOC_EDIT] = { doc_edit, SERVER_DOCUMENTS },
+	[APPLET_DOC_LINK] = { doc_link, SERVER_DOCUMENTS },
 };
 
 /* Where they are when nothing says so and there is no socket of aod. */
@@ -177,6 +189,28 @@ run(struct applet_args *args, int argc, char **argv, const struct client_where *
 	client_free(c.client);
 	buf_free(&c.reply);
 	return ctl_finish(code);
+}
+
+int
+applet_doc_main(int argc, char **argv, const struct client_where *where)
+{
+	CLEANUP_FREE char *name = argc ? xasprintf("doc-%s", argv[0]) : NULL, *called = argc ? xasprintf("aoctl doc %s", argv[0]) : NULL;
+	struct applet_args args = { .called = called };
+	int id = name ? applet_find(name, &args.later) : -1, i;
+
+	if (id >= 0) {
+		args.id = (enum applet_id)id;
+		return run(&args, argc, argv, where);
+	}
+	if (argc && strcmp(argv[0], "--help") != 0 && strcmp(argv[0], "-h") != 0) {
+		print_error("doc: unknown command \"%s\"; aoctl doc lists them", argv[0]);
+		return ctl_finish(EXIT_USAGE);
+	}
+	printf("Usage: aoctl doc COMMAND [ARGUMENT...]\n\n");
+	for (i = 0; i < APPLET_COUNT; i++)
+		if (APPLET_IS_DOC(i))
+			printf("  %-8s  %s\n", applets[i].name + strlen("doc-"), applets[i].summary);
+	return ctl_finish(0);
 }
 
 int

@@ -136,5 +136,8 @@ char *applet_url(enum applet_server server);
 
 /* Runs the program of that name. Returns its exit status, or -1 when there is none of that name. */
 int applet_main(const char *name, int argc, char **argv);
+struct client_where;
+/* `aoctl doc …`: argv[0] is the word after doc; what it is not shows the list of those that are. where: what was given before it. */
+int applet_doc_main(int argc, char **argv, const struct client_where *where);
 
 #endif

@@ -174,6 +174,10 @@ ctl_parse(int argc, char *const *argv, struct ctl_args *out, struct err *e)
 		if (r < 0)
 			return r;
 		i += r;
+		if (out->cmd < CMD_COUNT && ctl_commands[out->cmd].takes_rest && !ctl_commands[out->cmd].max_words) {
+			out->rest = argv + i + 1;
+			return 0;
+		}
 	}
 	if (out->cmd == CMD_COUNT) {
 		out->no_command = true;

@@ -22,6 +22,7 @@
 #define CONNECT_S 10
 #define USUAL_S 120   /* an action may have to wait for a process tree to go */
 #define RETRY_US 5000000
+#define STALLED_S 300 /* a transfer in which nothing moves */
 #define ERROR_BODY_MAX (1u << 20)
 #define TOKEN_MAX 4096 /* bytes */
 #define SYSTEM_SOCKET "/run/aod/aod.sock"
@@ -52,6 +53,17 @@ client_catch_interrupt(void)
 
 	sigemptyset(&sa.sa_mask);
 	sigaction(SIGINT, &sa, NULL);
+}
+
+void
+client_catch_end(void)
+{
+	struct sigaction sa = { .sa_handler = on_interrupt };
+
+	sigemptyset(&sa.sa_mask);
+	sigaction(SIGINT, &sa, NULL);
+	sigaction(SIGTERM, &sa, NULL);
+	sigaction(SIGHUP, &sa, NULL);
 }
 
 /* NULL: there is none, and there is a URL to fall back to. */
@@ -236,6 +248,7 @@ struct transfer {
 	void *arg;
 	struct err *e;
 	int code;	     /* why a callback ended it */
+	const struct client_exchange *x; /* or NULL */
 };
 
 static size_t
@@ -263,6 +276,10 @@ on_body(char *p, size_t size, size_t n, void *arg)
 static int
 on_progress(void *arg, curl_off_t dltotal, curl_off_t dlnow, curl_off_t ultotal, curl_off_t ulnow)
 {
+	struct transfer *t = arg;
+
+	if (t->x && t->x->on_progress)
+		t->x->on_progress(ulnow, dlnow, t->x->progress_arg);
 	return client_interrupted;
 }
 
@@ -291,6 +308,8 @@ transport_error(const struct client *c, const struct transfer *t, CURLcode rc, s
 	if (client_interrupted)
 		return err_set(e, -EINTR, "interrupted");
 	switch (rc) {
+	case CURLE_ABORTED_BY_CALLBACK:
+		return t->code ? t->code : err_set(e, -EIO, "%s: what was to be sent could not be read", server);
 	case CURLE_WRITE_ERROR:
 		if (t->code == -EFBIG)
 			return err_set(e, -EFBIG, "%s: the answer is over %zu MiB", server, t->max >> 20);
@@ -367,6 +386,7 @@ set_up(struct client *c, const char *method, const char *url, const char *body, 
 	curl_easy_setopt(h, CURLOPT_CONNECTTIMEOUT, (long)CONNECT_S);
 	curl_easy_setopt(h, CURLOPT_NOPROGRESS, 0L);
 	curl_easy_setopt(h, CURLOPT_XFERINFOFUNCTION, on_progress);
+	curl_easy_setopt(h, CURLOPT_XFERINFODATA, t);
 	curl_easy_setopt(h, CURLOPT_WRITEFUNCTION, on_body);
 	curl_easy_setopt(h, CURLOPT_WRITEDATA, t);
 	curl_easy_setopt(h, CURLOPT_USERAGENT, "aoctl");
@@ -447,4 +467,145 @@ client_stream(struct client *c, const char *path, client_data_cb on_data, void *
 	curl_slist_free_all(headers);
 	buf_free(&t.error);
 	return r;
+}
+
+/* ---- files --------------------------------------------------------------------------------------------- */
+
+/* What a part is read from. */
+struct source {
+	int fd;
+	int64_t left; /* -1: up to the end */
+	struct transfer *t;
+};
+
+static size_t
+on_read(char *p, size_t size, size_t n, void *arg)
+{
+	struct source *s = arg;
+	ssize_t got;
+
+	n *= size;
+	if (s->left >= 0 && (int64_t)n > s->left)
+		n = (size_t)s->left;
+	do
+		got = n ? read(s->fd, p, n) : 0;
+	while (got < 0 && errno == EINTR && !client_interrupted);
+	if (got < 0) {
+		s->t->code = err_errno(s->t->e, -errno, "reading what is to be sent");
+		return CURL_READFUNC_ABORT;
+	}
+	if (!got && s->left > 0) {
+		s->t->code = err_set(s->t->e, -EIO, "what is to be sent became shorter while it was read");
+		return CURL_READFUNC_ABORT;
+	}
+	if (s->left > 0)
+		s->left -= got;
+	return (size_t)got;
+}
+
+static int
+add_part(curl_mime *form, const struct client_part *p, struct source *source)
+{
+	curl_mimepart *part = curl_mime_addpart(form);
+	CURLcode rc = part ? curl_mime_name(part, p->name) : CURLE_OUT_OF_MEMORY;
+
+	if (!rc && p->text)
+		rc = curl_mime_data(part, p->text, CURL_ZERO_TERMINATED);
+	else if (!rc)
+		rc = curl_mime_data_cb(part, p->size, on_read, NULL, NULL, source);
+	if (!rc && p->filename)
+		rc = curl_mime_filename(part, p->filename);
+	if (!rc && p->type)
+		rc = curl_mime_type(part, p->type);
+	return rc ? -ENOMEM : 0;
+}
+
+/* The body of an exchange. *form: the caller frees it after the transfer. */
+static int
+set_body(struct client *c, const struct client_exchange *x, struct source *sources, curl_mime **form, struct err *e)
+{
+	int i;
+
+	if (x->body && x->body->text) {
+		curl_easy_setopt(c->curl, CURLOPT_POSTFIELDS, x->body->text);
+		if (x->body->size >= 0)
+			curl_easy_setopt(c->curl, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)x->body->size);
+	} else if (x->body) {
+		curl_easy_setopt(c->curl, CURLOPT_UPLOAD, 1L);
+		curl_easy_setopt(c->curl, CURLOPT_INFILESIZE_LARGE, (curl_off_t)x->body->size);
+		curl_easy_setopt(c->curl, CURLOPT_READFUNCTION, on_read);
+		curl_easy_setopt(c->curl, CURLOPT_READDATA, &sources[0]);
+	}
+	if (!x->part_count)
+		return 0;
+	*form = curl_mime_init(c->curl);
+	for (i = 0; i < x->part_count; i++)
+		if (!*form || add_part(*form, &x->parts[i], &sources[i]) < 0)
+			return err_set(e, -EIO, "the form could not be made");
+	curl_easy_setopt(c->curl, CURLOPT_MIMEPOST, *form);
+	return 0;
+}
+
+static struct curl_slist *
+exchange_headers(const struct client *c, const struct client_exchange *x)
+{
+	struct curl_slist *headers = NULL;
+	int i;
+
+	/* Long bodies are announced with Expect: by libcurl, so that one that is refused is not sent. */
+	for (i = 0; x->headers && x->headers[i]; i++)
+		headers = curl_slist_append(headers, x->headers[i]);
+	if (c->auth)
+		headers = curl_slist_append(headers, c->auth);
+	if (x->body) {
+		CLEANUP_FREE char *type = xasprintf("Content-Type:%s%s", x->body->type ? " " : "", x->body->type ? x->body->type : "");
+
+		headers = curl_slist_append(headers, type);
+	}
+	return headers;
+}
+
+int
+client_exchange(struct client *c, const struct client_exchange *x, struct buf *reply, struct err *e)
+{
+	CLEANUP_FREE char *url = xasprintf("%s%s", c->base, x->path);
+	struct curl_slist *headers = exchange_headers(c, x);
+	struct transfer t = { .reply = reply, .max = CLIENT_REPLY_MAX, .on_data = x->on_data, .arg = x->arg, .e = e, .x = x };
+	int count = x->part_count ? x->part_count : 1, i, r;
+	struct source *sources = xcalloc((size_t)count, sizeof(*sources));
+	const struct client_part *parts = x->part_count ? x->parts : x->body;
+	curl_mime *form = NULL;
+
+	for (i = 0; parts && i < count; i++)
+		sources[i] = (struct source){ .fd = parts[i].fd, .left = parts[i].size, .t = &t };
+	if (reply)
+		buf_reset(reply);
+	set_up(c, x->method, url, NULL, headers, &t);
+	curl_easy_setopt(c->curl, CURLOPT_LOW_SPEED_LIMIT, 1L);
+	curl_easy_setopt(c->curl, CURLOPT_LOW_SPEED_TIME, (long)STALLED_S);
+	r = set_body(c, x, sources, &form, e);
+	if (r == 0)
+		r = perform(c, &t, e);
+	curl_mime_free(form);
+	curl_slist_free_all(headers);
+	buf_free(&t.error);
+	free(sources);
+	return r;
+}
+
+int
+client_status(struct client *c)
+{
+	long status = 0;
+
+	curl_easy_getinfo(c->curl, CURLINFO_RESPONSE_CODE, &status);
+	return (int)status;
+}
+
+const char *
+client_header(struct client *c, const char *name)
+{
+	struct curl_header *h;
+
+	return curl_easy_header(c->curl, name, 0, CURLH_HEADER, -1, &h) ? NULL : h->value;
 }

@@ -9,6 +9,7 @@
 #include <signal.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "base/buf.h"
 #include "base/err.h"
@@ -20,6 +21,8 @@ struct client;
 /* Set by the SIGINT handler that client_catch_interrupt() installs; ends what is going on with -EINTR. */
 extern volatile sig_atomic_t client_interrupted;
 void client_catch_interrupt(void);
+/* The same for SIGTERM and SIGHUP: for what leaves something behind that has to be taken away. */
+void client_catch_end(void);
 
 /* What was given on the command line; NULL: not given. */
 struct client_where {
@@ -49,6 +52,33 @@ int client_call(struct client *c, const char *method, const char *path, const ch
  */
 typedef int (*client_data_cb)(const char *p, size_t n, void *arg, struct err *e);
 int client_stream(struct client *c, const char *path, client_data_cb on_data, void *arg, struct err *e);
+
+/* A file or a text that is sent: the whole body, or a part of a form. */
+struct client_part {
+	const char *name;     /* of the field */
+	const char *text;     /* what is sent, or NULL: it is read from fd, from where that stands */
+	int fd;
+	int64_t size;	      /* -1: up to the end of fd, or of text as a string */
+	const char *filename; /* or NULL */
+	const char *type;     /* Content-Type, or NULL */
+};
+/* A request with a body that does not fit into memory, in either direction. What is NULL or 0 is left out. */
+struct client_exchange {
+	const char *method, *path;
+	const char *const *headers;	 /* "Name: value", NULL at the end */
+	const struct client_part *body;
+	const struct client_part *parts; /* or: a form (multipart/form-data) */
+	int part_count;
+	client_data_cb on_data;		 /* else the answer goes into reply */
+	void *arg;
+	void (*on_progress)(int64_t sent, int64_t received, void *arg);
+	void *progress_arg;
+};
+/* Constant memory; broken off when nothing moves for some minutes. Errors as client_call(); tried once. reply may be NULL with on_data. */
+int client_exchange(struct client *c, const struct client_exchange *x, struct buf *reply, struct err *e);
+/* Of the answer to the last request, also while it still comes in: its status, and the value of a header or NULL (until the next request). */
+int client_status(struct client *c);
+const char *client_header(struct client *c, const char *name);
 
 /* What a server said in an error's body, in one line: detail as a string, or `field: msg; …` of a list. Pure. */
 void client_error_text(struct buf *out, int status, const char *body, size_t n);

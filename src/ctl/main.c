@@ -23,6 +23,8 @@
 #define PACKAGE_VERSION "(unknown version)"
 #endif
 
+static int cmd_doc(struct ctl *c);
+
 static const struct handler {
 	int (*run)(struct ctl *c);
 	bool alone; /* needs no server */
@@ -35,6 +37,7 @@ static const struct handler {
 	[CMD_CAT] = { cmd_cat, false },	      [CMD_EDIT] = { cmd_edit, false },	     [CMD_ENABLE] = { cmd_enable, false },
 	[CMD_DISABLE] = { cmd_disable, false }, [CMD_MASK] = { cmd_mask, false },    [CMD_UNMASK] = { cmd_unmask, false },
 	[CMD_VERIFY] = { cmd_verify, true },  [CMD_HISTORY] = { cmd_history, false }, [CMD_DIFF] = { cmd_diff, false },
+	[CMD_DOC] = { cmd_doc, true },
 	[CMD_REVERT] = { cmd_revert, false }, [CMD_IMPORT] = { cmd_import, false },
 	[CMD_HELP] = { cmd_help, true },      [CMD_VERSION] = { cmd_version, true },  [CMD_COMPLETE] = { cmd_complete, true },
 };
@@ -223,6 +226,19 @@ ctl_where(const struct ctl *c, struct client_where *out)
 	*out = (struct client_where){
 		.url = v[OPT_URL], .socket = v[OPT_SOCKET], .root = v[OPT_ROOT], .token = v[OPT_TOKEN], .cacert = v[OPT_CACERT],
 	};
+}
+
+/* Has a command line of its own. */
+static int
+cmd_doc(struct ctl *c)
+{
+	struct client_where where;
+	int n = 0;
+
+	ctl_where(c, &where);
+	while (c->args.rest[n])
+		n++;
+	return applet_doc_main(n, (char **)c->args.rest, &where);
 }
 
 static int

@@ -83,11 +83,7 @@ colour_state(const char *state, const char *result)
 	return result && !strcmp(result, "success") ? COL_NONE : COL_DIM;
 }
 
-/*
- * One character of UTF-8 (RFC 3629) at the start of (s, n), n > 0. Returns its bytes, or 0 when the first one
- * does not begin a valid sequence.
- */
-static size_t
+size_t
 utf8_decode(const char *s, size_t n, uint32_t *cp)
 {
 	static const uint32_t least[] = { 0, 0, 0x80, 0x800, 0x10000 };

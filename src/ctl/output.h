@@ -38,6 +38,11 @@ enum colour colour_state(const char *state, const char *result);
  * bidirectional overrides and bytes that are no UTF-8 as \xNN. Where l is no terminal the bytes stay as they are.
  */
 void put_safe(struct buf *out, const struct look *l, const char *s, size_t n);
+/*
+ * One character of UTF-8 (RFC 3629) at the start of (s, n), n > 0. Returns its bytes, or 0 when the first one does not begin a valid
+ * sequence, or one that has not yet come whole.
+ */
+size_t utf8_decode(const char *s, size_t n, uint32_t *cp);
 /* One line at most `columns` wide (0 = any): newlines and tabs become blanks, what was cut ends in an ellipsis. */
 void put_cut(struct buf *out, const struct look *l, const char *s, size_t n, int columns);
 /* All lines; those after the first are indented. */

@@ -76,6 +76,8 @@ const struct ctl_command ctl_commands[CMD_COUNT] = {
 			   "NAME is a blueprint, or a session, whose blueprint is looked at as it is now. The exposure is from 0 (nothing) to 10, in the "
 			   "manner of systemd-analyze security; each line says what it is made of, and what would mend it. Without NAME there is "
 			   "a line for each blueprint." },
+	[CMD_DOC] = { "doc", NULL, "COMMAND [ARGUMENT...]", 0, 0, true, false, "Documents that agents share: push, pull, read, search and more.",
+		      "The same as the commands doc-push, doc-pull and so on, which see below." },
 	[CMD_DOCTOR] = { "doctor", NULL, "", 0, 0, false, false, NULL,
 			 "Exit status 1 means that a check failed." },
 	[CMD_HELP] = { "help", NULL, "[COMMAND]", 0, 1, false, false, "Show this help, or that of a command.", NULL },

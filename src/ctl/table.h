@@ -37,6 +37,7 @@ enum ctl_cmd {
 	CMD_REVERT,
 	CMD_IMPORT,
 	CMD_SECURITY,
+	CMD_DOC,
 	CMD_DOCTOR,
 	CMD_HELP,
 	CMD_VERSION,
@@ -90,7 +91,7 @@ struct ctl_command {
 	const char *alias;     /* a second name, or NULL */
 	const char *words;     /* synopsis of what is not an option */
 	int min_words, max_words; /* max_words < 0: any number */
-	bool takes_rest;       /* `-- COMMAND ARGS…` */
+	bool takes_rest;       /* `-- COMMAND ARGS…`; with max_words 0: all that comes after the command's name, options as well */
 	bool hidden;
 	const char *summary;   /* NULL: the verb's */
 	const char *details;   /* a paragraph for the help and the manual, or NULL */
