@@ -542,6 +542,8 @@ set_body(struct client *c, const struct client_exchange *x, struct source *sourc
 	for (i = 0; i < x->part_count; i++)
 		if (!*form || add_part(*form, &x->parts[i], &sources[i]) < 0)
 			return err_set(e, -EIO, "the form could not be made");
+	/* Quotes in names with a backslash, as in headers everywhere (RFC 7578 asks for nothing else). */
+	curl_easy_setopt(c->curl, CURLOPT_MIME_OPTIONS, CURLMIMEOPT_FORMESCAPE);
 	curl_easy_setopt(c->curl, CURLOPT_MIMEPOST, *form);
 	return 0;
 }

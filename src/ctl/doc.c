@@ -282,8 +282,10 @@ doc_push(struct applet_call *c)
 		if (S_ISREG(st.st_mode) && lseek(file.fd, 0, SEEK_CUR) == 0)
 			file.size = st.st_size;
 		file.filename = name && *name ? name : base_name(path);
-		/* By the file that it is, whatever it is called in future. */
+		/* By the file that it is, whatever it is called in future; where that says nothing, by what it is called. */
 		file.type = mime_guess(in ? name : path);
+		if (!strcmp(file.type, mime_guess("")))
+			file.type = mime_guess(file.filename);
 		code = post(c, &file);
 	}
 	if (!in)
