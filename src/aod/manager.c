@@ -580,7 +580,8 @@ who_am_i(struct manager *m)
 	m->uid = xasprintf("%u", (unsigned)geteuid());
 	m->home = xstrdup(home && *home == '/' ? home : pw ? pw->pw_dir : "/");
 	m->user = xstrdup(pw ? pw->pw_name : "nobody");
-	m->search_path = xasprintf("%s:%s", path && *path ? path : "/usr/local/bin:/usr/bin:/bin", m->cfg->libexec);
+	/* First the commands that are for agents: links to aoctl. */
+	m->search_path = xasprintf("%s/bin:%s:%s", m->cfg->libexec, path && *path ? path : "/usr/local/bin:/usr/bin:/bin", m->cfg->libexec);
 	m->socket = xasprintf("%s/aod.sock", m->cfg->run);
 	proc_boot_id(m->boot_id);
 }

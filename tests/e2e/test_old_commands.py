@@ -35,7 +35,7 @@ def names():
 
 def test_every_command_has_its_name(aod):
     p = aod.aoctl("__complete", "old")
-    assert p.returncode == 0 and sorted(n for n in p.stdout.split() if n.startswith("ao-")) == names()
+    assert p.returncode == 0 and sorted(p.stdout.split()) == names()
     for n in names():
         assert os.path.realpath(os.path.join(BUILD, "bin", n)) == os.path.realpath(os.path.join(BUILD, "aoctl"))
         h = old(aod, n, "--help", socket=False)
@@ -243,7 +243,7 @@ def test_no_server(aod, tmp_path, args):
 
 def test_a_session_of_an_agent_is_its_child(aod, tmp_path):
     n, m = nm(), nm()
-    sid = aod.sh("%s/bin/ao-new %s --agent demo -p 'say child'" % (BUILD, m), session_name=n)
+    sid = aod.sh("ao-new %s --agent demo -p 'say child'" % m, session_name=n)
     s = aod.wait_status(sid)
     assert s["result"] == "success", s
     assert aod.session(m)["parent_session_id"] == sid
@@ -263,3 +263,15 @@ def test_survives_a_restart_of_the_front(aod, tmp_path):
         f.write("still here\n")
     t.join(WAIT)
     said(out[0], "still here\n")
+
+
+def test_an_agent_has_them_in_its_path(aod):
+    n = nm()
+    sid = aod.sh("for c in aoctl %s; do command -v $c || echo no $c; done" % " ".join(names()))
+    s = aod.wait_status(sid)
+    found = aod.result(sid).split("\n")
+    assert found == [os.path.join(BUILD, "bin", c) for c in ["aoctl", *names()]], s
+    # Its own session is one that it can look at.
+    sid = aod.sh("ao-status %s; ao-show-config $AOD_SESSION_NAME | head -n 1" % n, session_name=n)
+    aod.wait_status(sid)
+    assert aod.result(sid) == "running\nConfiguration for session '%s':" % n
