@@ -31,6 +31,52 @@ _aoctl_blueprints()
 	_aoctl_ask blueprints | grep -o '"name":"[A-Za-z0-9_.@-]*"' | cut -d'"' -f4
 }
 
+# The ids of documents, of a command that takes one.
+_aoctl_documents()
+{
+	doc-query --limit 200 2>/dev/null | grep -o '"id": "doc_[0-9a-f]*"' | cut -d'"' -f4
+}
+
+# A command of old: $1 is its name, as a program or behind `aoctl doc`; its words begin behind COMP_WORDS[$2].
+_aoctl_old_words()
+{
+	local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]} words=''
+	[ "$prev" = = ] && prev=${COMP_WORDS[COMP_CWORD - 2]}
+	[ "$cur" = = ] && cur=
+	case $prev in
+	--project-dir | --sessions-dir | --root)
+		mapfile -t COMPREPLY < <(compgen -d -- "$cur")
+		compopt -o filenames 2>/dev/null
+		return ;;
+	--output | -o | --socket | --cacert)
+		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
+		compopt -o filenames 2>/dev/null
+		return ;;
+	--agent) words=$(_aoctl_blueprints) ;;
+	--type | -t) words='parent-child related' ;;
+	--create) words=$(_aoctl_documents) ;;
+	--prompt | -p | --name | --tags | --description | --limit | -l | --offset | --length | --content | --*-string | --*note | -n | --update | --remove | --url | --token)
+		return ;;
+	*) case $cur,$1 in
+		-*) words=$(aoctl __complete old "$1" 2>/dev/null) ;;
+		*,doc-push)
+			mapfile -t COMPREPLY < <(compgen -f -- "$cur")
+			compopt -o filenames 2>/dev/null
+			return ;;
+		*,ao-resume | *,ao-status | *,ao-get-result | *,ao-show-config) words=$(_aoctl_sessions) ;;
+		*,doc-pull | *,doc-read | *,doc-info | *,doc-delete | *,doc-write | *,doc-edit | *,doc-link) words=$(_aoctl_documents) ;;
+		esac ;;
+	esac
+	mapfile -t COMPREPLY < <(compgen -W "$words" -- "$cur")
+	[[ ${#COMPREPLY[@]} -eq 1 && ${COMPREPLY[0]} == *= ]] && compopt -o nospace 2>/dev/null
+}
+
+_aoctl_old()
+{
+	COMPREPLY=()
+	_aoctl_old_words "${COMP_WORDS[0]##*/}"
+}
+
 _aoctl()
 {
 	local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]} command='' blueprint='' words i
@@ -42,7 +88,12 @@ _aoctl()
 		--root | --socket | --url) [ "${COMP_WORDS[i + 1]}" = = ] && ((i++)); ((i++)) ;;
 		-b | --blueprint) blueprint=yes ;;
 		-*) ;;
-		*) [ -n "$command" ] || command=${COMP_WORDS[i]} ;;
+		*)
+			if [ "$command" = doc ]; then
+				_aoctl_old_words "doc-${COMP_WORDS[i]}"
+				return
+			fi
+			[ -n "$command" ] || command=${COMP_WORDS[i]} ;;
 		esac
 	done
 	if [ "$prev" = = ]; then
@@ -51,6 +102,10 @@ _aoctl()
 		prev=${COMP_WORDS[COMP_CWORD - 1]} cur=
 	fi
 	case $prev in
+	--cacert)
+		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
+		compopt -o filenames 2>/dev/null
+		return ;;
 	--root | --project-dir | -C)
 		mapfile -t COMPREPLY < <(compgen -d -- "$cur")
 		compopt -o filenames 2>/dev/null
@@ -65,12 +120,13 @@ _aoctl()
 	--property | -p)
 		[ -n "$blueprint" ] || return
 		words=$(aoctl __complete keys 2>/dev/null) ;;
-	--prompt | --timeout | --lines | --limit | --after | --run | --url | --drop-in | --at | --threshold | -t | -n | -r) return ;;
+	--token | --prompt | --timeout | --lines | --limit | --after | --run | --url | --drop-in | --at | --threshold | -t | -n | -r) return ;;
 	*)
 		case $cur in
 		-*) words=$(aoctl __complete ${command:+"$command"} 2>/dev/null) ;;
 		*) case $command in
 			'') words=$(aoctl __complete 2>/dev/null) ;;
+			doc) words=$(aoctl __complete old 2>/dev/null | sed -n 's/^doc-//p') ;;
 			help) words=$(aoctl __complete 2>/dev/null | grep -v '^-') ;;
 			delete | show) words=$(if [ -n "$blueprint" ]; then _aoctl_blueprints; else _aoctl_sessions; fi) ;;
 			resume | stop | status | logs | result | wait | plan) words=$(_aoctl_sessions) ;;
@@ -89,3 +145,4 @@ _aoctl()
 }
 
 complete -F _aoctl aoctl
+complete -F _aoctl_old $(aoctl __complete old 2>/dev/null)

@@ -163,6 +163,25 @@ cmd_version(struct ctl *c)
 	return 0;
 }
 
+/* The commands of old, or the options of one. */
+static int
+complete_old(const char *name)
+{
+	const struct applet_option *o;
+	bool later;
+	int i, id = name ? applet_find(name, &later) : -1;
+
+	for (i = 0; !name && i < APPLET_COUNT; i++) {
+		puts(applets[i].name);
+		if (applets[i].later)
+			puts(applets[i].later);
+	}
+	for (o = applet_options; id >= 0 && o->name; o++)
+		if (applet_takes((enum applet_id)id, o))
+			printf("--%s%s\n", o->name, o->arg ? "=" : "");
+	return id >= 0 || !name ? 0 : 1;
+}
+
 /* For the shell's completion: the commands, the options of one, (keys) the keys of blueprints, or (old) the commands of old. */
 int
 cmd_complete(struct ctl *c)
@@ -175,14 +194,8 @@ cmd_complete(struct ctl *c)
 			puts(blueprint_directives[i].key);
 		return 0;
 	}
-	if (c->args.word_count && !strcmp(c->args.words[0], "old")) {
-		for (i = 0; i < APPLET_COUNT; i++) {
-			puts(applets[i].name);
-			if (applets[i].later)
-				puts(applets[i].later);
-		}
-		return 0;
-	}
+	if (c->args.word_count && !strcmp(c->args.words[0], "old"))
+		return complete_old(c->args.word_count > 1 ? c->args.words[1] : NULL);
 	for (i = 0; cmd == CMD_COUNT && i < CMD_COUNT; i++) {
 		if (ctl_commands[i].hidden)
 			continue;

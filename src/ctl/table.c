@@ -82,7 +82,7 @@ const struct ctl_command ctl_commands[CMD_COUNT] = {
 			 "Exit status 1 means that a check failed." },
 	[CMD_HELP] = { "help", NULL, "[COMMAND]", 0, 1, false, false, "Show this help, or that of a command.", NULL },
 	[CMD_VERSION] = { "version", NULL, "", 0, 0, false, false, "Print the version.", NULL },
-	[CMD_COMPLETE] = { "__complete", NULL, "[COMMAND]", 0, 1, false, true, "Words for completion.", NULL },
+	[CMD_COMPLETE] = { "__complete", NULL, "[COMMAND | keys | old [NAME]]", 0, 2, false, true, "Words for completion.", NULL },
 };
 
 const struct ctl_option ctl_options[] = {

@@ -14,6 +14,7 @@
 
 #include "base/buf.h"
 #include "base/util.h"
+#include "ctl/applet.h"
 #include "ctl/table.h"
 #include "model/blueprint.h"
 #include "model/event.h"
@@ -146,6 +147,70 @@ put_commands(void)
 			puts(".El");
 	}
 	puts(".El");
+}
+
+static void
+put_old_option(const struct applet_option *o)
+{
+	fputs(".It", stdout);
+	if (o->letter)
+		printf(" Fl %c ,", o->letter);
+	printf(" Fl -%s", o->name);
+	if (o->arg)
+		printf(" Ar %s", o->arg);
+	putchar('\n');
+	put_text(o->doc);
+	if (o->required)
+		puts("It has to be given.");
+}
+
+/* The commands of old: those of documents, or the others. */
+static void
+put_old(bool doc)
+{
+	const struct applet_option *o;
+	int i;
+
+	puts(".Bl -tag -width Ds");
+	for (i = 0; i < APPLET_COUNT; i++) {
+		const struct applet *t = &applets[i];
+		bool any = false;
+
+		if (APPLET_IS_DOC(i) != doc)
+			continue;
+		printf(".It Ic \\&%s", t->name);
+		if (t->word)
+			printf(t->word_optional ? " Op Ar %s" : " Ar %s", t->word);
+		putchar('\n');
+		put_text(t->summary);
+		if (t->details)
+			put_text(t->details);
+		if (t->later)
+			printf(".Ic %s\nis its later name.\n", t->later);
+		for (o = applet_options; o->name; o++) {
+			if (o->applets == APPLET_EVERY || !applet_takes((enum applet_id)i, o))
+				continue;
+			if (!any)
+				puts(".Pp\n.Bl -tag -width Ds -compact");
+			any = true;
+			put_old_option(o);
+		}
+		if (any)
+			puts(".El");
+	}
+	puts(".El");
+}
+
+static void
+put_old_sessions(void)
+{
+	put_old(false);
+}
+
+static void
+put_documents(void)
+{
+	put_old(true);
 }
 
 static void
@@ -383,7 +448,7 @@ static const struct part {
 	void (*put)(void);
 } parts[] = {
 	{ "@version@", put_version }, { "@commands@", put_commands }, { "@options@", put_options },
-	{ "@exits@", put_exits },     { "@directives@", put_directives }, { "@specifiers@", put_specifiers }, { "@verbs@", put_verbs },
+	{ "@old@", put_old_sessions }, { "@documents@", put_documents }, { "@exits@", put_exits },     { "@directives@", put_directives }, { "@specifiers@", put_specifiers }, { "@verbs@", put_verbs },
 	{ "@events@", put_events },   { "@outcomes@", put_outcomes }, { "@states@", put_states },
 };
 
