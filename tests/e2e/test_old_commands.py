@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 """ao-*: the commands of old under their own names: what they print, say and return, over a pipe and by the variables that they knew."""
+import json
 import os
 import subprocess
 import threading
@@ -7,7 +8,7 @@ import uuid
 
 import pytest
 
-from aod import BUILD, WAIT, clean_env, wait_for
+from aod import BUILD, SRC, WAIT, clean_env, wait_for
 
 OK, FAILED, USAGE = 0, 1, 2
 
@@ -275,3 +276,28 @@ def test_an_agent_has_them_in_its_path(aod):
     sid = aod.sh("ao-status %s; ao-show-config $AOD_SESSION_NAME | head -n 1" % n, session_name=n)
     aod.wait_status(sid)
     assert aod.result(sid) == "running\nConfiguration for session '%s':" % n
+
+
+def test_completion(aod, tmp_path):
+    script = os.path.join(SRC, "contrib", "completions", "aoctl.bash")
+    env = clean_env(AOD_SOCKET=aod.socket)
+    env["PATH"] = os.path.join(BUILD, "bin") + ":" + env["PATH"]
+    n = nm()
+    old(aod, "ao-new", n, "--agent", "demo", "-p", "say x")
+    (tmp_path / "file.md").write_text("x")
+    d = json.loads(old(aod, "doc-push", str(tmp_path / "file.md")).stdout)["id"]
+
+    def complete(function, *words):
+        code = "source '%s'; COMP_WORDS=(%s); COMP_CWORD=%d; %s; printf '%%s\\n' \"${COMPREPLY[@]}\"" % (
+            script, " ".join("'%s'" % w for w in words), len(words) - 1, function)
+        return subprocess.run(["bash", "-c", code], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True, env=env, cwd=tmp_path,
+                              timeout=WAIT).stdout.split()
+
+    assert complete("_aoctl_old", "ao-status", n[:-3]) == [n]
+    assert complete("_aoctl_old", "ao-new", "x", "--pr") == ["--prompt=", "--project-dir="]
+    assert complete("_aoctl_old", "doc-push", "fi") == ["file.md"] and "--tags=" in complete("_aoctl_old", "doc-push", "x", "--t")
+    assert d in complete("_aoctl_old", "doc-read", "doc_")
+    assert complete("_aoctl", "aoctl", "doc", "pu") == ["push", "pull"]
+    assert d in complete("_aoctl", "aoctl", "doc", "read", "doc_") and "--limit=" in complete("_aoctl", "aoctl", "doc", "read", "--l")
+    p = subprocess.run(["bash", "-c", "source '%s'; complete -p" % script], stdout=subprocess.PIPE, text=True, env=env, timeout=WAIT)
+    assert all("_aoctl_old %s\n" % c in p.stdout for c in names())
