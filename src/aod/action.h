@@ -16,8 +16,6 @@ void action_run_ended(struct manager *m, struct run *r);
 /* r leaves memory without having ended: its waiters are answered with an error. */
 void action_forget_waiters(struct manager *m, struct run *r);
 /* The checks of `aoctl doctor` as a JSON object, appended to out. */
-/* Whether a mount namespace can be had: 0 or an errno. Forks and waits: for the start only. */
-int doctor_try_private_tmp(void);
 void doctor_report(const struct manager *m, struct buf *out);
 
 #endif

@@ -4,17 +4,16 @@
 
 #include <errno.h>
 #include <sched.h>
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/statvfs.h>
 #include <sys/syscall.h>
 #include <sys/utsname.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "aod/action.h"
+#include "aod/cgroup.h"
 #include "base/fd.h"
 #include "base/util.h"
 
@@ -43,20 +42,6 @@ say(struct report *r, const char *name, const char *status, const char *detail, 
 	buf_putc(r->out, '}');
 }
 
-int
-doctor_try_private_tmp(void)
-{
-	int flags = geteuid() == 0 ? CLONE_NEWNS : CLONE_NEWUSER | CLONE_NEWNS;
-	int status = 0;
-	pid_t pid = fork();
-
-	if (pid == 0)
-		_exit(unshare(flags) < 0 ? errno : 0);
-	if (pid < 0 || waitpid(pid, &status, 0) < 0)
-		return errno;
-	return WIFEXITED(status) ? WEXITSTATUS(status) : EIO;
-}
-
 static void
 check_kernel(struct report *r)
 {
@@ -70,34 +55,91 @@ check_kernel(struct report *r)
 }
 
 static void
-check_private_tmp(struct report *r)
+check_user(struct report *r)
 {
-	int rc = r->m->private_tmp_errno;
-	CLEANUP_FREE char *text = rc ? xasprintf("no mount namespace: %s", strerror(rc)) : xstrdup("mount namespaces can be made");
+	bool root = r->m->gives.root;
 
-	say(r, "private-tmp", rc ? "fail" : "ok", text,
-	    "let unprivileged user namespaces be made (sysctl kernel.unprivileged_userns_clone=1), run aod as root, or set "
-	    "PrivateTmp=no in the blueprint");
+	say(r, "user", root ? "ok" : "warn", root ? "root: sessions can have users of their own" : "an ordinary user: sessions have no user of their own",
+	    "run aod as root for User=, DynamicUser= and what strict does with it");
+}
+
+static void
+check_namespaces(struct report *r)
+{
+	const unsigned all = CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWUSER;
+	const struct host *h = &r->m->gives;
+	char names[64];
+	CLEANUP_FREE char *text = h->namespaces == all ? xstrdup("mount, pid, net, ipc, uts and user namespaces can be made") :
+							 xasprintf("none of these can be made: %s", host_namespace_names(all & ~h->namespaces, names));
+
+	say(r, "namespaces", !(h->namespaces & CLONE_NEWNS) ? "fail" : h->namespaces == all ? "ok" : "warn", text,
+	    h->root ? "give aod CAP_SYS_ADMIN, or set Sandbox=none in blueprints" :
+		      "let unprivileged user namespaces be made (sysctl kernel.unprivileged_userns_clone=1), run aod as root, or set "
+		      "Sandbox=none in blueprints");
+	if (h->namespaces & CLONE_NEWPID)
+		say(r, "proc", h->proc ? "ok" : "fail", h->proc ? "a session can have a /proc of its own" : "no /proc can be mounted in a pid namespace",
+		    "something hides parts of /proc, as containers do: run aod outside of it");
+}
+
+static void
+check_idmap(struct report *r)
+{
+	int rc = r->m->gives.idmap;
+	CLEANUP_FREE char *text = rc ? xasprintf("%s: no idmapped mounts: %s", r->m->cfg->state, strerror(rc)) :
+				       xasprintf("%s: idmapped mounts can be made", r->m->cfg->state);
+
+	if (r->m->gives.root)
+		say(r, "idmap", rc ? "warn" : "ok", text,
+		    "a file system with idmapped mounts (ext4, xfs, btrfs, tmpfs) and Linux 5.12: without, a project's files cannot be shown to "
+		    "a dynamic user");
+}
+
+static void
+check_landlock(struct report *r)
+{
+	CLEANUP_FREE char *text = r->m->gives.landlock ? xasprintf("Landlock ABI %d", r->m->gives.landlock) : xstrdup("no Landlock");
+
+	say(r, "landlock", r->m->gives.landlock ? "ok" : "warn", text, "a kernel with CONFIG_SECURITY_LANDLOCK, and landlock in its lsm= option");
 }
 
 static void
 check_seccomp(struct report *r)
 {
-	bool ok = r->m->seccomp_fd >= 0;
+	const struct host *h = &r->m->gives;
 
-	say(r, "seccomp", ok ? "ok" : "fail", ok ? "the basic filter is built" : "the filter could not be built",
-	    "a kernel with CONFIG_SECCOMP_FILTER");
+	say(r, "seccomp", !h->seccomp ? "fail" : h->notify ? "ok" : "warn",
+	    !h->seccomp ? "no system call filters" : h->notify ? "filters, with reports of what they refuse" : "filters, without reports",
+	    h->seccomp ? "Linux 5.0 or newer" : "a kernel with CONFIG_SECCOMP_FILTER");
 }
 
 static void
 check_cgroup(struct report *r)
 {
-	struct buf b = BUF_INIT;
-	bool v2 = file_read("/sys/fs/cgroup/cgroup.controllers", 4096, &b, NULL) == 0 && b.len > 1;
+	static const struct {
+		enum cgroup_controller k;
+		const char *name;
+	} wanted[] = { { CG_MEMORY, "memory" }, { CG_PIDS, "pids" },	     { CG_CPU, "cpu" },	     { CG_IO, "io" },
+		       { CG_CPUSET, "cpuset" }, { CG_FREEZER, "freezer" }, { CG_KILL, "kill" }, { CG_PSI, "pressure" } };
+	static const char *const modes[] = { [CGROUP_NONE] = "no control groups", [CGROUP_V1] = "cgroup v1", [CGROUP_V2] = "cgroup v2" };
+	enum cgroup_mode mode = cgroup_mode(r->m->cgroups);
+	struct buf b = BUF_INIT, lacks = BUF_INIT;
+	bool enough = mode != CGROUP_NONE;
 
-	say(r, "cgroup", v2 ? "ok" : "warn", v2 ? "cgroup v2 with controllers" : "no cgroup v2 with controllers at /sys/fs/cgroup",
-	    "resource limits are not built yet; they will want a unified cgroup hierarchy");
+	buf_puts(&b, modes[mode]);
+	for (size_t i = 0; i < ARRAY_LEN(wanted); i++) {
+		bool has = cgroup_has(r->m->cgroups, wanted[i].k);
+
+		buf_printf(has ? &b : &lacks, " %s", wanted[i].name);
+		enough &= has || (wanted[i].k != CG_MEMORY && wanted[i].k != CG_PIDS && wanted[i].k != CG_FREEZER);
+	}
+	if (mode != CGROUP_NONE && lacks.len)
+		buf_printf(&b, "; without%s", lacks.data);
+	if (*r->m->cgroup_why)
+		buf_printf(&b, "; %s", r->m->cgroup_why);
+	say(r, "cgroup", enough ? "ok" : "warn", b.data,
+	    "limits have no effect without: let systemd give aod a group (Delegate=yes in its unit), or name one with aod --cgroup PATH");
 	buf_free(&b);
+	buf_free(&lacks);
 }
 
 static void
@@ -149,7 +191,10 @@ doctor_report(const struct manager *m, struct buf *out)
 
 	buf_puts(out, "{\"checks\":[");
 	check_kernel(&r);
-	check_private_tmp(&r);
+	check_user(&r);
+	check_namespaces(&r);
+	check_idmap(&r);
+	check_landlock(&r);
 	check_seccomp(&r);
 	check_cgroup(&r);
 	check_program(&r, "claude", "npm install -g @anthropic-ai/claude-code, or ExecStart= in a blueprint");

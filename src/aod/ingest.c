@@ -12,6 +12,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "aod/denied.h"
 #include "aod/run.h"
 #include "base/frame.h"
 #include "base/log.h"
@@ -130,9 +131,20 @@ on_exit_frame(struct run *r, const struct frame *f, struct err *e)
 		.stop_requested = r->s.row.state == SESSION_STOPPING,
 		.time_us = f->time_us,
 	};
+	struct event *ev = &r->m->event;
 	int rc = run_flush_lines(r, f->time_us, e);
 
+	if (rc == 0 && denied_exec(ev, x.exec_step, x.exec_errno, f->time_us))
+		rc = session_add_event(r->m, &r->s, r->n, ev, e);
 	return rc < 0 ? rc : run_on_exit(r, &x, e);
+}
+
+static int
+on_denied(struct run *r, const struct frame *f, struct err *e)
+{
+	struct event *ev = &r->m->event;
+
+	return denied_call(ev, f, r->in.basic_filter) ? session_add_event(r->m, &r->s, r->n, ev, e) : 0;
 }
 
 static int
@@ -155,6 +167,9 @@ on_frame(struct run *r, const struct frame *f, int64_t pos, size_t used, struct 
 		break;
 	case FRAME_NOTE:
 		log_note("session %s: shim: %.*s", r->s.row.name, (int)f->len, f->payload);
+		break;
+	case FRAME_DENIED:
+		rc = on_denied(r, f, e);
 		break;
 	default:
 		break; /* from a newer shim */

@@ -39,6 +39,7 @@ static const char usage[] =
 	"                    0: any free ones, see run/ports.json; default 8765 8766 8767 3000\n"
 	"  --listen ADDRESS  IPv4 address to listen on (default 127.0.0.1)\n"
 	"  --on-exit WHAT    stop or leave the agents when aod is ended (default: stop with --root, else leave)\n"
+	"  --cgroup WHERE    control groups of agents: auto (default), none, v1, or the path of a group that is aod's\n"
 	"  --libexec DIR     where aod-http and aod-shim are\n"
 	"  --blueprints DIR  blueprints that ship with aod\n"
 	"  --www DIR         files of the dashboard\n"
@@ -145,13 +146,13 @@ set_size(const char *option, const char *value, int64_t min, int64_t *out)
 static int
 parse_args(int argc, char **argv, struct config *c)
 {
-	enum { ROOT = 256, PORT_BASE, LISTEN, ON_EXIT, LIBEXEC, BLUEPRINTS, WWW, HTTP_USER, LOG_LEVEL, MAX_DOCUMENT, DOCUMENT_QUOTA, HELP, VERSION_ };
+	enum { ROOT = 256, PORT_BASE, LISTEN, ON_EXIT, LIBEXEC, BLUEPRINTS, WWW, HTTP_USER, LOG_LEVEL, MAX_DOCUMENT, DOCUMENT_QUOTA, CGROUP, HELP, VERSION_ };
 	static const struct option options[] = {
 		{ "root", 1, NULL, ROOT },	   { "port-base", 1, NULL, PORT_BASE }, { "listen", 1, NULL, LISTEN },
 		{ "on-exit", 1, NULL, ON_EXIT },   { "libexec", 1, NULL, LIBEXEC },	{ "blueprints", 1, NULL, BLUEPRINTS },
 		{ "www", 1, NULL, WWW },	   { "http-user", 1, NULL, HTTP_USER }, { "log-level", 1, NULL, LOG_LEVEL },
 		{ "max-document", 1, NULL, MAX_DOCUMENT }, { "document-quota", 1, NULL, DOCUMENT_QUOTA },
-		{ "help", 0, NULL, HELP },	   { "version", 0, NULL, VERSION_ },	{ 0 },
+		{ "cgroup", 1, NULL, CGROUP },	   { "help", 0, NULL, HELP },	   { "version", 0, NULL, VERSION_ },	{ 0 },
 	};
 	const char *root = NULL, *on_exit = NULL;
 	int o, rc = 0;
@@ -166,6 +167,7 @@ parse_args(int argc, char **argv, struct config *c)
 		case BLUEPRINTS: set_text(&c->blueprints, optarg); break;
 		case WWW: set_text(&c->www, optarg); break;
 		case HTTP_USER: free(c->http_user); c->http_user = xstrdup(optarg); break;
+		case CGROUP: free(c->cgroup); c->cgroup = xstrdup(optarg); break;
 		case LOG_LEVEL: rc = set_number("--log-level", optarg, 7, &c->log_level); break;
 		case MAX_DOCUMENT: rc = set_size("--max-document", optarg, 1, &c->max_document); break;
 		case DOCUMENT_QUOTA: rc = set_size("--document-quota", optarg, 0, &c->document_quota); break;

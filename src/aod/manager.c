@@ -12,11 +12,12 @@
 #include <unistd.h>
 
 #include "aod/action.h"
+#include "aod/cgroup.h"
+#include "aod/contain.h"
 #include "aod/documents.h"
 #include "aod/front.h"
 #include "aod/registry.h"
 #include "aod/run.h"
-#include "aod/seccomp.h"
 #include "aod/trash.h"
 #include "base/fd.h"
 #include "base/log.h"
@@ -283,6 +284,7 @@ free_ended(struct manager *m)
 
 		m->ended = r->next_queued;
 		run_remove_files(r);
+		contain_release(r);
 		manager_remove_run(m, r);
 		action_run_ended(m, r);
 		run_free(r);
@@ -500,6 +502,7 @@ manager_load(struct manager *m, struct err *e)
 		ev_timer_set(&m->sweep_w, SWEEP_S, 0.);
 		ev_timer_start(m->loop, &m->sweep_w);
 	}
+	contain_sweep(m);
 	if (m->run_count)
 		log_note("%d live sessions taken over", m->run_count);
 	registry_scan(m);
@@ -595,18 +598,17 @@ manager_init(struct manager *m, struct ev_loop *loop, const struct config *cfg, 
 	m->loop = loop;
 	m->cfg = cfg;
 	m->store = store;
-	m->up_fd = m->shim_fd = m->seccomp_fd = -1;
+	m->up_fd = m->shim_fd = -1;
 	m->iobuf = xmalloc(SPOOL_READ_MAX);
 	who_am_i(m);
-	m->private_tmp_errno = doctor_try_private_tmp();
 	rc = open_up_fifo(m, e);
 	if (rc == 0)
 		rc = open_shim(m, e);
 	if (rc < 0)
 		return rc;
-	m->seccomp_fd = seccomp_basic(e);
-	if (m->seccomp_fd < 0)
-		return err_wrap(e, "cannot build the seccomp filter");
+	rc = contain_open(m, e);
+	if (rc < 0)
+		return rc;
 	ev_prepare_init(&m->commit_w, on_prepare);
 	ev_set_priority(&m->commit_w, EV_MINPRI);
 	ev_prepare_start(loop, &m->commit_w);
@@ -635,6 +637,7 @@ manager_done(struct manager *m)
 		ev_timer_stop(m->loop, &m->trash_w);
 	}
 	forget_runs(m);
+	contain_close(m);
 	registry_close(m);
 	documents_close(m);
 	if (m->sweep)
@@ -651,6 +654,4 @@ manager_done(struct manager *m)
 		close(m->up_fd);
 	if (m->shim_fd >= 0)
 		close(m->shim_fd);
-	if (m->seccomp_fd >= 0)
-		close(m->seccomp_fd);
 }

@@ -18,6 +18,7 @@
 #include <stdint.h>
 #include <sys/resource.h>
 
+#include "aod/host.h"
 #include "base/buf.h"
 #include "base/err.h"
 #include "model/event.h"
@@ -31,6 +32,7 @@ struct config {
 	char *etc, *run, *state, *cache; /* directories */
 	char *libexec, *blueprints, *www;
 	char *listen;
+	char *cgroup;	    /* auto, none, v1, or a path; NULL: auto */
 	char *http_user;    /* "" = do not change */
 	int64_t max_document, document_quota; /* bytes; quota 0: none */
 	int port_base;	    /* -1: the standard ports; 0: any */
@@ -43,6 +45,13 @@ struct front;
 struct registry;
 struct documents;
 struct reply;
+struct cgroups;
+struct dynusers;
+struct netns_pool;
+struct quota;
+struct seccomp_cache;
+struct slices;
+struct old_group;
 
 #define RUN_BUCKETS 1024
 
@@ -66,9 +75,22 @@ struct manager {
 	struct reply *replies; /* answers that wait for the commit, newest first */
 
 	int up_fd; /* the FIFO that shims ring */
-	int shim_fd, seccomp_fd;
-	int private_tmp_errno; /* 0: mount namespaces can be made here */
+	int shim_fd;
 	char boot_id[37];
+
+	/* for containing agents, contain_open() */
+	struct host gives;
+	struct limit_totals totals;
+	struct cgroups *cgroups;
+	char cgroup_why[256]; /* what they lack here, or "" */
+	struct seccomp_cache *seccomp;
+	struct dynusers *dynusers;
+	struct netns_pool *netns;
+	struct quota *quota;
+	struct slices *slices;
+	struct old_group *old_groups; /* of runs that have ended */
+	ev_timer groups_w;
+
 	char *search_path, *home, *user, *uid, *host, *socket;
 	char *iobuf; /* SPOOL_READ_MAX bytes, for reading spools */
 	struct event event; /* for events that aod itself makes */

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "aod/registry.h"
+#include "aod/slice.h"
 #include "base/log.h"
 #include "base/util.h"
 
@@ -636,8 +637,10 @@ on_timer(struct ev_loop *loop, ev_timer *w, int revents)
 	r->first_event_us = 0;
 	/* It is the first to be called in a turn of the loop: no transaction is open. When the
 	 * state is to be read again, so are the files. */
-	if (r->m->loaded)
+	if (r->m->loaded) {
 		registry_scan(r->m);
+		slices_refresh(r->m->slices);
+	}
 	if (r->fd < 0 && !ev_is_active(w))
 		start_timer(r, POLL_S);
 }

@@ -47,6 +47,13 @@ int action_document_delete(struct request *q, struct err *e);
 int action_document_relate(struct request *q, struct err *e);
 int action_document_unrelate(struct request *q, struct err *e);
 
+/* action-contain.c */
+int action_freeze(struct request *q, struct err *e);
+int action_thaw(struct request *q, struct err *e);
+int action_usage(struct request *q, struct err *e);
+int action_set_property(struct request *q, struct err *e);
+int action_slices(struct request *q, struct err *e);
+
 /* action-agent.c, action-version.c */
 int action_agent_create(struct request *q, struct err *e);
 int action_agent_patch(struct request *q, struct err *e);

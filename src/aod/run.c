@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* A run from its plan to its end: what is written when, and what follows from what. The spool is ingest.c's, the shim spawn.c's. */
+/* A run from its plan (run-plan.c) to its end: what is written when, and what follows from what. The spool is ingest.c's, the shim spawn.c's. */
 #include "config.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <json-c/json.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/file.h>
@@ -19,12 +18,9 @@
 #include "base/frame.h"
 #include "base/log.h"
 #include "base/util.h"
-#include "model/env-file.h"
 
 #define RUN_FDS 4   /* spool, input, bell, pidfd */
 #define OWN_FDS 100 /* sockets, the database, a tree that is being removed */
-
-extern char **environ;
 
 char *
 session_dir(const struct manager *m, const char *id)
@@ -33,7 +29,7 @@ session_dir(const struct manager *m, const char *id)
 }
 
 /* What lies here is the agent's; what lies beside it is aod's. */
-static char *
+char *
 agent_dir(const struct manager *m, const char *id)
 {
 	return xasprintf("%s/sessions/%s/agent", m->cfg->state, id);
@@ -52,6 +48,33 @@ on_grace(struct ev_loop *loop, ev_timer *w, int revents)
 
 	log_note("session %s: the agent did not end within ResultGraceSec= after its result: stopping it", r->s.row.name);
 	run_stop(r, -1);
+}
+
+void
+run_start_grace(struct run *r)
+{
+	double s = (double)r->result_grace_us / 1e6;
+
+	/* No time passes for what is frozen. */
+	if (r->in.frozen) {
+		r->grace_left_s = s;
+		return;
+	}
+	ev_timer_set(&r->grace_w, s, 0.);
+	ev_timer_start(r->m->loop, &r->grace_w);
+}
+
+static void
+hold_grace(struct run *r, bool frozen)
+{
+	if (frozen && ev_is_active(&r->grace_w)) {
+		r->grace_left_s = ev_timer_remaining(r->m->loop, &r->grace_w);
+		ev_timer_stop(r->m->loop, &r->grace_w);
+	} else if (!frozen && r->grace_left_s > 0) {
+		ev_timer_set(&r->grace_w, r->grace_left_s, 0.);
+		ev_timer_start(r->m->loop, &r->grace_w);
+		r->grace_left_s = 0;
+	}
 }
 
 static void
@@ -84,6 +107,7 @@ run_new(struct manager *m, const struct session_row *s, int64_t n, const char *a
 	r->spool_fd = r->input_fd = r->bell_fd = r->pidfd = -1;
 	ev_init(&r->pid_w, on_pidfd);
 	ev_init(&r->grace_w, on_grace);
+	contain_init(r);
 	return r;
 }
 
@@ -100,7 +124,8 @@ run_free(struct run *r)
 	r->adapter->state_free(r->adapter_state);
 	adapter_out_free(&r->out);
 	plan_free(r->plan);
-	strv_free(r->planned);
+	strv_free(r->weaker);
+	contain_free(r);
 	buf_free(&r->line[0].bytes);
 	buf_free(&r->line[1].bytes);
 	session_free(&r->s);
@@ -109,182 +134,7 @@ run_free(struct run *r)
 	free(r);
 }
 
-/* ---- planning ------------------------------------------------------------------------------------------- */
-
-#define INPUT_FILE_MAX (1u << 20)
-
-/* What a plan needs of files that the blueprint names. */
-struct inputs {
-	char *mcp, *system_prompt;
-	char **environment;
-};
-
-static void
-inputs_free(struct inputs *in)
-{
-	free(in->mcp);
-	free(in->system_prompt);
-	strv_free(in->environment);
-}
-
-/* A file that a blueprint names; a relative path is meant from the blueprint's own directory. */
-static int
-read_named(const struct blueprint *b, enum directive_id id, const char *name, char **out, size_t *n, struct err *e)
-{
-	const char *own = blueprint_path(b) ? blueprint_path(b) : ".", *slash = strrchr(own, '/');
-	CLEANUP_FREE char *path = *name == '/' ? xstrdup(name) : xasprintf("%.*s/%s", slash ? (int)(slash - own) : 1, slash ? own : ".", name);
-	struct buf text = BUF_INIT;
-	int rc = blueprint_read_file(path, INPUT_FILE_MAX, &text, e);
-
-	if (rc < 0) {
-		buf_free(&text);
-		err_wrap(e, "%s: %s=", own, blueprint_directives[id].key);
-		if (e)
-			e->status = 422;
-		return rc;
-	}
-	*n = text.len;
-	*out = buf_steal(&text);
-	return 0;
-}
-
-static int
-read_environment(const struct blueprint *b, const char *name, char ***env, struct err *e)
-{
-	CLEANUP_FREE char *text = NULL;
-	size_t n;
-	int rc = read_named(b, D_EnvironmentFile, name + (*name == '-'), &text, &n, e);
-
-	if (rc == -ENOENT && *name == '-')
-		return 0;
-	if (rc == 0 && (rc = env_file_parse(env, text, n, e)) < 0)
-		err_wrap(e, "%s: EnvironmentFile=%s", blueprint_path(b), name);
-	return rc;
-}
-
-static int
-read_inputs(const struct blueprint *b, struct inputs *in, struct err *e)
-{
-	const char *mcp = blueprint_text(b, D_McpConfigFile), *prompt = blueprint_text(b, D_SystemPromptFile);
-	char *const *files = blueprint_words(b, D_EnvironmentFile);
-	int rc = 0;
-	size_t n;
-
-	if (mcp)
-		rc = read_named(b, D_McpConfigFile, mcp, &in->mcp, &n, e);
-	if (rc == 0 && prompt)
-		rc = read_named(b, D_SystemPromptFile, prompt, &in->system_prompt, &n, e);
-	for (; rc == 0 && files && *files; files++)
-		rc = read_environment(b, *files, &in->environment, e);
-	return rc;
-}
-
-/* Replace the specifiers of *b. */
-static int
-expand(struct manager *m, const struct session_row *row, const char *dir, struct blueprint **b, struct err *e)
-{
-	CLEANUP_FREE char *work = xasprintf("%s/work", dir);
-	const char *own = blueprint_text(*b, D_WorkingDirectory);
-	struct specifiers s = blueprint_specifiers(m, blueprint_name(*b));
-	struct blueprint *expanded;
-	struct buf project = BUF_INIT;
-
-	s.session = row->name;
-	s.session_id = row->id;
-	s.project_dir = row->project_dir && *row->project_dir ? row->project_dir : work;
-	s.session_dir = dir;
-	/* %d is where it runs, which WorkingDirectory= may say. */
-	if (own && s.project_dir == work && specifier_expand(&project, own, &s, NULL) == 0)
-		s.project_dir = project.data;
-	expanded = blueprint_expand(*b, &s, e);
-	buf_free(&project);
-	if (!expanded)
-		return -EINVAL;
-	blueprint_free(*b);
-	*b = expanded;
-	return 0;
-}
-
-static const char *
-default_agent(const char *agent_name, const struct run_args *args)
-{
-	if (agent_name && *agent_name)
-		return agent_name;
-	return args && args->command ? "command" : "claude";
-}
-
-/* Keys of [Resources] and [Sandbox] that b sets and that have no effect yet, or NULL. */
-static char **
-weaker_keys(const struct blueprint *b)
-{
-	char **keys = blueprint_planned(b, "Resources"), **more = blueprint_planned(b, "Sandbox");
-
-	for (size_t i = 0; more && more[i]; i++)
-		keys = strv_add(keys, more[i]);
-	strv_free(more);
-	return keys;
-}
-
-/* b is taken. planned (may be NULL): keys of [Resources] and [Sandbox] that b sets and that have no effect yet. */
-static int
-make_plan(struct manager *m, const struct session_row *row, const struct run_args *args, struct blueprint *b, struct plan **out,
-	  char ***planned, struct err *e)
-{
-	CLEANUP_FREE char *dir = agent_dir(m, row->id);
-	CLEANUP_FREE char *work = xasprintf("%s/work", dir);
-	struct inputs in = { 0 };
-	struct stat st;
-	int rc = expand(m, row, dir, &b, e);
-
-	if (rc == 0)
-		rc = read_inputs(b, &in, e);
-	if (rc == 0) {
-		struct plan_request rq = {
-			.blueprint = b,
-			.session_id = row->id,
-			.session_name = row->name,
-			.agent_session_id = args->agent_session_id,
-			.resume = args->resume,
-			.prompt = args->prompt,
-			.prompt_uuid = args->prompt_uuid,
-			.command = args->command,
-			.project_dir = row->project_dir,
-			.session_dir = dir,
-			.mcp_config = in.mcp,
-			.system_prompt = in.system_prompt,
-			.file_environment = in.environment,
-			.environ = environ,
-			.home = m->home,
-			.user = m->user,
-			.socket = m->socket,
-			.search_path = m->search_path,
-		};
-		rc = plan_make(&rq, out, e);
-	}
-	if (rc == 0 && planned)
-		*planned = weaker_keys(b);
-	blueprint_free(b);
-	inputs_free(&in);
-	if (rc < 0)
-		return rc;
-	/* The session's own directory is made later. */
-	if (strcmp((*out)->cwd, work) && (stat((*out)->cwd, &st) < 0 || !S_ISDIR(st.st_mode))) {
-		rc = err_set_status(e, 422, -ENOTDIR, "project_dir '%s' is not a directory on this host: create it, or give another one",
-				    (*out)->cwd);
-		plan_free(*out);
-		*out = NULL;
-	}
-	return rc;
-}
-
-int
-run_make_plan(struct manager *m, const struct session_row *row, const struct run_args *args, struct plan **out, struct err *e)
-{
-	struct blueprint *b;
-	int rc = blueprint_load(m, default_agent(row->agent_name, args), &b, e);
-
-	return rc < 0 ? rc : make_plan(m, row, args, b, out, NULL, e);
-}
+/* ---- the start ------------------------------------------------------------------------------------------- */
 
 static int
 make_files(const struct run *r, struct err *e)
@@ -324,34 +174,36 @@ run_prepare(struct manager *m, const struct session *s, int64_t n, const struct 
 {
 	struct plan *plan = NULL;
 	struct blueprint *b;
-	char **planned = NULL;
+	char **weaker = NULL;
 	int64_t version;
 	struct run *r;
 	int rc = check_descriptors(m, e);
 
 	if (rc == 0)
-		rc = registry_load(m, default_agent(s->row.agent_name, args), &b, &version, e);
+		rc = registry_load(m, run_default_agent(s->row.agent_name, args), &b, &version, e);
 	if (rc == 0)
-		rc = make_plan(m, &s->row, args, b, &plan, &planned, e);
+		rc = run_plan(m, &s->row, args, b, &plan, &weaker, e);
 	if (rc < 0) {
-		strv_free(planned);
+		strv_free(weaker);
 		return rc;
 	}
 	r = run_new(m, &s->row, n, plan->adapter, e);
 	if (!r) {
 		plan_free(plan);
-		strv_free(planned);
+		strv_free(weaker);
 		return -EINVAL;
 	}
 	r->plan = plan;
-	r->planned = planned;
+	r->weaker = weaker;
 	r->s.row.blueprint_version = version;
 	r->agent_session_id = xstrdup(args->agent_session_id);
 	r->timeout_stop_us = plan->timeout_stop_us;
 	r->result_grace_us = plan->result_grace_us;
 	r->s.row.runs = n;
 	session_set_text(&r->s.row.adapter, plan->adapter);
-	rc = make_files(r, e);
+	rc = contain_take(r, plan->sandbox, e);
+	if (rc == 0)
+		rc = make_files(r, e);
 	if (rc < 0) {
 		run_free(r);
 		return rc;
@@ -375,6 +227,7 @@ args_to_json(const struct run *r, const struct run_args *args)
 	buf_put_json_str(&b, args->agent_session_id);
 	buf_printf(&b, ",\"resume\":%s,\"timeout_stop_us\":%lld,\"result_grace_us\":%lld", args->resume ? "true" : "false",
 		   (long long)r->timeout_stop_us, (long long)r->result_grace_us);
+	contain_args(&b, r);
 	if (args->command) {
 		buf_puts(&b, ",\"command\":[");
 		for (size_t i = 0; args->command[i]; i++) {
@@ -427,21 +280,22 @@ run_save(struct run *r, struct err *e)
 	return rc;
 }
 
-/* Never weaker in silence: what the blueprint asks for and does not get. */
+/* Never weaker in silence: what the profile would limit, and this host cannot. */
 static int
-add_planned_event(struct run *r, struct err *e)
+add_weaker_event(struct run *r, struct err *e)
 {
 	struct event *ev = &r->m->event;
 	struct buf text = BUF_INIT, keys = BUF_INIT;
 	int rc;
 
-	for (size_t i = 0; r->planned[i]; i++) {
-		buf_printf(&text, "%s%s=", i ? ", " : "", r->planned[i]);
+	for (size_t i = 0; r->weaker[i]; i++) {
+		buf_printf(&text, "%s%s=", i ? ", " : "", r->weaker[i]);
 		buf_putc(&keys, i ? ',' : '[');
-		buf_put_json_str(&keys, r->planned[i]);
+		buf_put_json_str(&keys, r->weaker[i]);
 	}
 	buf_putc(&keys, ']');
-	buf_puts(&text, r->planned[1] ? " of the blueprint have no effect yet" : " of the blueprint has no effect yet");
+	buf_printf(&text, " of the sandbox's profile %s no effect here: %s", r->weaker[1] ? "have" : "has",
+		   *r->m->cgroup_why ? r->m->cgroup_why : "this host's control groups have nothing for it");
 	event_begin(ev, "notice", r->started_us);
 	event_extra_text(ev, "subtype", "not-in-effect", 13);
 	event_extra_text(ev, "text", text.data, text.len);
@@ -465,8 +319,8 @@ add_first_events(struct run *r, const struct run_args *args, struct err *e)
 	if (r->s.row.blueprint_version > 0)
 		event_extra_int(ev, "agent_version", r->s.row.blueprint_version);
 	rc = session_add_event(r->m, &r->s, r->n, ev, e);
-	if (rc == 0 && r->planned)
-		rc = add_planned_event(r, e);
+	if (rc == 0 && r->weaker)
+		rc = add_weaker_event(r, e);
 	if (rc < 0 || !args->prompt)
 		return rc;
 	event_begin(ev, "message", r->started_us);
@@ -557,6 +411,8 @@ add_stop_event(struct run *r, int64_t time_us, struct err *e)
 		event_put_text(ev, KEY_ERROR, s->error, strlen(s->error));
 	if (s->signal)
 		event_extra_int(ev, "signal", s->signal);
+	if (r->in.figures.len)
+		event_extra_json(ev, "resources", r->in.figures.data, r->in.figures.len);
 	return session_add_event(r->m, &r->s, r->n, ev, e);
 }
 
@@ -567,6 +423,9 @@ run_end(struct run *r, struct run_result *res, int64_t time_us, struct err *e)
 	struct session_row *s = &r->s.row;
 	int rc;
 
+	rc = manager_begin(r->m, e);
+	if (rc == 0)
+		rc = contain_on_end(r, res, e);
 	r->exited = true;
 	ev_timer_stop(r->m->loop, &r->grace_w);
 	s->outcome = res->outcome;
@@ -578,7 +437,6 @@ run_end(struct run *r, struct run_result *res, int64_t time_us, struct err *e)
 	s->output_tokens += res->output_tokens;
 	s->turns += res->turns;
 	session_set_text(&s->error, res->error);
-	rc = manager_begin(r->m, e);
 	if (rc == 0)
 		rc = store_result(r, res, e);
 	if (rc == 0)
@@ -642,8 +500,7 @@ run_take_adapter_out(struct run *r, struct err *e)
 	if (rc == 0 && r->out.turn_done && !r->closed) {
 		rc = tell_agent(r, FRAME_CLOSE, NULL, 0, e);
 		r->closed = true;
-		ev_timer_set(&r->grace_w, (double)r->result_grace_us / 1e6, 0.);
-		ev_timer_start(r->m->loop, &r->grace_w);
+		run_start_grace(r);
 	}
 	adapter_out_reset(&r->out);
 	return rc;
@@ -690,6 +547,35 @@ run_end_unknown(struct run *r, enum outcome outcome, const char *text, struct er
 	return run_end(r, &res, x.time_us, e);
 }
 
+static int
+add_freeze_event(struct run *r, bool frozen, struct err *e)
+{
+	struct event *ev = &r->m->event;
+
+	event_begin(ev, frozen ? "freeze" : "thaw", now_us());
+	return session_add_event(r->m, &r->s, r->n, ev, e);
+}
+
+int
+run_freeze(struct run *r, bool frozen, struct err *e)
+{
+	enum session_event ev = frozen ? SEV_FREEZE : SEV_THAW;
+	const struct session_move *move = session_move(r->s.row.state, ev);
+	int rc = 0;
+
+	if (move->action == ACT_FREEZE || move->action == ACT_THAW)
+		rc = contain_freeze(r, frozen, e);
+	if (rc < 0)
+		return rc;
+	rc = session_set_state(r->m, &r->s, ev, e);
+	if (rc == ACT_REFUSE)
+		return e->code;
+	if (rc != ACT_FREEZE && rc != ACT_THAW)
+		return rc < 0 ? rc : 0;
+	hold_grace(r, frozen);
+	return add_freeze_event(r, frozen, e);
+}
+
 int
 run_on_shim_gone(struct run *r, struct err *e)
 {
@@ -702,7 +588,7 @@ run_on_shim_gone(struct run *r, struct err *e)
 		r->shim_dead = false;
 		return 0;
 	}
-	killed = kill_session_processes(r->s.row.id);
+	killed = contain_kill(r);
 	log_warn("session %s: its shim is gone without a word; %d processes of it were killed", r->s.row.name, killed);
 	return run_end_unknown(r, OUTCOME_SHIM_LOST, "the shim was killed; how the agent ended cannot be known", e);
 }
@@ -715,9 +601,12 @@ run_stop(struct run *r, int64_t timeout_us)
 	uint8_t arg[4] = { (uint8_t)ms, (uint8_t)(ms >> 8), (uint8_t)(ms >> 16), (uint8_t)(ms >> 24) };
 	struct err e = { 0 };
 
-	if (run_input(r, FRAME_STOP, arg, sizeof(arg), &e) == 0)
-		return;
-	log_warn("session %s: %s: signalling the shim instead", r->s.row.name, e.text);
-	if (r->pidfd >= 0)
-		syscall(SYS_pidfd_send_signal, r->pidfd, SIGTERM, NULL, 0);
+	if (run_input(r, FRAME_STOP, arg, sizeof(arg), &e) < 0) {
+		log_warn("session %s: %s: signalling the shim instead", r->s.row.name, e.text);
+		if (r->pidfd >= 0)
+			syscall(SYS_pidfd_send_signal, r->pidfd, SIGTERM, NULL, 0);
+	}
+	/* What is frozen does not even end. */
+	if (r->in.frozen && contain_freeze(r, false, &e) < 0)
+		log_warn("session %s: %s", r->s.row.name, e.text);
 }

@@ -10,6 +10,7 @@
 #define AOD_AOD_RUN_H
 
 #include "adapter/adapter.h"
+#include "aod/contain.h"
 #include "aod/session.h"
 #include "base/frame.h"
 
@@ -31,7 +32,7 @@ struct run {
 	struct session s;
 	int64_t n;
 	struct plan *plan; /* until it is spawned */
-	char **planned;	   /* keys of its blueprint that have no effect yet, or NULL */
+	char **weaker;	   /* limits of its profile that have no effect on this host, or NULL */
 	const struct adapter *adapter;
 	void *adapter_state;
 	struct adapter_out out;
@@ -53,6 +54,8 @@ struct run {
 
 	ev_io pid_w;
 	ev_timer grace_w;
+	double grace_left_s; /* while it is frozen; 0: the timer was not running */
+	struct contained in;
 	/* When the run's end is committed: delete the session, and answer these requests. */
 	bool delete_after;
 	int64_t *delete_replies;
@@ -74,6 +77,11 @@ struct run_args {
 int run_prepare(struct manager *m, const struct session *s, int64_t n, const struct run_args *args, struct run **out, struct err *e);
 /* The command in the JSON of a stored run's args, or NULL; a strv. */
 char **run_args_command(const char *args);
+/* The blueprint of a session that names none. */
+const char *run_default_agent(const char *agent_name, const struct run_args *args);
+/* The plan of a session with the blueprint b, which is taken. weaker (may be NULL): limits of its profile that have no effect on this host. */
+int run_plan(struct manager *m, const struct session_row *row, const struct run_args *args, struct blueprint *b, struct plan **out,
+	     char ***weaker, struct err *e);
 /* Only the plan, no side effects. */
 int run_make_plan(struct manager *m, const struct session_row *row, const struct run_args *args, struct plan **out, struct err *e);
 /* Store the run's row and its first events; it is spawned after the commit. The run belongs to the manager from here on. */
@@ -93,6 +101,10 @@ int run_on_shim_gone(struct run *r, struct err *e);
 int run_fail(struct run *r, enum outcome outcome, const char *text, struct err *e);
 /* Carry out FRAME_STOP; the state was changed by the caller. timeout_us < 0: the blueprint's. */
 void run_stop(struct run *r, int64_t timeout_us);
+/* Freeze or thaw all of it: state, event, and the times that stand still. One that is so already is fine. */
+int run_freeze(struct run *r, bool frozen, struct err *e);
+/* Its answer is there: it has ResultGraceSec= to end. */
+void run_start_grace(struct run *r);
 
 /* For ingest.c: store what the adapter made of a line and do what it asks for; the process has ended; write the run's row. */
 int run_take_adapter_out(struct run *r, struct err *e);
@@ -109,9 +121,10 @@ int run_watch_shim(struct run *r, int64_t pid, int64_t start);
 int run_input(struct run *r, uint8_t type, const void *p, size_t n, struct err *e);
 char *run_path(const struct run *r, const char *suffix); /* state/sessions/ID/N.suffix; caller frees */
 char *session_dir(const struct manager *m, const char *id);
+char *agent_dir(const struct manager *m, const char *id); /* what of it is the agent's */
 /* The run has ended and is committed: its spool, input and bell go. */
 void run_remove_files(const struct run *r);
-/* SIGKILL to every process that carries AOD_SESSION_ID=id in its environment: what a lost shim left behind. */
+/* SIGKILL to every process that carries AOD_SESSION_ID=id in its environment: where there are no control groups. */
 int kill_session_processes(const char *id);
 
 #endif

@@ -11,20 +11,20 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
+#include "aod/birth.h"
+#include "aod/cgroup.h"
 #include "aod/run.h"
+#include "aod/shim-spec.h"
 #include "base/fd.h"
 #include "base/frame.h"
 #include "base/log.h"
 #include "base/util.h"
 #include "shim/spec.h"
 
-#define SHIM_FD_MAX 5	   /* 0, 1, 2, spec, seccomp */
 #define KILL_PASSES 10
 #define EMPTY_SPOOL_TRIES 20 /* of 1 ms: a shim makes its spool and locks it within microseconds */
 
@@ -100,57 +100,6 @@ run_input(struct run *r, uint8_t type, const void *p, size_t n, struct err *e)
 
 /* ---- start ------------------------------------------------------------------------------------------------ */
 
-static void
-spec_put(struct buf *b, const char *key, const char *value)
-{
-	buf_puts(b, key);
-	buf_putc(b, '=');
-	buf_puts(b, value);
-	buf_putc(b, '\0');
-}
-
-static void
-spec_put_all(struct buf *b, const char *key, char *const *values)
-{
-	for (size_t i = 0; values && values[i]; i++)
-		spec_put(b, key, values[i]);
-}
-
-static int
-make_spec(const struct run *r, struct err *e)
-{
-	const struct plan *p = r->plan;
-	CLEANUP_FREE char *spool = run_path(r, "spool");
-	CLEANUP_FREE char *input = run_path(r, "in");
-	CLEANUP_FREE char *bell = run_path(r, "bell");
-	CLEANUP_FREE char *up = xasprintf("%s/up", r->m->cfg->run);
-	CLEANUP_FREE char *key = xasprintf("%lld", (long long)r->s.row.n);
-	struct buf b = BUF_INIT;
-	int fd;
-
-	spec_put(&b, "spool", spool);
-	spec_put(&b, "input", input);
-	spec_put(&b, "bell", bell);
-	spec_put(&b, "up", up);
-	spec_put(&b, "key", key);
-	spec_put(&b, "argv", p->program);
-	spec_put_all(&b, "argv", p->argv + 1);
-	spec_put_all(&b, "env", p->env);
-	spec_put(&b, "cwd", p->cwd);
-	if (p->private_tmp)
-		spec_put(&b, "private_tmp", p->private_tmp);
-	spec_put_all(&b, "bind", p->bind);
-	if (p->seccomp && r->m->seccomp_fd >= 0)
-		spec_put(&b, "seccomp", "1");
-	if (b.len > SHIM_SPEC_MAX) {
-		buf_free(&b);
-		return err_set(e, -E2BIG, "arguments and environment take more than %u bytes", SHIM_SPEC_MAX);
-	}
-	fd = memfd_with("aod-shim-spec", b.data, b.len);
-	buf_free(&b);
-	return fd < 0 ? err_errno(e, fd, "memfd") : fd;
-}
-
 static int
 make_input(struct run *r, struct err *e)
 {
@@ -181,51 +130,51 @@ make_input(struct run *r, struct err *e)
 	return rc;
 }
 
-/* Between vfork and exec: only system calls, no memory is written but locals. */
-static void
-shim_child(const struct manager *m, int spec_fd, int null_fd)
+/* The child's descriptors, closed here when it has them. */
+static pid_t
+spawn_shim(struct run *r, int spec_fd, const struct shim_fds *fds)
 {
-	/* First out of the way of the numbers that they are to have. */
-	int spec = fcntl(spec_fd, F_DUPFD_CLOEXEC, SHIM_FD_MAX);
-	int seccomp = m->seccomp_fd >= 0 ? fcntl(m->seccomp_fd, F_DUPFD_CLOEXEC, SHIM_FD_MAX) : -1;
-	int shim = fcntl(m->shim_fd, F_DUPFD_CLOEXEC, SHIM_FD_MAX);
 	static char *const argv[] = { (char *)"aod-shim", NULL };
-	static char *const envp[] = { NULL };
-	sigset_t none;
+	CLEANUP_CLOSE int null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+	struct birth b = {
+		.program = r->m->shim_fd,
+		.argv = argv,
+		.fds = { null_fd, null_fd, -1, spec_fd, fds->seccomp, fds->netns },
+		.nofile = r->m->cfg->nofile,
+		.cgroup = cgroup_shim_fd(r->m->cgroups),
+		.tasks = cgroup_shim_tasks(r->m->cgroups),
+	};
 
-	sigemptyset(&none);
-	sigprocmask(SIG_SETMASK, &none, NULL);
-	/* aod needs many; programs that use select(2) must not get numbers beyond its reach. */
-	setrlimit(RLIMIT_NOFILE, &m->cfg->nofile);
-	if (spec < 0 || shim < 0 || dup2(null_fd, 0) < 0 || dup2(null_fd, 1) < 0 || dup2(spec, SHIM_SPEC_FD) < 0)
-		_exit(112);
-	if (seccomp >= 0 && dup2(seccomp, SHIM_SECCOMP_FD) < 0)
-		_exit(112);
-	syscall(SYS_execveat, shim, "", argv, envp, AT_EMPTY_PATH);
-	_exit(112);
+	_Static_assert(SHIM_SPEC_FD == 3 && SHIM_SECCOMP_FD == 4 && SHIM_NETNS_FD == 5, "birth.fds");
+	return null_fd < 0 ? -errno : birth(&b);
 }
 
 int
 run_spawn(struct run *r, struct err *e)
 {
-	CLEANUP_CLOSE int null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
 	CLEANUP_CLOSE int spec_fd = -1;
+	struct shim_fds fds = { .netns = -1 };
 	uint64_t start = 0;
 	pid_t pid;
 	int rc = make_input(r, e);
 
+	if (rc == 0)
+		rc = contain_group(r, r->plan->sandbox, e);
+	if (rc == 0)
+		rc = shim_fds_get(r, &fds, e);
 	if (rc < 0)
 		return rc;
-	spec_fd = make_spec(r, e);
+	spec_fd = shim_spec_make(r, &fds, e);
+	pid = spec_fd < 0 ? spec_fd : spawn_shim(r, spec_fd, &fds);
+	if (fds.netns >= 0)
+		close(fds.netns);
 	if (spec_fd < 0)
 		return spec_fd;
-	pid = vfork();
-	if (pid == 0)
-		shim_child(r->m, spec_fd, null_fd);
 	if (pid < 0)
-		return err_errno(e, -errno, "cannot start a shim");
+		return err_errno(e, pid, "cannot start a shim");
 	plan_free(r->plan);
 	r->plan = NULL;
+	contain_watch(r);
 	proc_start_time(pid, &start);
 	run_watch_shim(r, pid, (int64_t)start);
 	return 0;
@@ -378,6 +327,8 @@ spawn_again(struct run *r, struct json_object *args, struct err *e)
 	int rc = run_make_plan(r->m, &r->s.row, &a, &r->plan, e);
 
 	strv_free(command);
+	if (rc == 0)
+		rc = contain_take(r, r->plan->sandbox, e);
 	if (rc < 0)
 		return rc;
 	r->next_queued = r->m->unspawned;
@@ -403,6 +354,7 @@ run_attach(struct run *r, const struct run_row *row, struct err *e)
 	r->agent_session_id = xstrdup(json_text(args, "agent_session_id"));
 	r->timeout_stop_us = json_number(args, "timeout_stop_us", 10000000);
 	r->result_grace_us = json_number(args, "result_grace_us", 10000000);
+	contain_restore(r, args);
 	look_at_input(r);
 	r->other_boot = row->boot_id && *row->boot_id && strcmp(row->boot_id, r->m->boot_id);
 	spool = look_at_spool(r);
@@ -411,13 +363,12 @@ run_attach(struct run *r, const struct run_row *row, struct err *e)
 	} else if (spool != 1) {
 		r->shim_dead = true;
 	} else if (row->shim_pid) {
+		contain_watch(r);
 		if (run_watch_shim(r, row->shim_pid, row->shim_start) < 0)
 			r->shim_dead = true; /* just now */
 	}
-	if (r->closed && spool == 1 && strcmp(r->adapter->name, "command")) {
-		ev_timer_set(&r->grace_w, (double)r->result_grace_us / 1e6, 0.);
-		ev_timer_start(r->m->loop, &r->grace_w);
-	}
+	if (r->closed && spool == 1 && strcmp(r->adapter->name, "command"))
+		run_start_grace(r);
 	json_object_put(args);
 	return rc;
 }

@@ -39,6 +39,8 @@ static const struct handler {
 	[CMD_VERIFY] = { cmd_verify, true },  [CMD_HISTORY] = { cmd_history, false }, [CMD_DIFF] = { cmd_diff, false },
 	[CMD_DOC] = { cmd_doc, true },
 	[CMD_REVERT] = { cmd_revert, false }, [CMD_IMPORT] = { cmd_import, false },
+	[CMD_FREEZE] = { cmd_freeze, false }, [CMD_THAW] = { cmd_thaw, false },	      [CMD_SET_PROPERTY] = { cmd_set_property, false },
+	[CMD_USAGE] = { cmd_usage, false },   [CMD_SLICES] = { cmd_slices, false },
 	[CMD_HELP] = { cmd_help, true },      [CMD_VERSION] = { cmd_version, true },  [CMD_COMPLETE] = { cmd_complete, true },
 };
 

@@ -24,6 +24,18 @@ const struct ctl_command ctl_commands[CMD_COUNT] = {
 			 "The prompt is given and the run is followed as with run." },
 	[CMD_STOP] = { "stop", NULL, "NAME...", 1, -1, false, false, NULL,
 		       "Returns when the session has ended, unless --no-wait is given." },
+	[CMD_FREEZE] = { "freeze", NULL, "NAME...", 1, -1, false, false, NULL,
+			 "It stays frozen, also across restarts of aod, until it is thawed or stopped; the times that limit it stand still." },
+	[CMD_THAW] = { "thaw", NULL, "NAME...", 1, -1, false, false, NULL, NULL },
+	[CMD_SET_PROPERTY] = { "set-property", NULL, "NAME KEY=VALUE...", 2, -1, false, false, NULL,
+			       "Keys and values are those of [Resources] that can change while processes run, such as MemoryMax=1G, "
+			       "CPUQuota=50% or TasksMax=infinity. Further runs of the session get what the blueprint says." },
+	[CMD_USAGE] = { "usage", "top", "[NAME...]", 0, -1, false, false, "Show what live sessions use.",
+			"Memory now and at its peak, processor time, tasks, what was read from and written to disks, and for how much of the "
+			"last ten seconds some of it waited for memory. What this host does not count is shown as -." },
+	[CMD_SLICES] = { "slices", NULL, "", 0, 0, false, false, "List slices: groups of sessions with limits of their own.",
+			 "NAME.slice is a file among the blueprints, with the sections [Slice] and [Resources]; Slice=NAME in a "
+			 "blueprint puts its sessions there." },
 	[CMD_LIST] = { "list", NULL, "", 0, 0, false, false, NULL, NULL },
 	[CMD_STATUS] = { "status", NULL, "NAME", 1, 1, false, false,
 			 "Show how a session is doing, with its last events.",

@@ -30,7 +30,8 @@ const struct event_type event_types[] = {
 	{"pre_tool", "The agent is about to use a tool: tool_name, tool_input, tool_use_id."},
 	{"post_tool", "A tool was used: tool_name, tool_input, tool_output, error where it failed, "
 		      "tool_use_id."},
-	{"session_stop", "The run ended: exit_code, and reason (completed, or how it failed)."},
+	{"session_stop", "The run ended: exit_code, and reason (completed, or how it failed). "
+			 "resources: what it used of memory, processor time, tasks, input and output."},
 	{"init", "The agent's own start message: model, cwd, tools, mcp_servers, its version."},
 	{"result", "The end of a turn: subtype, is_error, num_turns, duration_ms, usage, "
 		   "total_cost_usd, result. "
@@ -53,6 +54,11 @@ const struct event_type event_types[] = {
 	{"thinking", "The model's thinking: text, or how many tokens of it."},
 	{"control", "A message of the protocol between aod and the agent."},
 	{"stream", "A piece of an answer that is still being written."},
+	{"freeze", "All processes of the session stand still from now on."},
+	{"thaw", "They go on."},
+	{"oom", "The kernel killed a process for want of memory: text, process (name and pid, where "
+		"the kernel tells), kills."},
+	{"limit", "A limit was reached: subtype (tasks-max, workspace-quota), text."},
 	{"notice", "A remark of the agent or of one of its hooks."},
 	{"unknown", "A message this version of aod does not know; raw has all of it."},
 	{"error", "Something went wrong: error."},

@@ -52,6 +52,17 @@ plan_add_file(struct plan *p, const char *path, const char *text)
 	p->file_count++;
 }
 
+const char *
+plan_env(const struct plan *p, const char *name)
+{
+	size_t n = strlen(name);
+
+	for (char **v = p->env; v && *v; v++)
+		if (strncmp(*v, name, n) == 0 && (*v)[n] == '=')
+			return *v + n + 1;
+	return NULL;
+}
+
 static void
 put_strv(struct buf *out, char *const *v)
 {

@@ -35,6 +35,8 @@ struct plan {
 struct plan *plan_new(void);
 void plan_free(struct plan *p);
 void plan_add_file(struct plan *p, const char *path, const char *text);
+/* The value of a variable of its environment, or NULL. */
+const char *plan_env(const struct plan *p, const char *name);
 /* The plan as JSON, values of secret_env as null. */
 void plan_json(struct buf *out, const struct plan *p);
 

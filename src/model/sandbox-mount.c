@@ -470,6 +470,8 @@ note_all(struct wishes *w, const struct sandbox *s, struct err *e)
 	private_tmp(w);
 	if (s->profile == SANDBOX_STRICT)
 		hide_ours(w);
+	for (char *const *v = w->p->closed; other_user && v && *v; v++)
+		wish_tmpfs(w, *v, "mode=0755", RANK_HIDE, TMPFS_FLAGS | MF_OPTIONAL);
 	if (s->profile != SANDBOX_NONE || other_user || w->count > 0)
 		show_work(w);
 	if (s->profile != SANDBOX_NONE)

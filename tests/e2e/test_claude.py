@@ -204,7 +204,7 @@ def test_hostile_project(w, aod, tmp_path):
     (project / ".mcp.json").write_text(json.dumps({"mcpServers": {"evil": {"command": "/bin/touch", "args": [str(marks / "mcp")]}}}))
     w.api.script([rule("hello", {"text": "hi"})])
     # The session sees the marks' directory: nothing but aod's arguments keeps the hooks from leaving one.
-    w.blueprint("[Sandbox]\nPrivateTmp=no")
+    w.blueprint("[Sandbox]\nSandbox=none\nPrivateTmp=no")
     s, _ = w.run("hello", project_dir=str(project))
     assert s["state"] == "finished" and aod.result(s["session_id"]) == "hi"
     assert os.listdir(marks) == []

@@ -830,7 +830,7 @@ def test_defect_11_a_crashed_agent_is_not_running_for_ever(aod, how, result):
 
 
 def test_defect_12_stop_leaves_no_descendants(aod):
-    sid = aod.demo("children 1\nchildren 1 setsid\nchildren 1 daemon\nhang")
+    sid = aod.plain_demo("children 1\nchildren 1 setsid\nchildren 1 daemon\nhang")
     ev = []
     with aod.follow(sid) as events:
         for e in events:

@@ -12,7 +12,7 @@ from aod import alive, children_of, kinds, outputs, stat_of, texts, wait_for
 
 def start_with_children(aod, script, said=1):
     """A demo session; its id and the pids that it said it left behind."""
-    sid = aod.demo(script)
+    sid = aod.plain_demo(script)
     with aod.follow(sid) as events:
         got = []
         for e in events:

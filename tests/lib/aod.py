@@ -414,6 +414,11 @@ class Aod:
         """A session with the demo agent."""
         return self.create(prompt=prompt, agent_name="demo", **body)["session_id"]
 
+    def plain_demo(self, prompt, **body):
+        """The demo agent without a sandbox: the numbers of processes that it says are the host's."""
+        self.blueprint("plain-demo", "[Agent]\nExecStart=%s\n[Sandbox]\nSandbox=none\n" % DEMO)
+        return self.create(prompt=prompt, agent_name="plain-demo", **body)["session_id"]
+
     def command(self, *argv, **body):
         """A session that runs a program."""
         return self.create(command=list(argv), **body)["session_id"]

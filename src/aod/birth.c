@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * clone3(2) with CLONE_VFORK and CLONE_VM is vfork(2) that also takes a control group. libc has no function for it, and its child must not return
+ * into a frame that the parent goes on with; so it gets a stack of its own, by a few instructions. Where that cannot be, it is vfork(2), and the
+ * child writes itself into the group.
+ */
+#include "config.h"
+
+#include "aod/birth.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/sched.h>
+#include <signal.h>
+#include <stddef.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "base/util.h"
+
+#define EXIT_BIRTH 112 /* nobody runs it: the shim is gone without a word */
+
+/* Between birth and exec: only system calls, no memory is written but locals. */
+static void
+child(const struct birth *b, bool join)
+{
+	static char *const envp[] = { NULL };
+	int fds[BIRTH_FDS], program = fcntl(b->program, F_DUPFD_CLOEXEC, BIRTH_FDS);
+	sigset_t none;
+
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+	for (const int *t = b->tasks; t && *t >= 0; t++)
+		if (write(*t, "0", 1) < 0)
+			_exit(EXIT_BIRTH);
+	if (join) {
+		int procs = openat(b->cgroup, "cgroup.procs", O_WRONLY | O_CLOEXEC);
+
+		if (procs < 0 || write(procs, "0", 1) < 0)
+			_exit(EXIT_BIRTH);
+	}
+	/* aod needs many; programs that use select(2) must not get numbers beyond its reach. */
+	setrlimit(RLIMIT_NOFILE, &b->nofile);
+	/* First out of the way of the numbers that they are to have. */
+	for (int i = 0; i < BIRTH_FDS; i++) {
+		fds[i] = b->fds[i] < 0 ? -1 : fcntl(b->fds[i], F_DUPFD_CLOEXEC, BIRTH_FDS);
+		if (b->fds[i] >= 0 && fds[i] < 0)
+			_exit(EXIT_BIRTH);
+	}
+	for (int i = 0; i < BIRTH_FDS; i++)
+		if (fds[i] >= 0 && dup2(fds[i], i) < 0)
+			_exit(EXIT_BIRTH);
+	syscall(SYS_execveat, program, "", b->argv, envp, AT_EMPTY_PATH);
+	_exit(EXIT_BIRTH);
+}
+
+#if defined(__x86_64__) || defined(__aarch64__)
+#define HAVE_OWN_STACK
+
+static void
+child_on_own_stack(void *arg)
+{
+	child(arg, false);
+}
+
+/* As the system call: the pid, or -errno. The child runs f(arg) on the stack that args names. */
+static long
+clone3_call(struct clone_args *args, void (*f)(void *), void *arg)
+{
+#ifdef __x86_64__
+	register void (*fn)(void *) __asm__("r8") = f;
+	register void *fn_arg __asm__("r9") = arg;
+	long ret;
+
+	__asm__ volatile("syscall\n\t"
+			 "testq %%rax, %%rax\n\t"
+			 "jnz 1f\n\t"
+			 "xorl %%ebp, %%ebp\n\t"
+			 "movq %%r9, %%rdi\n\t"
+			 "callq *%%r8\n\t"
+			 "hlt\n"
+			 "1:"
+			 : "=a"(ret)
+			 : "0"((long)SYS_clone3), "D"(args), "S"(sizeof(*args)), "r"(fn), "r"(fn_arg)
+			 : "rcx", "r11", "memory", "cc");
+	return ret;
+#else
+	register long ret __asm__("x0") = (long)args;
+	register long size __asm__("x1") = sizeof(*args);
+	register long number __asm__("x8") = SYS_clone3;
+	register void (*fn)(void *) __asm__("x9") = f;
+	register void *fn_arg __asm__("x10") = arg;
+
+	__asm__ volatile("svc #0\n\t"
+			 "cbnz x0, 1f\n\t"
+			 "mov x29, xzr\n\t"
+			 "mov x0, x10\n\t"
+			 "blr x9\n\t"
+			 "brk #0\n"
+			 "1:"
+			 : "+r"(ret)
+			 : "r"(size), "r"(number), "r"(fn), "r"(fn_arg)
+			 : "memory", "cc");
+	return ret;
+#endif
+}
+
+static pid_t
+birth_in_group(const struct birth *b)
+{
+	/* The parent waits meanwhile: one is enough. */
+	static char stack[65536] __attribute__((aligned(16)));
+	struct clone_args args = {
+		.flags = CLONE_VM | CLONE_VFORK | (b->cgroup >= 0 ? CLONE_INTO_CGROUP : 0),
+		.exit_signal = SIGCHLD,
+		.stack = (uint64_t)(uintptr_t)stack,
+		.stack_size = sizeof(stack),
+		.cgroup = b->cgroup >= 0 ? (uint64_t)b->cgroup : 0,
+	};
+
+	return (pid_t)clone3_call(&args, child_on_own_stack, (void *)b);
+}
+#endif
+
+pid_t
+birth(const struct birth *b)
+{
+	pid_t pid = -ENOSYS;
+
+#ifdef HAVE_OWN_STACK
+	pid = birth_in_group(b);
+#endif
+	/* An old kernel, or a filter around aod that does not let it be. */
+	if (pid == -ENOSYS || pid == -EPERM || pid == -E2BIG || pid == -EINVAL) {
+		pid = vfork();
+		if (pid == 0)
+			child(b, b->cgroup >= 0);
+		if (pid < 0)
+			pid = -errno;
+	}
+	return pid;
+}

@@ -1,0 +1,342 @@
+/* SPDX-License-Identifier: MIT */
+/* From a blueprint and a request to a plan that this host can carry out: what plan_make() wants to know of files. */
+#include "config.h"
+
+#include <errno.h>
+#include <json-c/json.h>
+#include <sched.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "aod/blueprints.h"
+#include "aod/dynuser.h"
+#include "aod/run.h"
+#include "base/fd.h"
+#include "base/util.h"
+#include "model/env-file.h"
+
+extern char **environ;
+
+#define INPUT_FILE_MAX (1u << 20)
+
+/* What a plan needs of files that the blueprint names. */
+struct inputs {
+	char *mcp, *system_prompt;
+	char **environment;
+};
+
+static void
+inputs_free(struct inputs *in)
+{
+	free(in->mcp);
+	free(in->system_prompt);
+	strv_free(in->environment);
+}
+
+/* A file that a blueprint names; a relative path is meant from the blueprint's own directory. */
+static int
+read_named(const struct blueprint *b, enum directive_id id, const char *name, char **out, size_t *n, struct err *e)
+{
+	const char *own = blueprint_path(b) ? blueprint_path(b) : ".", *slash = strrchr(own, '/');
+	CLEANUP_FREE char *path = *name == '/' ? xstrdup(name) : xasprintf("%.*s/%s", slash ? (int)(slash - own) : 1, slash ? own : ".", name);
+	struct buf text = BUF_INIT;
+	int rc = blueprint_read_file(path, INPUT_FILE_MAX, &text, e);
+
+	if (rc < 0) {
+		buf_free(&text);
+		err_wrap(e, "%s: %s=", own, blueprint_directives[id].key);
+		if (e)
+			e->status = 422;
+		return rc;
+	}
+	*n = text.len;
+	*out = buf_steal(&text);
+	return 0;
+}
+
+static int
+read_environment(const struct blueprint *b, const char *name, char ***env, struct err *e)
+{
+	CLEANUP_FREE char *text = NULL;
+	size_t n;
+	int rc = read_named(b, D_EnvironmentFile, name + (*name == '-'), &text, &n, e);
+
+	if (rc == -ENOENT && *name == '-')
+		return 0;
+	if (rc == 0 && (rc = env_file_parse(env, text, n, e)) < 0)
+		err_wrap(e, "%s: EnvironmentFile=%s", blueprint_path(b), name);
+	return rc;
+}
+
+static int
+read_inputs(const struct blueprint *b, struct inputs *in, struct err *e)
+{
+	const char *mcp = blueprint_text(b, D_McpConfigFile), *prompt = blueprint_text(b, D_SystemPromptFile);
+	char *const *files = blueprint_words(b, D_EnvironmentFile);
+	int rc = 0;
+	size_t n;
+
+	if (mcp)
+		rc = read_named(b, D_McpConfigFile, mcp, &in->mcp, &n, e);
+	if (rc == 0 && prompt)
+		rc = read_named(b, D_SystemPromptFile, prompt, &in->system_prompt, &n, e);
+	for (; rc == 0 && files && *files; files++)
+		rc = read_environment(b, *files, &in->environment, e);
+	return rc;
+}
+
+/* Replace the specifiers of *b. */
+static int
+expand(struct manager *m, const struct session_row *row, const char *dir, struct blueprint **b, struct err *e)
+{
+	CLEANUP_FREE char *work = xasprintf("%s/work", dir);
+	const char *own = blueprint_text(*b, D_WorkingDirectory);
+	struct specifiers s = blueprint_specifiers(m, blueprint_name(*b));
+	struct blueprint *expanded;
+	struct buf project = BUF_INIT;
+
+	s.session = row->name;
+	s.session_id = row->id;
+	s.project_dir = row->project_dir && *row->project_dir ? row->project_dir : work;
+	s.session_dir = dir;
+	/* %d is where it runs, which WorkingDirectory= may say. */
+	if (own && s.project_dir == work && specifier_expand(&project, own, &s, NULL) == 0)
+		s.project_dir = project.data;
+	expanded = blueprint_expand(*b, &s, e);
+	buf_free(&project);
+	if (!expanded)
+		return -EINVAL;
+	blueprint_free(*b);
+	*b = expanded;
+	return 0;
+}
+
+const char *
+run_default_agent(const char *agent_name, const struct run_args *args)
+{
+	if (agent_name && *agent_name)
+		return agent_name;
+	return args && args->command ? "command" : "claude";
+}
+
+/* A program as it would be found, when it is there: caller frees. */
+static char *
+find_program(const struct manager *m, const char *word)
+{
+	CLEANUP_FREE char *dirs = xstrdup(m->search_path);
+	char *save = NULL;
+
+	if (*word == '/')
+		return access(word, F_OK) == 0 ? xstrdup(word) : NULL;
+	for (char *dir = strtok_r(dirs, ":", &save); dir; dir = strtok_r(NULL, ":", &save)) {
+		char *path = xasprintf("%s/%s", dir, word);
+
+		if (access(path, X_OK) == 0)
+			return path;
+		free(path);
+	}
+	return NULL;
+}
+
+/* The program of an MCP server and the files among its arguments: what a sandbox has to show. */
+static char **
+add_server(const struct manager *m, char **visible, struct json_object *server)
+{
+	struct json_object *command = NULL, *args = NULL;
+	CLEANUP_FREE char *path = NULL;
+	struct stat st;
+
+	if (json_object_object_get_ex(server, "command", &command) && json_object_is_type(command, json_type_string) &&
+	    (path = find_program(m, json_object_get_string(command))))
+		visible = strv_add(visible, path);
+	if (!json_object_object_get_ex(server, "args", &args) || !json_object_is_type(args, json_type_array))
+		return visible;
+	for (size_t i = 0; i < json_object_array_length(args); i++) {
+		const char *arg = json_object_get_string(json_object_array_get_idx(args, i));
+
+		if (arg && *arg == '/' && stat(arg, &st) == 0 && S_ISREG(st.st_mode))
+			visible = strv_add(visible, arg);
+	}
+	return visible;
+}
+
+static char **
+mcp_files(const struct manager *m, const struct blueprint *b, const char *mcp_config)
+{
+	struct json_object *o, *servers = NULL;
+	struct buf merged = BUF_INIT;
+	char **visible = NULL;
+	bool bad;
+
+	if (!blueprint_mcp_json(&merged, b, mcp_config, &bad))
+		return NULL;
+	o = json_tokener_parse(merged.data);
+	if (json_object_object_get_ex(o, "mcpServers", &servers) && json_object_is_type(servers, json_type_object)) {
+		struct json_object_iter it;
+
+		json_object_object_foreachC(servers, it)
+			visible = add_server(m, visible, it.val);
+	}
+	json_object_put(o);
+	buf_free(&merged);
+	return visible;
+}
+
+static const char *
+plan_dir(const struct session_row *row, const struct blueprint *b, const char *work)
+{
+	const char *own = blueprint_text(b, D_WorkingDirectory);
+
+	return row->project_dir && *row->project_dir ? row->project_dir : own ? own : work;
+}
+
+/* A worktree of git's has a file that says where the repository is. */
+static bool
+git_is_file(const char *cwd)
+{
+	CLEANUP_FREE char *path = xasprintf("%s/.git", cwd);
+	struct stat st;
+
+	return lstat(path, &st) == 0 && S_ISREG(st.st_mode);
+}
+
+/* Who the agent is going to be, as far as it decides what it may search. False: the same as aod. */
+static bool
+other_user(const struct manager *m, const struct blueprint *b, int64_t *uid, int64_t *gid)
+{
+	const char *user = blueprint_text(b, D_User);
+	enum tristate dynamic = blueprint_tri(b, D_DynamicUser);
+
+	*uid = *gid = -1;
+	if (!m->gives.root)
+		return false;
+	if (user && dynamic != TRI_YES)
+		return user_resolve(user, blueprint_text(b, D_Group), uid, gid, NULL) == 0 && *uid != 0;
+	return dynamic == TRI_YES || (dynamic == TRI_UNSET && sandbox_profile(b) == SANDBOX_STRICT);
+}
+
+/* The first directory above path that this user may not search, as a further word of closed. */
+static char **
+add_closed(char **closed, const char *path, int64_t uid, int64_t gid)
+{
+	CLEANUP_FREE char *dir = xstrdup(path);
+
+	for (char *slash = strchr(dir + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
+		struct stat st;
+		mode_t bit;
+
+		*slash = '\0';
+		if (stat(dir, &st) < 0)
+			return closed;
+		bit = st.st_uid == uid ? S_IXUSR : st.st_gid == gid ? S_IXGRP : S_IXOTH;
+		if (!(st.st_mode & bit))
+			return strv_add(closed, dir);
+		*slash = '/';
+	}
+	return closed;
+}
+
+static char **
+closed_dirs(const struct manager *m, const struct run_args *args, const struct blueprint *b, const char *dir, const char *cwd,
+	    char *const *visible)
+{
+	char *const *program = args->command ? args->command : blueprint_words(b, D_ExecStart);
+	CLEANUP_FREE char *path = find_program(m, program ? program[0] : "claude");
+	char **closed = NULL;
+	int64_t uid, gid;
+
+	if (!other_user(m, b, &uid, &gid))
+		return NULL;
+	closed = add_closed(closed, dir, uid, gid);
+	closed = add_closed(closed, cwd, uid, gid);
+	if (path)
+		closed = add_closed(closed, path, uid, gid);
+	for (; visible && *visible; visible++)
+		closed = add_closed(closed, *visible, uid, gid);
+	return closed;
+}
+
+static int
+call_plan_make(struct manager *m, const struct session_row *row, const struct run_args *args, const struct blueprint *b, const struct inputs *in,
+	       const char *dir, const char *cwd, struct plan **out, struct err *e)
+{
+	char **visible = mcp_files(m, b, in->mcp), **closed = closed_dirs(m, args, b, dir, cwd, visible);
+	struct sandbox_paths paths = {
+		.git_is_file = git_is_file(cwd),
+		.visible = visible,
+		.state = m->cfg->state,
+		.run = m->cfg->run,
+		.etc = m->cfg->etc,
+		.closed = closed,
+		.root = m->gives.root,
+		.no_namespaces = !(m->gives.namespaces & CLONE_NEWNS),
+	};
+	struct plan_request rq = {
+		.blueprint = b,
+		.session_id = row->id,
+		.session_name = row->name,
+		.agent_session_id = args->agent_session_id,
+		.resume = args->resume,
+		.prompt = args->prompt,
+		.prompt_uuid = args->prompt_uuid,
+		.command = args->command,
+		.project_dir = row->project_dir,
+		.session_dir = dir,
+		.mcp_config = in->mcp,
+		.system_prompt = in->system_prompt,
+		.file_environment = in->environment,
+		.environ = environ,
+		.home = m->home,
+		.user = m->user,
+		.socket = m->socket,
+		.search_path = m->search_path,
+		.paths = &paths,
+		.totals = m->totals,
+	};
+	int rc = plan_make(&rq, out, e);
+
+	strv_free(visible);
+	strv_free(closed);
+	return rc;
+}
+
+int
+run_plan(struct manager *m, const struct session_row *row, const struct run_args *args, struct blueprint *b, struct plan **out,
+	 char ***weaker, struct err *e)
+{
+	CLEANUP_FREE char *dir = agent_dir(m, row->id);
+	CLEANUP_FREE char *work = xasprintf("%s/work", dir);
+	struct inputs in = { 0 };
+	struct stat st;
+	int rc = expand(m, row, dir, &b, e);
+
+	*out = NULL;
+	if (rc == 0)
+		rc = read_inputs(b, &in, e);
+	if (rc == 0)
+		rc = call_plan_make(m, row, args, b, &in, dir, plan_dir(row, b, work), out, e);
+	if (rc == 0)
+		rc = contain_check(m, b, (*out)->sandbox, weaker, e);
+	/* The session's own directory is made later. */
+	if (rc == 0 && strcmp((*out)->cwd, work) && (stat((*out)->cwd, &st) < 0 || !S_ISDIR(st.st_mode)))
+		rc = err_set_status(e, 422, -ENOTDIR, "project_dir '%s' is not a directory on this host: create it, or give another one",
+				    (*out)->cwd);
+	blueprint_free(b);
+	inputs_free(&in);
+	if (rc < 0) {
+		plan_free(*out);
+		*out = NULL;
+	}
+	return rc;
+}
+
+int
+run_make_plan(struct manager *m, const struct session_row *row, const struct run_args *args, struct plan **out, struct err *e)
+{
+	struct blueprint *b;
+	int rc = blueprint_load(m, run_default_agent(row->agent_name, args), &b, e);
+
+	return rc < 0 ? rc : run_plan(m, row, args, b, out, NULL, e);
+}

@@ -1,0 +1,218 @@
+/* SPDX-License-Identifier: MIT */
+/* From a plan and its sandbox to the lines that the shim reads. See shim/spec.h. */
+#include "config.h"
+
+#include "aod/shim-spec.h"
+
+#include <errno.h>
+#include <sched.h>
+#include <stdint.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "aod/cgroup.h"
+#include "aod/credentials.h"
+#include "aod/dynuser.h"
+#include "aod/netns.h"
+#include "aod/seccomp.h"
+#include "base/fd.h"
+#include "base/util.h"
+#include "shim/spec.h"
+
+static void
+put(struct buf *b, const char *key, const char *value)
+{
+	buf_puts(b, key);
+	buf_putc(b, '=');
+	buf_puts(b, value);
+	buf_putc(b, '\0');
+}
+
+static void
+put_all(struct buf *b, const char *key, char *const *values)
+{
+	for (; values && *values; values++)
+		put(b, key, *values);
+}
+
+static void
+put_number(struct buf *b, const char *key, int64_t v)
+{
+	buf_printf(b, "%s=%lld", key, (long long)v);
+	buf_putc(b, '\0');
+}
+
+static void
+put_hex(struct buf *b, const char *key, uint64_t v)
+{
+	buf_printf(b, "%s=%llx", key, (unsigned long long)v);
+	buf_putc(b, '\0');
+}
+
+static void
+put_files(struct buf *b, const struct run *r)
+{
+	static const struct {
+		const char *key, *suffix;
+	} files[] = { { "spool", "spool" }, { "input", "in" }, { "bell", "bell" } };
+	CLEANUP_FREE char *up = xasprintf("%s/up", r->m->cfg->run);
+
+	for (size_t i = 0; i < ARRAY_LEN(files); i++) {
+		CLEANUP_FREE char *path = run_path(r, files[i].suffix);
+
+		put(b, files[i].key, path);
+	}
+	put(b, "up", up);
+	put_number(b, "key", r->s.row.n);
+}
+
+static void
+put_process(struct buf *b, const struct plan *p, const struct sandbox *s)
+{
+	put(b, "argv", p->program);
+	put_all(b, "argv", p->argv + 1);
+	put_all(b, "env", p->env);
+	put(b, "cwd", p->cwd);
+	if (s->umask >= 0) {
+		buf_printf(b, "umask=%llo", (unsigned long long)s->umask);
+		buf_putc(b, '\0');
+	}
+	if (s->nice != INT64_MIN)
+		put_number(b, "nice", s->nice);
+	if (s->oom_score_adj != INT64_MIN)
+		put_number(b, "oom_score_adj", s->oom_score_adj);
+	for (int i = 0; i < s->rlimit_count; i++) {
+		const struct sandbox_rlimit *l = &s->rlimits[i];
+
+		buf_printf(b, "rlimit=%d %llu %llu", l->resource, (unsigned long long)l->soft, (unsigned long long)l->hard);
+		buf_putc(b, '\0');
+	}
+	if (s->uid >= 0)
+		put_number(b, "uid", s->uid);
+	if (s->gid >= 0)
+		put_number(b, "gid", s->gid);
+	if (s->capabilities != UINT64_MAX)
+		put_hex(b, "caps", s->capabilities);
+	if (s->ambient)
+		put_hex(b, "ambient", s->ambient);
+	if (s->no_new_privs)
+		put(b, "no_new_privs", "1");
+}
+
+/* Who aod runs as is who the agent is inside, too; root is mapped beside a user of its own, for what belongs to it. */
+static void
+put_maps(struct buf *b, const struct sandbox *s)
+{
+	long long uid = s->uid >= 0 ? s->uid : (long long)geteuid(), gid = s->gid >= 0 ? s->gid : (long long)getegid();
+
+	buf_printf(b, "uid_map=%lld %lld 1", uid, uid);
+	buf_putc(b, '\0');
+	buf_printf(b, "gid_map=%lld %lld 1", gid, gid);
+	buf_putc(b, '\0');
+	if (geteuid() != 0)
+		return;
+	if (uid != 0)
+		put(b, "uid_map", "0 0 1");
+	if (gid != 0)
+		put(b, "gid_map", "0 0 1");
+}
+
+static void
+put_namespaces(struct buf *b, const struct sandbox *s, const struct shim_fds *fds)
+{
+	unsigned ns = s->namespaces;
+
+	if (s->private_network && fds->netns < 0)
+		ns |= CLONE_NEWNET;
+	if ((ns || s->mount_count) && geteuid() != 0)
+		ns |= CLONE_NEWUSER;
+	if (ns)
+		put_hex(b, "ns", ns);
+	if (ns & CLONE_NEWUSER)
+		put_maps(b, s);
+	if (fds->netns >= 0)
+		put(b, "netns", "1");
+}
+
+static void
+put_mount(struct buf *b, const struct run *r, const struct sandbox_mount *m)
+{
+	static const char *const names[] = {
+		[MOUNT_BIND] = "bind", [MOUNT_TMPFS] = "tmpfs", [MOUNT_HIDE] = "hide",		     [MOUNT_PROC] = "proc",
+		[MOUNT_DEV] = "dev",   [MOUNT_FILE] = "file",	[MOUNT_CREDENTIALS] = "credentials", [MOUNT_ATTR] = "attr",
+	};
+	CLEANUP_FREE char *text = NULL;
+	const char *opt = m->opt;
+
+	/* Only aod knows the user of this run. */
+	if (m->op == MOUNT_FILE && !opt) {
+		if (!strcmp(m->dst, "/etc/passwd"))
+			text = dynuser_passwd(r->m->dynusers, r->in.uid, plan_env(r->plan, "HOME"));
+		else
+			text = dynuser_group(r->m->dynusers, r->in.gid);
+		opt = text;
+	}
+	if (m->src)
+		put(b, "mount_src", m->src);
+	if (opt)
+		put(b, "mount_opt", opt);
+	buf_printf(b, "mount=%s %x %s", names[m->op], m->flags, m->dst);
+	buf_putc(b, '\0');
+}
+
+static void
+put_sandbox(struct buf *b, const struct run *r, const struct shim_fds *fds)
+{
+	const struct sandbox *s = r->plan->sandbox;
+	char **groups = r->in.group ? cgroup_spec(r->m->cgroups, r->in.slice, r->s.row.id) : NULL;
+
+	if (fds->seccomp >= 0)
+		put(b, "seccomp", fds->notify ? "notify" : "1");
+	for (size_t i = 0; groups && groups[i]; i++) {
+		buf_puts(b, groups[i]);
+		buf_putc(b, '\0');
+	}
+	strv_free(groups);
+	put_namespaces(b, s, fds);
+	for (int i = 0; i < s->mount_count; i++)
+		put_mount(b, r, &s->mounts[i]);
+	put_all(b, "landlock_rw", s->landlock_rw);
+	put_all(b, "landlock_ro", s->landlock_ro);
+	if (s->landlock_scope)
+		put(b, "landlock_scope", "1");
+}
+
+int
+shim_fds_get(const struct run *r, struct shim_fds *fds, struct err *e)
+{
+	const struct sandbox *s = r->plan->sandbox;
+	bool none;
+
+	fds->netns = -1;
+	fds->seccomp = seccomp_get(r->m->seccomp, &s->syscalls, &none, &fds->notify, e);
+	if (fds->seccomp < 0 && !none)
+		return fds->seccomp;
+	fds->notify = fds->notify && r->m->gives.notify;
+	/* One of aod's belongs to aod's user namespace. */
+	if (s->private_network && r->m->gives.root && !(s->namespaces & CLONE_NEWUSER))
+		fds->netns = netns_take(r->m->netns);
+	return 0;
+}
+
+int
+shim_spec_make(const struct run *r, const struct shim_fds *fds, struct err *e)
+{
+	struct buf b = BUF_INIT;
+	int fd, rc;
+
+	put_files(&b, r);
+	put_process(&b, r->plan, r->plan->sandbox);
+	put_sandbox(&b, r, fds);
+	rc = credentials_put(&b, r->plan->sandbox, e);
+	if (rc == 0 && b.len > SHIM_SPEC_MAX)
+		rc = err_set(e, -E2BIG, "arguments and environment take more than %u bytes", SHIM_SPEC_MAX);
+	fd = rc == 0 ? memfd_with("aod-shim-spec", b.data, b.len) : rc;
+	/* Keys of the environment and credentials. */
+	buf_wipe(&b);
+	return rc == 0 && fd < 0 ? err_errno(e, fd, "memfd") : fd;
+}

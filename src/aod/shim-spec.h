@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: MIT */
+/* What a shim is told of its run: shim/spec.h, written. */
+#ifndef AOD_AOD_SHIM_SPEC_H
+#define AOD_AOD_SHIM_SPEC_H
+
+#include <stdbool.h>
+
+#include "aod/run.h"
+#include "base/err.h"
+
+struct shim_fds {
+	int seccomp; /* borrowed until the next filter is asked for, -1: none */
+	bool notify; /* it reports to a listener */
+	int netns;   /* owned, -1: none */
+};
+
+/* The memfd with the spec, owned by the caller; the group is made, the user known. -errno, also for credentials that cannot be read (422). */
+int shim_spec_make(const struct run *r, const struct shim_fds *fds, struct err *e);
+/* The filter and the network namespace of s. */
+int shim_fds_get(const struct run *r, struct shim_fds *fds, struct err *e);
+
+#endif
