@@ -18,6 +18,7 @@
 #include "ctl/table.h"
 #include "model/blueprint.h"
 #include "model/event.h"
+#include "model/sandbox.h"
 #include "model/session.h"
 #include "model/verb.h"
 
@@ -240,6 +241,20 @@ put_exits(void)
 
 /* ---- aod.blueprint(5) ---------------------------------------------------------------------------------- */
 
+/* What it is when Sandbox= says a profile and the blueprint does not set it. */
+static void
+put_profiles(struct buf *b, enum directive_id id)
+{
+	const char *strict = sandbox_profile_value(SANDBOX_STRICT, id), *workspace = sandbox_profile_value(SANDBOX_WORKSPACE, id);
+
+	if (strict && workspace && strcmp(strict, workspace) == 0)
+		buf_printf(b, "With Sandbox=strict or workspace: %s. ", strict);
+	else if (strict)
+		buf_printf(b, "With Sandbox=strict: %s. ", strict);
+	if (workspace && (!strict || strcmp(strict, workspace) != 0))
+		buf_printf(b, "With Sandbox=workspace: %s. ", workspace);
+}
+
 /* What a value is, its words, its default, since when, and whether it has an effect. */
 static void
 put_directive(const struct directive *d)
@@ -259,6 +274,7 @@ put_directive(const struct directive *d)
 	buf_reset(&b);
 	if (*d->def)
 		buf_printf(&b, "Default: %s. ", d->def);
+	put_profiles(&b, (enum directive_id)(d - blueprint_directives));
 	if (d->flags & DF_SPECIFIERS)
 		buf_puts(&b, "Specifiers are replaced. ");
 	if (d->flags & DF_PLANNED)

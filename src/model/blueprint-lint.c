@@ -10,8 +10,10 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/ini.h"
 #include "base/util.h"
 #include "model/blueprint-internal.h"
+#include "model/sandbox.h"
 
 /* ---- the list ---- */
 
@@ -115,7 +117,7 @@ blueprint_problems_err(const struct blueprint_problems *p, struct err *e)
 /* ---- warnings ---- */
 
 struct lint {
-	const struct blueprint *b;
+	const struct blueprint *b, *effective;
 	struct blueprint_problems *p;
 };
 
@@ -216,18 +218,117 @@ lint_network(struct lint *l)
 		WARN(l, D_RestrictAddressFamilies,
 		     "RestrictAddressFamilies= without AF_NETLINK: programs that list network "
 		     "interfaces fail (getifaddrs); allow it");
+	if (allowed && is_adapter(l, "claude") &&
+	    (but ? has_word(allowed, "~AF_INET") : !has_word(allowed, "AF_INET")))
+		WARN(l, D_RestrictAddressFamilies,
+		     "RestrictAddressFamilies= without AF_INET: the agent cannot reach its model; "
+		     "allow it");
+}
+
+/* The program, or one of an MCP server's, that lies in a home. */
+static char *
+program_in_home(const struct lint *l)
+{
+	static const char *const homes[] = {"/home", "/root"};
+	char *const *argv = blueprint_words(l->b, D_ExecStart);
+	char *const *servers = blueprint_words(l->b, D_McpServer);
+	const char *why;
+	char *found = NULL;
+
+	for (size_t i = 0; i < ARRAY_LEN(homes) && argv && !found; i++)
+		found = path_within(argv[0], homes[i]) ? xstrdup(argv[0]) : NULL;
+	for (; servers && *servers && !found; servers++) {
+		char **words = ini_split_words(*servers, &why);
+
+		for (size_t i = 0; i < ARRAY_LEN(homes) && words && words[0] && words[1] && !found; i++)
+			found = path_within(words[1], homes[i]) ? xstrdup(words[1]) : NULL;
+		strv_free(words);
+	}
+	return found;
 }
 
 static void
 lint_home(struct lint *l)
 {
-	const char *v = blueprint_text(l->b, D_ProtectHome);
+	const char *v = blueprint_text(l->effective, D_ProtectHome);
+	CLEANUP_FREE char *program = program_in_home(l);
 
-	if (v && (strcmp(v, "yes") == 0 || strcmp(v, "tmpfs") == 0) && is_adapter(l, "claude"))
-		WARN(l, D_ProtectHome,
-		     "ProtectHome=%s hides ~/.claude and tools in the home directory; use "
-		     "ProtectHome=read-only",
-		     v);
+	if (v && (strcmp(v, "yes") == 0 || strcmp(v, "tmpfs") == 0) && program &&
+	    !blueprint_is_set(l->b, D_BindReadOnlyPaths) && !blueprint_is_set(l->b, D_BindPaths) &&
+	    !blueprint_is_set(l->b, D_ReadOnlyPaths))
+		WARN(l, blueprint_is_set(l->b, D_ProtectHome) ? D_ProtectHome : D_ExecStart,
+		     "ProtectHome=%s hides what %.80s needs beside itself in that home; show it "
+		     "with BindReadOnlyPaths=, or use ProtectHome=read-only",
+		     v, program);
+}
+
+/* What an agent needs to run at all. */
+static void
+lint_agent(struct lint *l)
+{
+	static const struct {
+		enum directive_id id;
+		int64_t least;
+		const char *why;
+	} least[] = {
+		{D_MemoryMax, INT64_C(512) << 20, "an agent takes 300 MB by itself"},
+		{D_MemoryHigh, INT64_C(512) << 20, "an agent takes 300 MB by itself"},
+		{D_TasksMax, 64, "an agent has a dozen threads, and so has each tool that it starts"},
+	};
+	const char *how = blueprint_text(l->b, D_SystemCallErrorNumber);
+
+	if (!is_adapter(l, "claude"))
+		return;
+	for (size_t i = 0; i < ARRAY_LEN(least); i++) {
+		const char *v = blueprint_text(l->b, least[i].id);
+		int64_t n = v && !strchr(v, '%') ? blueprint_bytes(l->b, least[i].id, 0) : -1;
+
+		if (n >= 0 && n < least[i].least)
+			WARN(l, least[i].id, "%s=%s is little: %s", blueprint_directives[least[i].id].key, v,
+			     least[i].why);
+	}
+	if (how && strcmp(how, "kill") == 0)
+		WARN(l, D_SystemCallErrorNumber,
+		     "SystemCallErrorNumber=kill ends the agent with the first call that is refused, "
+		     "and no event says which; use EPERM");
+	if (blueprint_is_set(l->b, D_ProcSubset) && strcmp(blueprint_text(l->b, D_ProcSubset), "pid") == 0)
+		WARN(l, D_ProcSubset,
+		     "ProcSubset=pid: agents read more of /proc than processes, such as the memory "
+		     "that there is; leave it out");
+	if (blueprint_tri(l->effective, D_PrivateTmp) == TRI_NO)
+		WARN(l, D_PrivateTmp,
+		     "PrivateTmp=no: sessions of the agent meet in /tmp and find each other's "
+		     "sockets; leave it out");
+}
+
+/* Whether a list of what is allowed has what every program needs. */
+static void
+lint_calls(struct lint *l)
+{
+	char *const *words = blueprint_words(l->b, D_SystemCallFilter);
+
+	if (blueprint_is_set(l->b, D_SystemCallFilter) && blueprint_tri(l->b, D_SystemCallFilter) == TRI_YES &&
+	    words[0][0] != '~' && strcmp(words[0], "yes") != 0 && !has_word(words, "@system-service") &&
+	    !has_word(words, "@known") && !has_word(words, "@process"))
+		WARN(l, D_SystemCallFilter,
+		     "SystemCallFilter= names all that is allowed, and this is too little to run "
+		     "programs; put @system-service before it");
+}
+
+/* Keys that say something only beside others, or against them. */
+static void
+lint_pairs(struct lint *l)
+{
+	int64_t high = blueprint_bytes(l->b, D_MemoryHigh, 0), max = blueprint_bytes(l->b, D_MemoryMax, 0);
+
+	if (blueprint_tri(l->b, D_DynamicUser) == TRI_YES && blueprint_is_set(l->b, D_User))
+		WARN(l, D_DynamicUser, "DynamicUser=yes and User= contradict each other: sessions are refused");
+	if (blueprint_is_set(l->b, D_PrivateTmpSize) && blueprint_tri(l->effective, D_PrivateTmp) != TRI_YES)
+		WARN(l, D_PrivateTmpSize, "PrivateTmpSize= has no effect without PrivateTmp=yes");
+	if (blueprint_is_set(l->b, D_CPUQuotaPeriodSec) && !blueprint_is_set(l->b, D_CPUQuota))
+		WARN(l, D_CPUQuotaPeriodSec, "CPUQuotaPeriodSec= has no effect without CPUQuota=");
+	if (high > 0 && max > 0 && high > max)
+		WARN(l, D_MemoryHigh, "MemoryHigh= above MemoryMax= has no effect");
 }
 
 /* Keys that only speak to an agent. */
@@ -257,12 +358,17 @@ lint_adapter(struct lint *l)
 int
 blueprint_lint(const struct blueprint *b, struct blueprint_problems *p)
 {
-	struct lint l = {b, p};
+	struct blueprint *effective = sandbox_effective(b);
+	struct lint l = {b, effective, p};
 	int before = p->warnings;
 
 	lint_memory(&l);
 	lint_network(&l);
 	lint_home(&l);
+	lint_agent(&l);
+	lint_calls(&l);
+	lint_pairs(&l);
 	lint_adapter(&l);
+	blueprint_free(effective);
 	return p->warnings - before;
 }

@@ -212,8 +212,10 @@ D(Resources, LimitRTTIME, RLIMIT, "", "0.1", "microseconds", DF_PLANNED,
 /* ---- [Sandbox]: systemd.exec(5) ---- */
 
 D(Sandbox, Sandbox, ENUM, "", "0.1", "strict workspace none", DF_PLANNED,
-  "All of this section in one word; single keys are put on top. workspace: the agent writes "
-  "only to its project directory.")
+  "All of this section in one word: what keys are that the blueprint does not set. strict: the agent is a user of its own where aod is root, "
+  "and sees of the host the system, read-only, and its project, which it may change; no homes, no other processes, nothing of aod's. workspace: it "
+  "reads what its user may, and writes only to its project directory; hooks and configuration of git in it are read-only. none: it may what "
+  "its user may. Unset: strict with Adapter=claude, none with Adapter=command.")
 D(Sandbox, User, USER, "", "0.1", NULL, DF_PLANNED | DF_SPECIFIERS,
   "The user to run as.")
 D(Sandbox, Group, USER, "", "0.1", NULL, DF_PLANNED | DF_SPECIFIERS,
@@ -223,7 +225,7 @@ D(Sandbox, DynamicUser, BOOL, "", "0.1", NULL, DF_PLANNED,
 D(Sandbox, NoNewPrivileges, BOOL, "", "0.1", NULL, DF_PLANNED,
   "No program can gain privileges, for instance by set-user-ID.")
 D(Sandbox, CapabilityBoundingSet, CAPABILITIES, "", "0.1", NULL, DF_PLANNED,
-  "The capabilities that can be had at all; ~ in front: all but these.")
+  "The capabilities that can be had at all; ~ in front: all but these; none: none.")
 D(Sandbox, AmbientCapabilities, CAPABILITIES, "", "0.1", NULL, DF_PLANNED,
   "The capabilities that the agent gets.")
 D(Sandbox, PrivateTmp, BOOL, "", "0.1", NULL, 0,

@@ -323,7 +323,8 @@ protect_git(struct wishes *w)
 static void
 show_work(struct wishes *w)
 {
-	struct wish *one = wish_add(w, w->p->own, KIND_WRITABLE, RANK_WORK, MF_NOSUID | MF_NODEV | w->idmap);
+	/* Nothing takes it away: the adapter's files are in it. */
+	struct wish *one = wish_add(w, w->p->own, KIND_WRITABLE, RANK_OURS, MF_NOSUID | MF_NODEV | w->idmap);
 
 	one->host = true;
 	if (!w->p->cwd_is_own) {

@@ -134,7 +134,7 @@ hides(const struct wish *a)
 static bool
 is_idle(const struct wish *one, const struct wish *a)
 {
-	bool implied = one->rank > RANK_WORK || one->rank == RANK_OURS || (one->rank == RANK_WORK && !one->host);
+	bool implied = one->rank > RANK_WORK || ((one->rank == RANK_WORK || one->rank == RANK_OURS) && !one->host);
 	bool hidden = hides(a), foreign = one->flags & (MF_IDMAP | MF_OWN) & ~(a ? a->flags : 0);
 
 	switch (one->kind) {

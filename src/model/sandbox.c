@@ -116,6 +116,15 @@ profile_value(const struct row *row, enum sandbox_profile profile, const struct 
 	return blueprint_tri(b, D_DynamicUser) == TRI_YES ? row->dynamic : NULL;
 }
 
+const char *
+sandbox_profile_value(enum sandbox_profile p, enum directive_id id)
+{
+	for (size_t i = 0; i < ARRAY_LEN(rows) && p != SANDBOX_NONE; i++)
+		if (rows[i].id == id)
+			return p == SANDBOX_STRICT ? rows[i].strict : rows[i].workspace;
+	return NULL;
+}
+
 static void
 put_value(struct blueprint *b, enum directive_id id, const char *text)
 {

@@ -41,6 +41,8 @@ const char *sandbox_profile_name(enum sandbox_profile p);
  */
 struct blueprint *sandbox_effective(const struct blueprint *b);
 enum sandbox_profile sandbox_profile(const struct blueprint *b);
+/* What a profile has for a key, as text; NULL: nothing. For the manual. */
+const char *sandbox_profile_value(enum sandbox_profile p, enum directive_id id);
 
 /* ---- file systems: a list of operations, carried out in order in the new mount namespace ---- */
 

@@ -413,7 +413,7 @@ def test_verify_errors(tmp_path):
 
 @pytest.mark.parametrize("line, word", [
     ("[Sandbox]\nMemoryDenyWriteExecute=yes", "V8"), ("[Resources]\nLimitAS=1G", "MemoryMax"), ("[Resources]\nLimitNPROC=9", "TasksMax"),
-    ("[Sandbox]\nProtectHome=yes", "~/.claude"), ("[Sandbox]\nPrivateNetwork=yes", "proxy"), ("[Agent]\nSystemPromptFile=none.md", "none.md"),
+    ("[Agent]\nExecStart=/home/alice/bin/claude", "BindReadOnlyPaths="), ("[Sandbox]\nPrivateNetwork=yes", "proxy"), ("[Agent]\nSystemPromptFile=none.md", "none.md"),
     ("[Agent]\nMcpConfigFile=/none.json", "/none.json")])
 def test_verify_warnings(tmp_path, line, word):
     f = write(tmp_path / "w.blueprint", "[Agent]\nAdapter=claude\n%s\n" % line)

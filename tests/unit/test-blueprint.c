@@ -665,9 +665,34 @@ test_lint(void **state)
 	warns("[Resources]\nLimitAS=infinity\n", 0, NULL);
 	warns("[Resources]\nLimitNPROC=100\n", 2, "use TasksMax=");
 	warns("[Resources]\nLimitRSS=1G\n", 2, "no effect");
-	warns("[Sandbox]\nProtectHome=yes\n", 2, "~/.claude");
-	warns("[Sandbox]\nProtectHome=tmpfs\n", 2, "~/.claude");
-	warns("[Sandbox]\nProtectHome=read-only\n", 0, NULL);
+	/* The agent's own directory is its home then; what lies in a home is what goes. */
+	warns("[Sandbox]\nProtectHome=yes\n", 0, NULL);
+	warns("[Agent]\nExecStart=/home/alice/bin/claude\n", 2, "BindReadOnlyPaths=");
+	warns("[Agent]\nMcpServer=x /home/alice/mcp/run --fast\n[Sandbox]\nProtectHome=yes\n", 4, "BindReadOnlyPaths=");
+	warns("[Agent]\nExecStart=/home/alice/bin/claude\n[Sandbox]\nProtectHome=read-only\n", 0, NULL);
+	warns("[Agent]\nExecStart=/home/alice/bin/claude\n[Sandbox]\nSandbox=none\n", 0, NULL);
+	warns("[Agent]\nExecStart=/home/alice/bin/claude\n[Sandbox]\nBindReadOnlyPaths=/home/alice/lib\n", 0, NULL);
+	warns("[Agent]\nAdapter=command\nExecStart=/home/alice/x\n", 0, NULL);
+	warns("[Resources]\nMemoryMax=256M\n", 2, "is little");
+	warns("[Resources]\nMemoryMax=20%\n", 0, NULL);
+	warns("[Resources]\nMemoryMax=infinity\n", 0, NULL);
+	warns("[Resources]\nTasksMax=10\n", 2, "is little");
+	warns("[Agent]\nAdapter=command\n[Resources]\nTasksMax=10\n", 0, NULL);
+	warns("[Resources]\nMemoryHigh=4G\nMemoryMax=2G\n", 2, "no effect");
+	warns("[Resources]\nMemoryHigh=2G\nMemoryMax=infinity\n", 0, NULL);
+	warns("[Resources]\nCPUQuotaPeriodSec=10ms\n", 2, "CPUQuota=");
+	warns("[Sandbox]\nSystemCallErrorNumber=kill\n", 2, "use EPERM");
+	warns("[Sandbox]\nSystemCallErrorNumber=ENOSYS\n", 0, NULL);
+	warns("[Sandbox]\nProcSubset=pid\n", 2, "/proc");
+	warns("[Sandbox]\nPrivateTmp=no\n", 2, "meet in /tmp");
+	warns("[Sandbox]\nDynamicUser=yes\nUser=alice\n", 2, "contradict");
+	warns("[Agent]\nAdapter=command\n[Sandbox]\nPrivateTmpSize=1G\n", 4, "PrivateTmp=yes");
+	warns("[Sandbox]\nPrivateTmpSize=1G\n", 0, NULL);
+	warns("[Sandbox]\nSystemCallFilter=ptrace\n", 2, "@system-service");
+	warns("[Sandbox]\nSystemCallFilter=@system-service ptrace\n", 0, NULL);
+	warns("[Sandbox]\nSystemCallFilter=~ptrace\n", 0, NULL);
+	warns("[Sandbox]\nRestrictAddressFamilies=AF_UNIX AF_NETLINK\n", 2, "reach its model");
+	warns("[Sandbox]\nRestrictAddressFamilies=none\n", 2, "reach its model");
 	warns("[Sandbox]\nPrivateNetwork=yes\n", 2, "without a proxy");
 	warns("[Agent]\nEnvironment=HTTPS_PROXY=http://"
 	      "127.0.0.1:1\n[Sandbox]\nPrivateNetwork=yes\n",
@@ -677,6 +702,7 @@ test_lint(void **state)
 	warns("[Sandbox]\nRestrictAddressFamilies=AF_UNIX AF_INET\n", 2, "AF_NETLINK");
 	warns("[Sandbox]\nRestrictAddressFamilies=~AF_NETLINK\n", 2, "AF_NETLINK");
 	warns("[Sandbox]\nRestrictAddressFamilies=~AF_PACKET\n", 0, NULL);
+	warns("[Agent]\nAdapter=command\n[Sandbox]\nRestrictAddressFamilies=none\n", 0, NULL);
 	warns("[Agent]\nAdapter=command\nModel=opus\n", 3, "no effect with Adapter=command");
 	warns("[Agent]\nAllowedTools=Read Edit\nDisallowedTools=Edit\n", 3,
 	      "Edit is in AllowedTools= and in DisallowedTools=");

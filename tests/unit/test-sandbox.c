@@ -558,6 +558,20 @@ test_paths_in_strict(void **state)
 	assert_int_equal(mount_at(s, "/srv/project")->flags, MF_RO | MF_IDMAP | MF_NOFOLLOW);
 	assert_null(mount_at(s, "/srv/project/.git"));
 	sandbox_free(s);
+	/* Where the project is the session's own directory, that stays writable, for the adapter's files are in it. */
+	p.cwd = OWN;
+	p.cwd_is_own = true;
+	s = make("[Sandbox]\nReadOnlyPaths=" OWN "\n", &p);
+	assert_int_equal(mount_at(s, OWN)->flags, MF_NOSUID | MF_NODEV | MF_IDMAP | MF_OWN);
+	sandbox_free(s);
+	p = paths_at(OWN "/work", true);
+	s = make("[Sandbox]\nReadOnlyPaths=" OWN "/work\n", &p);
+	assert_int_equal(mount_at(s, OWN "/work")->flags, MF_RO | MF_IDMAP | MF_OWN);
+	sandbox_free(s);
+	p = paths_at("/srv/project", true);
+	s = make("[Sandbox]\nReadWritePaths=/srv/project\n", &p);
+	assert_int_equal(mount_at(s, "/srv/project")->flags, MF_IDMAP | MF_NOFOLLOW);
+	sandbox_free(s);
 	/* aod's own directories cannot be shown by their name. */
 	s = make("[Sandbox]\nReadWritePaths=/var/lib/aod /run/aod /etc/aod\n", &p);
 	assert_int_equal(mount_at(s, "/var/lib/aod")->op, MOUNT_TMPFS);
