@@ -229,12 +229,18 @@ put_at(const char *dir, const char *file, const char *text)
 
 /* ---- v2 ---- */
 
-/* systemd says of a group that it is delegated by an extended attribute. */
+/*
+ * systemd says of a group that it is delegated by an extended attribute. A user's manager could not say so before systemd 254; what belongs to the user is
+ * the user's to divide.
+ */
 static bool
 is_delegated(const char *dir)
 {
+	struct stat st;
 	char v[2];
 
+	if (geteuid() != 0 && stat(dir, &st) == 0 && st.st_uid == geteuid())
+		return true;
 	return (getxattr(dir, "user.delegate", v, sizeof(v)) == 1 && v[0] == '1') ||
 	       (getxattr(dir, "trusted.delegate", v, sizeof(v)) == 1 && v[0] == '1');
 }
@@ -414,7 +420,7 @@ open_v2(struct cgroups *c, struct hierarchy *h, bool given, const char *name, ch
 
 		enable_controllers(parent);
 	}
-	inside = r == 0 && str_starts(h->own, p.top) && exists(p.top, "cgroup.type");
+	inside = r == 0 && exists(p.top, "cgroup.type");
 	if (r == 0)
 		r = hand_down(h, &p, inside);
 	if (r == 0 && !inside && str_starts(p.base, h->own))
@@ -726,13 +732,15 @@ cgroup_close(struct cgroups *c)
 	for (int i = 0; i < c->count; i++) {
 		struct hierarchy *h = &c->h[i];
 
-		/* Out of aod/, so that it can go; a group that hands controllers down does not take us back. */
+		/* Out of aod/, so that it can go; a group that hands controllers down takes nobody back, but has a leaf for that. */
 		if (c->private_level && h->base) {
 			CLEANUP_FREE char *aod = xasprintf("%s/aod", h->base), *shims = xasprintf("%s/shims", h->base);
 			CLEANUP_FREE char *agents = xasprintf("%s/agents", h->base);
 
-			if (c->mode == CGROUP_V2)
-				put_at(h->own, "cgroup.procs", "0");
+			CLEANUP_FREE char *top = parent_of(h->base), *other = xasprintf("%s/aod", top);
+
+			if (c->mode == CGROUP_V2 && put_at(h->own, "cgroup.procs", "0") < 0 && make_path(h, other) == 0)
+				put_at(other, "cgroup.procs", "0");
 			rmdir(agents);
 			rmdir(shims);
 			rmdir(aod);
