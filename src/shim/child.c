@@ -27,6 +27,9 @@
 #include "shim/shim.h"
 #include "shim/spec.h"
 
+#define NAMESPACES                                                                                                                   \
+	((unsigned)(CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNET))
+
 /* What the child has open: its ends, later close-on-exec. */
 static struct {
 	int stdio[3], exec, talk, known;
@@ -273,6 +276,11 @@ child_start(const struct spec *spec, struct child *c, const char **step)
 	if (!ends.user_first)
 		ns &= ~(unsigned)CLONE_NEWUSER;
 	c->init = ns & CLONE_NEWPID;
+	*step = "namespace";
+	if (spec->ns & ~NAMESPACES) {
+		r = -EINVAL;
+		goto failed;
+	}
 	*step = "cgroup";
 	if ((r = cgroup_init(spec)) < 0)
 		goto failed;

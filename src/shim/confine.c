@@ -84,17 +84,14 @@ confine_user(const struct spec *spec)
 {
 	uid_t uid = spec->uid < 0 ? geteuid() : (uid_t)spec->uid;
 	gid_t gid = spec->gid < 0 ? getegid() : (gid_t)spec->gid;
-	char answer[8] = "";
 
 	if (!new_user(spec))
 		return 0;
 	/* An ordinary user may name itself. */
 	if (geteuid() != 0 && uid == geteuid() && gid == getegid())
 		return 0;
-	/* Where a user namespace has no right to change groups, there are none but its user's own. */
-	if (setgroups(0, NULL) < 0 &&
-	    (errno != EPERM || read_small("/proc/self/setgroups", answer, sizeof(answer)) < 0 || strcmp(answer, "deny\n") != 0))
-		return -EPERM;
+	if (!talk_denied_setgroups() && setgroups(0, NULL) < 0)
+		return -errno;
 	if (spec->ambient)
 		prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0);
 	/* Its own pipes can be opened again, as /dev/stdout. Where that cannot be said it costs no more than that. */

@@ -183,6 +183,8 @@ int talk_await(int talk);
 /* Keeps the maps of the spec, which is gone when they are wanted. */
 int talk_keep_maps(const struct spec *spec);
 int talk_write_maps(pid_t pid);
+/* Whether the maps came with "deny": then nobody in the user namespace can change its groups. */
+bool talk_denied_setgroups(void);
 
 /* ---- cgroup.c ---- */
 

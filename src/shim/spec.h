@@ -48,7 +48,7 @@
  *	                 aod and FRAME_START have it is that of the shim's namespace.
  *	uid_map= gid_map=   "INSIDE OUTSIDE COUNT", repeated, for CLONE_NEWUSER; setgroups is denied where aod is not root. Where it is, the agent
  *	                 enters its user namespace after all mounts and limits, so that these have full effect and are not its own to change;
- *	                 uid= and gid= are then of the inside
+ *	                 uid= and gid= are then of the inside, and are to be the same outside where owners matter (MF_IDMAP, cred)
  *	netns=1          join the namespace of fd 5; a new one (ns=) gets its loopback device up
  *	hostname=TEXT    with CLONE_NEWUTS
  *
@@ -68,7 +68,7 @@
  * Landlock(7), where the kernel has it (silently not otherwise: aod knows what there is):
  *	landlock_rw=PATH landlock_ro=PATH   trees; without any, no rule about files. landlock_scope=1: signals and abstract sockets
  *
- * Order of the child, each a value of exec_step when it fails: fork, cgroup, namespace, setsid, mount (with the operation: "mount /path"), cwd, limits,
+ * Order of the child, each a value of exec_step when it fails: fork, cgroup, namespace, mount (with the operation: "mount /path"), setsid, cwd, limits,
  * user, capabilities, landlock, seccomp, exec. The child gets: a session of its own, PR_SET_PDEATHSIG SIGKILL, default signal dispositions and an
  * empty mask, stdin, stdout and stderr on pipes, nothing else open.
  */

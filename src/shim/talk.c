@@ -119,8 +119,14 @@ talk_keep_maps(const struct spec *spec)
 {
 	int r = join_lines(uid_map, spec->uid_map);
 
-	deny_setgroups = geteuid() != 0;
+	deny_setgroups = geteuid() != 0 && *spec->uid_map;
 	return r < 0 ? r : join_lines(gid_map, spec->gid_map);
+}
+
+bool
+talk_denied_setgroups(void)
+{
+	return deny_setgroups;
 }
 
 static int

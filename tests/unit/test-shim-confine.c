@@ -628,6 +628,62 @@ test_denied_errno(void **state)
 	rig_close(&r);
 }
 
+/* No room for the frame is no reason to let a caller wait; what could not be told is told with the next one. */
+static void
+test_denied_on_a_full_disk(void **state)
+{
+	char path[120], junk[4096] = "";
+	struct rig r;
+	int fd;
+
+	NEEDS_ROOT;
+	open_rig(&r, 0);
+	snprintf(path, sizeof(path), "%s/disk", r.dir);
+	assert_int_equal(unshare(CLONE_NEWNS), 0);
+	assert_int_equal(mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL), 0);
+	assert_int_equal(mkdir(path, 0755), 0);
+	assert_int_equal(mount("none", path, "tmpfs", 0, "size=64k"), 0);
+	snprintf(r.spool, sizeof(r.spool), "%s/disk/1.spool", r.dir);
+	snprintf(path, sizeof(path), "%s/disk/ballast", r.dir);
+	r.seccomp_fd = notify_filter(SYS_sethostname);
+	spec_add(&r, "seccomp=notify");
+	spec_add(&r, "env=DIR=%s", r.dir);
+	rig_start_sh(&r, "echo ready; read x; i=0; while [ $i -lt 20 ]; do hostname x 2>/dev/null; i=$((i+1)); done; echo through > $DIR/through;"
+			 "read y; hostname y; echo end");
+	rig_wait_out(&r, "ready\n");
+	fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+	while (write(fd, junk, sizeof(junk)) > 0)
+		continue;
+	assert_int_equal(errno, ENOSPC);
+	close(fd);
+	rig_input(&r, FRAME_INPUT, "\n", 1);
+	snprintf(junk, sizeof(junk), "%s/through", r.dir);
+	for (int64_t deadline = mono_us() + DEADLINE_US; access(junk, F_OK) < 0; poll(NULL, 0, 1))
+		assert_true(mono_us() < deadline);
+	assert_int_equal(unlink(path), 0);
+	rig_input(&r, FRAME_INPUT, "\n", 1);
+	rig_finish(&r);
+	assert_out(&r, "ready\nend\n");
+	assert_int_equal(count_lines(&r.denied), 1);
+	snprintf(path, sizeof(path), "%s/disk", r.dir);
+	assert_int_equal(umount(path), 0);
+	rig_close(&r);
+}
+
+static void
+test_bad_namespaces(void **state)
+{
+	struct rig r;
+
+	open_rig(&r, 0);
+	spec_add(&r, "ns=80");
+	rig_start_sh(&r, "echo never");
+	rig_finish(&r);
+	assert_int_equal(r.exec_errno, EINVAL);
+	assert_string_equal(r.exec_step, "namespace");
+	rig_close(&r);
+}
+
 /* Callers that die while they wait for their answer are no trouble. */
 static void
 test_denied_and_dead(void **state)
@@ -974,6 +1030,7 @@ main(void)
 		cmocka_unit_test_teardown(test_denied, clean_up),
 		cmocka_unit_test_teardown(test_denied_errno, clean_up),
 		cmocka_unit_test_teardown(test_denied_and_dead, clean_up),
+		cmocka_unit_test_teardown(test_bad_namespaces, clean_up),
 		cmocka_unit_test_teardown(test_cgroup_v1, clean_up),
 		cmocka_unit_test_teardown(test_cgroup_v2, clean_up),
 		cmocka_unit_test_teardown(test_cgroup_both, clean_up),
@@ -982,7 +1039,8 @@ main(void)
 		cmocka_unit_test_teardown(test_large_tree, clean_up),
 		cmocka_unit_test_teardown(test_fork_bomb, clean_up),
 		cmocka_unit_test_teardown(test_cgroup_missing, clean_up),
-		/* Last, because it gives this process a mount namespace of its own. */
+		/* Last, because they give this process a mount namespace of its own. */
+		cmocka_unit_test_teardown(test_denied_on_a_full_disk, clean_up),
 		cmocka_unit_test_teardown(test_in_chroot, clean_up),
 	};
 
