@@ -191,7 +191,7 @@ plan_set_env(struct plan *p, const char *name, const char *value)
 /* What every agent gets. All else of aod's environment stays with aod: it may hold keys that are
  * not the agent's. */
 static void
-env_base(struct plan *p, const struct plan_request *rq, const char *home)
+env_base(struct plan *p, const struct plan_request *rq, const char *home, bool private_tmp)
 {
 	plan_set_env(p, "PATH", rq->search_path);
 	plan_set_env(p, "HOME", home);
@@ -206,7 +206,7 @@ env_base(struct plan *p, const struct plan_request *rq, const char *home)
 		    (str_starts(s, "LANG=") || str_starts(s, "LC_") || str_starts(s, "TZ=")))
 			env_add(p, s);
 	}
-	if (!p->private_tmp) {
+	if (!private_tmp) {
 		CLEANUP_FREE char *tmp = xasprintf("%s/tmp", rq->session_dir);
 
 		plan_set_env(p, "TMPDIR", tmp);
@@ -344,53 +344,6 @@ plan_program(struct plan *p, const struct plan_request *rq, struct err *e)
 	return program_missing(p, rq, ENOENT, e);
 }
 
-/* Whether the private /tmp would hide path; /tmp itself is meant to be hidden. */
-static bool
-below_tmp(const char *path)
-{
-	static const char *const dirs[] = {"/tmp", "/var/tmp"};
-
-	for (size_t i = 0; i < ARRAY_LEN(dirs); i++) {
-		size_t n = strlen(dirs[i]);
-
-		if (path_within(path, dirs[i]) && path[n + strspn(path + n, "/")] != 0)
-			return true;
-	}
-	return false;
-}
-
-/* Keep path visible, when it would be hidden and nothing that is kept already holds it. */
-static void
-bind_add(struct plan *p, const char *path)
-{
-	size_t kept = 0;
-
-	if (!path || !below_tmp(path))
-		return;
-	for (size_t i = 0; p->bind && p->bind[i]; i++)
-		if (path_within(path, p->bind[i]))
-			return;
-	for (size_t i = 0; p->bind && p->bind[i]; i++) {
-		if (path_within(p->bind[i], path))
-			free(p->bind[i]);
-		else
-			p->bind[kept++] = p->bind[i];
-	}
-	if (p->bind)
-		p->bind[kept] = NULL;
-	p->bind = strv_add(p->bind, path);
-}
-
-static void
-bind_add_parent(struct plan *p, const char *file)
-{
-	const char *slash = file ? strrchr(file, '/') : NULL;
-	CLEANUP_FREE char *dir =
-		slash && slash > file ? xstrndup(file, (size_t)(slash - file)) : NULL;
-
-	bind_add(p, dir);
-}
-
 /* Whether the agent's user has no home that is seen. */
 static bool
 hides_homes(const struct blueprint *b)
@@ -426,24 +379,10 @@ plan_sandbox(struct plan *p, const struct plan_request *rq, const struct bluepri
 
 /* What of the blueprint does not depend on the adapter. */
 static void
-plan_begin(struct plan *p, const struct plan_request *rq, const struct blueprint *effective)
+plan_begin(struct plan *p, const struct blueprint *effective)
 {
 	p->timeout_stop_us = blueprint_us(effective, D_TimeoutStopSec);
 	p->result_grace_us = blueprint_us(effective, D_ResultGraceSec);
-	p->seccomp = blueprint_tri(effective, D_SystemCallFilter) != TRI_NO;
-	if (blueprint_tri(effective, D_PrivateTmp) == TRI_YES && !(rq->paths && rq->paths->no_namespaces))
-		p->private_tmp = xasprintf("%s/tmp", rq->session_dir);
-}
-
-static void
-plan_binds(struct plan *p, const struct plan_request *rq)
-{
-	if (!p->private_tmp)
-		return;
-	bind_add(p, p->cwd);
-	bind_add(p, rq->session_dir);
-	bind_add_parent(p, p->program);
-	bind_add_parent(p, rq->socket);
 }
 
 static int
@@ -452,22 +391,21 @@ plan_fill(struct plan *p, const struct plan_request *rq, const struct adapter *a
 	struct blueprint *effective = sandbox_effective(rq->blueprint);
 	CLEANUP_FREE char *own_home = rq->paths && hides_homes(effective) ? xasprintf("%s/home", rq->session_dir) : NULL;
 	const char *home = own_home ? own_home : rq->home;
+	bool private_tmp = blueprint_tri(effective, D_PrivateTmp) == TRI_YES && !(rq->paths && rq->paths->no_namespaces);
 	int r;
 
-	plan_begin(p, rq, effective);
+	plan_begin(p, effective);
 	r = plan_cwd(p, rq, e);
 	if (r == 0) {
-		env_base(p, rq, home);
+		env_base(p, rq, home, private_tmp);
 		r = a->plan(rq, p, e);
 	}
 	if (r == 0)
 		r = plan_program(p, rq, e);
 	if (r == 0 && rq->paths)
 		r = plan_sandbox(p, rq, effective, home, e);
-	if (r == 0) {
+	if (r == 0)
 		env_blueprint(p, rq);
-		plan_binds(p, rq);
-	}
 	blueprint_free(effective);
 	return r;
 }

@@ -217,16 +217,6 @@ make_fd(const struct sandbox_syscalls *s, bool *notify, struct err *e)
 	return rc;
 }
 
-int
-seccomp_basic(struct err *e)
-{
-	struct sandbox_syscalls s = { .basic = true };
-	bool notify;
-
-	/* The shim reads it with pread(2): the position, which all shims share, does not matter. */
-	return make_fd(&s, &notify, e);
-}
-
 /* ---- the cache ---- */
 
 struct entry {

@@ -22,9 +22,6 @@
 #include "base/err.h"
 #include "model/sandbox.h"
 
-/* The basic deny list in a memfd, or -errno. Goes when the last caller asks seccomp_get(). */
-int seccomp_basic(struct err *e);
-
 struct seccomp_cache;
 
 #define SECCOMP_CACHE_MAX 64 /* programs; the one that was asked for longest ago goes */

@@ -279,8 +279,6 @@ put_directive(const struct directive *d)
 		buf_puts(&b, "Specifiers are replaced. ");
 	if (d->flags & DF_PLANNED)
 		buf_puts(&b, "Checked now, takes effect in a later version. ");
-	if (d->flags & DF_PLANNED_LIST)
-		buf_puts(&b, "A list is checked now and takes effect in a later version. ");
 	if (b.len > 0) {
 		b.data[--b.len] = 0;
 		put_text(b.data);

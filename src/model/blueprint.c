@@ -596,35 +596,6 @@ blueprint_tri(const struct blueprint *b, enum directive_id id)
 	return !v ? TRI_UNSET : strcmp(v, "no") == 0 ? TRI_NO : TRI_YES;
 }
 
-/* Whether what is set asks for more than what is done without it. */
-static bool
-asks_for_more(const struct blueprint *b, int id)
-{
-	const struct directive *d = &blueprint_directives[id];
-	char *const *words = b->values[id].words;
-	bool yes_no =
-		words && !words[1] && (strcmp(words[0], "yes") == 0 || strcmp(words[0], "no") == 0);
-
-	if (b->values[id].file < 0 || !words)
-		return false;
-	if (d->flags & DF_PLANNED_LIST)
-		return !yes_no;
-	return d->flags & DF_PLANNED && strcmp(words[0], d->def) != 0 &&
-	       !(yes_no && strcmp(words[0], "no") == 0);
-}
-
-char **
-blueprint_planned(const struct blueprint *b, const char *section)
-{
-	char **keys = NULL;
-
-	for (int i = 0; i < D_COUNT; i++)
-		if ((!section || strcmp(section, blueprint_directives[i].section) == 0) &&
-		    asks_for_more(b, i))
-			keys = strv_add(keys, blueprint_directives[i].key);
-	return keys;
-}
-
 /* ---- specifiers ---- */
 
 static int

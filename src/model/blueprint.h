@@ -5,8 +5,7 @@
  * forms, the manual and the fuzzer's seeds. Pure: text in, struct out; finding and reading files is
  * aod's.
  *
- * A key whose row has DF_PLANNED is parsed, checked and shown, but has no effect yet: whoever
- * starts a session says which of them a blueprint sets (blueprint_planned()).
+ * A key whose row has DF_PLANNED is parsed, checked and shown, but has no effect yet.
  */
 #ifndef AOD_MODEL_BLUEPRINT_H
 #define AOD_MODEL_BLUEPRINT_H
@@ -62,7 +61,6 @@ enum directive_type {
 
 #define DF_PLANNED 1u      /* checked now, takes effect in a later version */
 #define DF_SPECIFIERS 2u   /* its values may have specifiers */
-#define DF_PLANNED_LIST 4u /* a value other than yes and no is planned */
 
 enum directive_id {
 #define D(section, key, type, def, since, values, flags, doc) D_##key,
@@ -196,11 +194,6 @@ enum tristate blueprint_tri(const struct blueprint *b, enum directive_id id);
  */
 struct blueprint *blueprint_expand(const struct blueprint *b, const struct specifiers *v,
 				   struct err *e);
-/*
- * The keys that b sets and that have no effect yet, of one section or (NULL) of all, as "Key"
- * words; NULL when there is none. Caller frees with strv_free().
- */
-char **blueprint_planned(const struct blueprint *b, const char *section);
 
 /* ---- forms ---- */
 

@@ -139,178 +139,178 @@ D(Session, MaxSessions, INT, "0", "0.1", "0 1000000", DF_PLANNED,
 
 /* ---- [Resources]: systemd.resource-control(5), and limits as in systemd.exec(5) ---- */
 
-D(Resources, Slice, TEXT, "", "0.1", NULL, DF_PLANNED | DF_SPECIFIERS,
+D(Resources, Slice, TEXT, "", "0.1", NULL, DF_SPECIFIERS,
   "The group of sessions that this one belongs to; a group can have limits of its own.")
-D(Resources, CPUWeight, WEIGHT, "", "0.1", "idle", DF_PLANNED,
+D(Resources, CPUWeight, WEIGHT, "", "0.1", "idle", 0,
   "Share of the processors where they are short, 1 to 10000; 100 is ordinary.")
-D(Resources, CPUQuota, PERCENT, "", "0.1", NULL, DF_PLANNED,
+D(Resources, CPUQuota, PERCENT, "", "0.1", NULL, 0,
   "The most processor time in per cent of one processor, such as 150%.")
-D(Resources, CPUQuotaPeriodSec, TIMESPAN, "", "0.1", NULL, DF_PLANNED,
+D(Resources, CPUQuotaPeriodSec, TIMESPAN, "", "0.1", NULL, 0,
   "The time over which CPUQuota= is measured, 1ms to 1s.")
-D(Resources, AllowedCPUs, CPUS, "", "0.1", NULL, DF_PLANNED,
+D(Resources, AllowedCPUs, CPUS, "", "0.1", NULL, 0,
   "The processors that may be used, such as 0-3 or 0,2.")
-D(Resources, AllowedMemoryNodes, CPUS, "", "0.1", NULL, DF_PLANNED,
+D(Resources, AllowedMemoryNodes, CPUS, "", "0.1", NULL, 0,
   "The memory nodes that may be used.")
-D(Resources, MemoryHigh, SIZE, "", "0.1", NULL, DF_PLANNED,
+D(Resources, MemoryHigh, SIZE, "", "0.1", NULL, 0,
   "Memory above which the session is slowed down.")
-D(Resources, MemoryMax, SIZE, "", "0.1", NULL, DF_PLANNED,
+D(Resources, MemoryMax, SIZE, "", "0.1", NULL, 0,
   "The most memory; above it a process is killed, and the result is oom-kill.")
-D(Resources, MemorySwapMax, SIZE, "", "0.1", NULL, DF_PLANNED,
+D(Resources, MemorySwapMax, SIZE, "", "0.1", NULL, 0,
   "The most swap space.")
-D(Resources, TasksMax, COUNT, "", "0.1", NULL, DF_PLANNED,
+D(Resources, TasksMax, COUNT, "", "0.1", NULL, 0,
   "The most processes and threads.")
-D(Resources, IOWeight, WEIGHT, "", "0.1", NULL, DF_PLANNED,
+D(Resources, IOWeight, WEIGHT, "", "0.1", NULL, 0,
   "Share of the disks where they are short, 1 to 10000; 100 is ordinary.")
-D(Resources, IOReadBandwidthMax, BANDWIDTH, "", "0.1", NULL, DF_PLANNED,
+D(Resources, IOReadBandwidthMax, BANDWIDTH, "", "0.1", NULL, 0,
   "The most bytes read in a second from the disk of a path.")
-D(Resources, IOWriteBandwidthMax, BANDWIDTH, "", "0.1", NULL, DF_PLANNED,
+D(Resources, IOWriteBandwidthMax, BANDWIDTH, "", "0.1", NULL, 0,
   "The most bytes written in a second to the disk of a path.")
-D(Resources, IOReadIOPSMax, BANDWIDTH, "", "0.1", NULL, DF_PLANNED,
+D(Resources, IOReadIOPSMax, BANDWIDTH, "", "0.1", NULL, 0,
   "The most reads in a second from the disk of a path.")
-D(Resources, IOWriteIOPSMax, BANDWIDTH, "", "0.1", NULL, DF_PLANNED,
+D(Resources, IOWriteIOPSMax, BANDWIDTH, "", "0.1", NULL, 0,
   "The most writes in a second to the disk of a path.")
-D(Resources, OOMPolicy, ENUM, "", "0.1", "continue stop kill", DF_PLANNED,
+D(Resources, OOMPolicy, ENUM, "", "0.1", "continue stop kill", 0,
   "What follows when the kernel killed a process for want of memory: nothing, the session is "
   "stopped, or all of it is killed at once.")
-D(Resources, OOMScoreAdjust, INT, "", "0.1", "-1000 1000", DF_PLANNED,
+D(Resources, OOMScoreAdjust, INT, "", "0.1", "-1000 1000", 0,
   "How readily the kernel kills the agent for want of memory.")
-D(Resources, LimitCPU, RLIMIT, "", "0.1", "time", DF_PLANNED,
+D(Resources, LimitCPU, RLIMIT, "", "0.1", "time", 0,
   "Limit of processor time for a process (RLIMIT_CPU).")
-D(Resources, LimitFSIZE, RLIMIT, "", "0.1", "bytes", DF_PLANNED,
+D(Resources, LimitFSIZE, RLIMIT, "", "0.1", "bytes", 0,
   "Limit of the size of a file (RLIMIT_FSIZE).")
-D(Resources, LimitDATA, RLIMIT, "", "0.1", "bytes", DF_PLANNED,
+D(Resources, LimitDATA, RLIMIT, "", "0.1", "bytes", 0,
   "Limit of a process's data (RLIMIT_DATA).")
-D(Resources, LimitSTACK, RLIMIT, "", "0.1", "bytes", DF_PLANNED,
+D(Resources, LimitSTACK, RLIMIT, "", "0.1", "bytes", 0,
   "Limit of a process's stack (RLIMIT_STACK).")
-D(Resources, LimitCORE, RLIMIT, "", "0.1", "bytes", DF_PLANNED,
+D(Resources, LimitCORE, RLIMIT, "", "0.1", "bytes", 0,
   "Limit of the size of a core dump (RLIMIT_CORE).")
-D(Resources, LimitRSS, RLIMIT, "", "0.1", "bytes", DF_PLANNED,
+D(Resources, LimitRSS, RLIMIT, "", "0.1", "bytes", 0,
   "Without effect in Linux (RLIMIT_RSS): use MemoryMax=.")
-D(Resources, LimitNOFILE, RLIMIT, "", "0.1", "number", DF_PLANNED,
+D(Resources, LimitNOFILE, RLIMIT, "", "0.1", "number", 0,
   "Limit of open files of a process (RLIMIT_NOFILE).")
-D(Resources, LimitAS, RLIMIT, "", "0.1", "bytes", DF_PLANNED,
+D(Resources, LimitAS, RLIMIT, "", "0.1", "bytes", 0,
   "Limit of a process's address space (RLIMIT_AS). Programs with a JavaScript engine reserve "
   "far more than they use and fail with it: use MemoryMax=.")
-D(Resources, LimitNPROC, RLIMIT, "", "0.1", "number", DF_PLANNED,
+D(Resources, LimitNPROC, RLIMIT, "", "0.1", "number", 0,
   "Limit of processes of a user (RLIMIT_NPROC). It counts all of the user's, so that sessions "
   "disturb each other: use TasksMax=.")
-D(Resources, LimitMEMLOCK, RLIMIT, "", "0.1", "bytes", DF_PLANNED,
+D(Resources, LimitMEMLOCK, RLIMIT, "", "0.1", "bytes", 0,
   "Limit of locked memory (RLIMIT_MEMLOCK).")
-D(Resources, LimitLOCKS, RLIMIT, "", "0.1", "number", DF_PLANNED,
+D(Resources, LimitLOCKS, RLIMIT, "", "0.1", "number", 0,
   "Limit of file locks (RLIMIT_LOCKS).")
-D(Resources, LimitSIGPENDING, RLIMIT, "", "0.1", "number", DF_PLANNED,
+D(Resources, LimitSIGPENDING, RLIMIT, "", "0.1", "number", 0,
   "Limit of queued signals (RLIMIT_SIGPENDING).")
-D(Resources, LimitMSGQUEUE, RLIMIT, "", "0.1", "bytes", DF_PLANNED,
+D(Resources, LimitMSGQUEUE, RLIMIT, "", "0.1", "bytes", 0,
   "Limit of message queues (RLIMIT_MSGQUEUE).")
-D(Resources, LimitNICE, RLIMIT, "", "0.1", "number", DF_PLANNED,
+D(Resources, LimitNICE, RLIMIT, "", "0.1", "number", 0,
   "Limit of the nice level (RLIMIT_NICE), 0 to 40.")
-D(Resources, LimitRTPRIO, RLIMIT, "", "0.1", "number", DF_PLANNED,
+D(Resources, LimitRTPRIO, RLIMIT, "", "0.1", "number", 0,
   "Limit of the real-time priority (RLIMIT_RTPRIO).")
-D(Resources, LimitRTTIME, RLIMIT, "", "0.1", "microseconds", DF_PLANNED,
+D(Resources, LimitRTTIME, RLIMIT, "", "0.1", "microseconds", 0,
   "Limit of real-time processor time (RLIMIT_RTTIME).")
 
 /* ---- [Sandbox]: systemd.exec(5) ---- */
 
-D(Sandbox, Sandbox, ENUM, "", "0.1", "strict workspace none", DF_PLANNED,
+D(Sandbox, Sandbox, ENUM, "", "0.1", "strict workspace none", 0,
   "All of this section in one word: what keys are that the blueprint does not set. strict: the agent is a user of its own where aod is root, "
   "and sees of the host the system, read-only, and its project, which it may change; no homes, no other processes, nothing of aod's. workspace: it "
   "reads what its user may, and writes only to its project directory; hooks and configuration of git in it are read-only. none: it may what "
   "its user may. Unset: strict with Adapter=claude, none with Adapter=command.")
-D(Sandbox, User, USER, "", "0.1", NULL, DF_PLANNED | DF_SPECIFIERS,
+D(Sandbox, User, USER, "", "0.1", NULL, DF_SPECIFIERS,
   "The user to run as.")
-D(Sandbox, Group, USER, "", "0.1", NULL, DF_PLANNED | DF_SPECIFIERS,
+D(Sandbox, Group, USER, "", "0.1", NULL, DF_SPECIFIERS,
   "The group to run as; the user's own when unset.")
-D(Sandbox, DynamicUser, BOOL, "", "0.1", NULL, DF_PLANNED,
+D(Sandbox, DynamicUser, BOOL, "", "0.1", NULL, 0,
   "Run as a user that exists for this session only.")
-D(Sandbox, NoNewPrivileges, BOOL, "", "0.1", NULL, DF_PLANNED,
+D(Sandbox, NoNewPrivileges, BOOL, "", "0.1", NULL, 0,
   "No program can gain privileges, for instance by set-user-ID.")
-D(Sandbox, CapabilityBoundingSet, CAPABILITIES, "", "0.1", NULL, DF_PLANNED,
+D(Sandbox, CapabilityBoundingSet, CAPABILITIES, "", "0.1", NULL, 0,
   "The capabilities that can be had at all; ~ in front: all but these; none: none.")
-D(Sandbox, AmbientCapabilities, CAPABILITIES, "", "0.1", NULL, DF_PLANNED,
+D(Sandbox, AmbientCapabilities, CAPABILITIES, "", "0.1", NULL, 0,
   "The capabilities that the agent gets.")
 D(Sandbox, PrivateTmp, BOOL, "", "0.1", NULL, 0,
   "A /tmp and /var/tmp of the session's own.")
-D(Sandbox, PrivateTmpSize, SIZE, "", "0.1", NULL, DF_PLANNED,
+D(Sandbox, PrivateTmpSize, SIZE, "", "0.1", NULL, 0,
   "The private /tmp is in memory and no greater than this; it is empty at the start of each run. When unset "
   "it is on disk, and a session's runs share it.")
-D(Sandbox, WorkspaceQuota, SIZE, "", "0.1", NULL, DF_PLANNED,
+D(Sandbox, WorkspaceQuota, SIZE, "", "0.1", NULL, 0,
   "How much disk the session's own directory (its work, home and /tmp) may take; above it the "
   "session is stopped with the result resources.")
-D(Sandbox, PrivateDevices, BOOL, "", "0.1", NULL, DF_PLANNED,
+D(Sandbox, PrivateDevices, BOOL, "", "0.1", NULL, 0,
   "A /dev with pseudo devices such as /dev/null only.")
-D(Sandbox, PrivateNetwork, BOOL, "", "0.1", NULL, DF_PLANNED,
+D(Sandbox, PrivateNetwork, BOOL, "", "0.1", NULL, 0,
   "A network of the session's own, with nothing but a loopback device.")
-D(Sandbox, PrivatePIDs, BOOL, "", "0.1", NULL, DF_PLANNED,
+D(Sandbox, PrivatePIDs, BOOL, "", "0.1", NULL, 0,
   "No other processes are seen, and all of the session's end with its first.")
-D(Sandbox, PrivateUsers, BOOL, "", "0.1", NULL, DF_PLANNED,
+D(Sandbox, PrivateUsers, BOOL, "", "0.1", NULL, 0,
   "A user namespace of the session's own.")
-D(Sandbox, PrivateIPC, BOOL, "", "0.1", NULL, DF_PLANNED,
+D(Sandbox, PrivateIPC, BOOL, "", "0.1", NULL, 0,
   "System V IPC and POSIX message queues of the session's own.")
-D(Sandbox, ProtectSystem, ENUM, "", "0.1", "no yes full strict", DF_PLANNED,
+D(Sandbox, ProtectSystem, ENUM, "", "0.1", "no yes full strict", 0,
   "Makes /usr and /boot read-only; full: /etc as well; strict: everything but what is named.")
-D(Sandbox, ProtectHome, ENUM, "", "0.1", "no yes read-only tmpfs", DF_PLANNED,
+D(Sandbox, ProtectHome, ENUM, "", "0.1", "no yes read-only tmpfs", 0,
   "Hides /home, /root and /run/user, or makes them read-only.")
-D(Sandbox, ProtectKernelTunables, BOOL, "", "0.1", NULL, DF_PLANNED,
+D(Sandbox, ProtectKernelTunables, BOOL, "", "0.1", NULL, 0,
   "Makes the kernel's variables in /proc and /sys read-only.")
-D(Sandbox, ProtectKernelModules, BOOL, "", "0.1", NULL, DF_PLANNED,
+D(Sandbox, ProtectKernelModules, BOOL, "", "0.1", NULL, 0,
   "No kernel modules can be loaded.")
-D(Sandbox, ProtectKernelLogs, BOOL, "", "0.1", NULL, DF_PLANNED,
+D(Sandbox, ProtectKernelLogs, BOOL, "", "0.1", NULL, 0,
   "The kernel's log can be neither read nor written.")
-D(Sandbox, ProtectControlGroups, BOOL, "", "0.1", NULL, DF_PLANNED,
+D(Sandbox, ProtectControlGroups, BOOL, "", "0.1", NULL, 0,
   "Makes /sys/fs/cgroup read-only.")
-D(Sandbox, ProtectProc, ENUM, "", "0.1", "noaccess invisible ptraceable default", DF_PLANNED,
+D(Sandbox, ProtectProc, ENUM, "", "0.1", "noaccess invisible ptraceable default", 0,
   "Which other processes are seen in /proc.")
-D(Sandbox, ProcSubset, ENUM, "", "0.1", "all pid", DF_PLANNED,
+D(Sandbox, ProcSubset, ENUM, "", "0.1", "all pid", 0,
   "Whether /proc has more than processes.")
-D(Sandbox, ProtectHostname, BOOL, "", "0.1", NULL, DF_PLANNED,
+D(Sandbox, ProtectHostname, BOOL, "", "0.1", NULL, 0,
   "The host's name cannot be changed.")
-D(Sandbox, ProtectClock, BOOL, "", "0.1", NULL, DF_PLANNED,
+D(Sandbox, ProtectClock, BOOL, "", "0.1", NULL, 0,
   "The clock cannot be set.")
-D(Sandbox, ReadOnlyPaths, PATHS, "", "0.1", NULL, DF_PLANNED | DF_SPECIFIERS,
+D(Sandbox, ReadOnlyPaths, PATHS, "", "0.1", NULL, DF_SPECIFIERS,
   "Paths that can only be read. A hyphen in front: it may be missing.")
-D(Sandbox, ReadWritePaths, PATHS, "", "0.1", NULL, DF_PLANNED | DF_SPECIFIERS,
+D(Sandbox, ReadWritePaths, PATHS, "", "0.1", NULL, DF_SPECIFIERS,
   "Paths that can be written where all around is read-only.")
-D(Sandbox, InaccessiblePaths, PATHS, "", "0.1", NULL, DF_PLANNED | DF_SPECIFIERS,
+D(Sandbox, InaccessiblePaths, PATHS, "", "0.1", NULL, DF_SPECIFIERS,
   "Paths that are not there for the agent.")
-D(Sandbox, BindPaths, BINDS, "", "0.1", NULL, DF_PLANNED | DF_SPECIFIERS,
+D(Sandbox, BindPaths, BINDS, "", "0.1", NULL, DF_SPECIFIERS,
   "Paths shown at another place, SOURCE:DESTINATION[:OPTIONS].")
-D(Sandbox, BindReadOnlyPaths, BINDS, "", "0.1", NULL, DF_PLANNED | DF_SPECIFIERS,
+D(Sandbox, BindReadOnlyPaths, BINDS, "", "0.1", NULL, DF_SPECIFIERS,
   "As BindPaths=, but read-only.")
-D(Sandbox, TemporaryFileSystem, TMPFS, "", "0.1", NULL, DF_PLANNED | DF_SPECIFIERS,
+D(Sandbox, TemporaryFileSystem, TMPFS, "", "0.1", NULL, DF_SPECIFIERS,
   "Paths with an empty file system in memory, PATH[:OPTIONS].")
-D(Sandbox, RestrictNamespaces, NAMESPACES, "", "0.1", NULL, DF_PLANNED,
+D(Sandbox, RestrictNamespaces, NAMESPACES, "", "0.1", NULL, 0,
   "Namespaces that may be made: yes for none at all, or a list of those that may; ~ in front: "
   "all but these.")
-D(Sandbox, RestrictAddressFamilies, FAMILIES, "", "0.1", NULL, DF_PLANNED,
+D(Sandbox, RestrictAddressFamilies, FAMILIES, "", "0.1", NULL, 0,
   "Kinds of sockets that may be made, such as AF_UNIX AF_INET AF_INET6 AF_NETLINK; ~ in front: "
   "all but these; none: none.")
-D(Sandbox, RestrictSUIDSGID, BOOL, "", "0.1", NULL, DF_PLANNED,
+D(Sandbox, RestrictSUIDSGID, BOOL, "", "0.1", NULL, 0,
   "Files cannot be made set-user-ID or set-group-ID.")
-D(Sandbox, RestrictRealtime, BOOL, "", "0.1", NULL, DF_PLANNED,
+D(Sandbox, RestrictRealtime, BOOL, "", "0.1", NULL, 0,
   "No real-time scheduling.")
-D(Sandbox, LockPersonality, BOOL, "", "0.1", NULL, DF_PLANNED,
+D(Sandbox, LockPersonality, BOOL, "", "0.1", NULL, 0,
   "The execution domain cannot be changed.")
-D(Sandbox, MemoryDenyWriteExecute, BOOL, "", "0.1", NULL, DF_PLANNED,
+D(Sandbox, MemoryDenyWriteExecute, BOOL, "", "0.1", NULL, 0,
   "No memory can be written and executed. Most programs with a JavaScript engine do not start "
   "with it.")
-D(Sandbox, SystemCallFilter, SYSCALLS, "yes", "0.1", NULL, DF_PLANNED_LIST,
+D(Sandbox, SystemCallFilter, SYSCALLS, "yes", "0.1", NULL, 0,
   "yes: the basic filter, system calls that no agent needs (modules, reboot, swap, clocks, "
   "other processes' memory) fail with EPERM; no: none; or a list of system calls and @groups "
   "that are allowed, ~ in front: that are not; NAME:ERRNO says how one fails.")
-D(Sandbox, SystemCallErrorNumber, ERRNO, "", "0.1", NULL, DF_PLANNED,
+D(Sandbox, SystemCallErrorNumber, ERRNO, "", "0.1", NULL, 0,
   "How a system call fails that the filter denies, such as EPERM; kill: the process is killed.")
 D(Sandbox, SystemCallArchitectures, ENUMS, "", "0.1",
-  "native x86 x86-64 x32 arm arm64 riscv64 ppc64-le s390x loongarch64", DF_PLANNED,
+  "native x86 x86-64 x32 arm arm64 riscv64 ppc64-le s390x loongarch64", 0,
   "The architectures whose system calls are allowed.")
-D(Sandbox, SystemCallLog, SYSCALLS, "", "0.1", NULL, DF_PLANNED,
+D(Sandbox, SystemCallLog, SYSCALLS, "", "0.1", NULL, 0,
   "System calls that are written to the kernel's log.")
-D(Sandbox, UMask, MODE, "", "0.1", NULL, DF_PLANNED,
+D(Sandbox, UMask, MODE, "", "0.1", NULL, 0,
   "The file mode creation mask, in octal.")
-D(Sandbox, Nice, INT, "", "0.1", "-20 19", DF_PLANNED,
+D(Sandbox, Nice, INT, "", "0.1", "-20 19", 0,
   "The nice level.")
-D(Sandbox, LoadCredential, CREDENTIALS, "", "0.1", NULL, DF_PLANNED | DF_SPECIFIERS,
+D(Sandbox, LoadCredential, CREDENTIALS, "", "0.1", NULL, DF_SPECIFIERS,
   "A secret from a file, ID:PATH, which the agent finds in $CREDENTIALS_DIRECTORY.")
-D(Sandbox, SetCredential, CREDENTIALS, "", "0.1", "text", DF_PLANNED | DF_SPECIFIERS,
+D(Sandbox, SetCredential, CREDENTIALS, "", "0.1", "text", DF_SPECIFIERS,
   "A value for $CREDENTIALS_DIRECTORY, ID:TEXT. Whoever may read the blueprint reads it: for "
   "secrets use LoadCredential=.")
 

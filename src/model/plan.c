@@ -31,8 +31,6 @@ plan_free(struct plan *p)
 	strv_free(p->env);
 	strv_free(p->secret_env);
 	free(p->cwd);
-	free(p->private_tmp);
-	strv_free(p->bind);
 	sandbox_free(p->sandbox);
 	buf_free(&p->input);
 	for (int i = 0; i < p->file_count; i++) {
@@ -135,12 +133,7 @@ plan_json(struct buf *out, const struct plan *p)
 	put_env(out, p);
 	buf_puts(out, ",\"secret_env\":");
 	put_strv(out, p->secret_env);
-	buf_puts(out, ",\"private_tmp\":");
-	buf_put_json_str(out, p->private_tmp);
-	buf_puts(out, ",\"bind\":");
-	put_strv(out, p->bind);
-	buf_printf(out, ",\"seccomp\":%s,\"close_stdin\":%s,\"input_bytes\":%zu",
-		   bool_name(p->seccomp), bool_name(p->close_stdin), p->input.len);
+	buf_printf(out, ",\"close_stdin\":%s,\"input_bytes\":%zu", bool_name(p->close_stdin), p->input.len);
 	buf_puts(out, ",\"timeout_stop_us\":");
 	put_span(out, p->timeout_stop_us);
 	buf_puts(out, ",\"result_grace_us\":");

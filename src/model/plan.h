@@ -20,9 +20,6 @@ struct plan {
 	char **env;	      /* NAME=VALUE, the whole environment */
 	char **secret_env;    /* names in env whose values plan_json() hides (all that came by PassEnvironment=) */
 	char *cwd;
-	char *private_tmp;    /* directory to mount on /tmp, or NULL */
-	char **bind;	      /* paths to keep visible below /tmp */
-	bool seccomp;
 	struct sandbox *sandbox; /* NULL when the request names no paths for one */
 	struct buf input;     /* first bytes for the agent's stdin */
 	bool close_stdin;     /* close stdin after input (command); else the adapter says when */

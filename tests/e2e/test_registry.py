@@ -582,18 +582,6 @@ def test_a_session_records_its_version(reg, name):
     assert sid["agent_version"] is None
 
 
-def test_never_weaker_in_silence(reg, name):
-    reg.put(name, "[Agent]\nAdapter=command\nExecStart=/bin/true\n[Resources]\nMemoryMax=1G\n[Sandbox]\nProtectHome=yes\nPrivateTmp=yes\n"
-                  "[Session]\nRestart=always\n")
-    s = reg.create(agent_name=name, prompt="p")
-    reg.wait_status(s["session_id"])
-    notices = [e for e in reg.events(s["session_id"]) if e["event_type"] == "notice"]
-    assert len(notices) == 1 and notices[0]["keys"] == ["MemoryMax", "ProtectHome"], notices
-    assert "MemoryMax=" in notices[0]["text"] and "no effect yet" in notices[0]["text"]
-    s = reg.wait_status(reg.create(agent_name="kept", prompt="p")["session_id"])
-    assert "notice" not in kinds(reg.events(s["session_id"]))
-
-
 # ---- versions --------------------------------------------------------------------------------------------------
 
 

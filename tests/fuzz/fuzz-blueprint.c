@@ -80,7 +80,6 @@ check_forms(const struct blueprint *a)
 	require_json(&out);
 	blueprint_agent_json(&out, a, NULL, NULL, NULL, 0, 1);
 	require_json(&out);
-	strv_free(blueprint_planned(a, NULL));
 	for (int i = 0; i < D_COUNT; i++) {
 		const struct directive *d = &blueprint_directives[i];
 

@@ -283,7 +283,6 @@ test_defaults(void **state)
 	words_are(b, D_SystemCallFilter, "yes");
 	words_are(b, D_AllowOverride, "project_dir|command");
 	assert_false(blueprint_is_set(b, D_Adapter));
-	assert_null(blueprint_planned(b, NULL));
 	blueprint_free(b);
 	blueprint_free(NULL);
 }
@@ -708,32 +707,6 @@ test_lint(void **state)
 	      "Edit is in AllowedTools= and in DisallowedTools=");
 }
 
-static void
-test_planned(void **state)
-{
-	struct blueprint *b = parsed("[Agent]\nModel=x\nSkills=a\n[Session]\nRestart=no\n["
-				     "Resources]\nMemoryMax=1G\nTasksMax=5\n"
-				     "[Sandbox]\nPrivateTmp=yes\nPrivateNetwork=no\nProtectSystem="
-				     "strict\nSystemCallFilter=no\n");
-	char **keys = blueprint_planned(b, "Resources");
-
-	assert_int_equal(strv_len(keys), 2);
-	assert_string_equal(keys[0], "MemoryMax");
-	assert_string_equal(keys[1], "TasksMax");
-	strv_free(keys);
-	keys = blueprint_planned(b, "Sandbox");
-	assert_int_equal(strv_len(keys), 1);
-	assert_string_equal(keys[0], "ProtectSystem");
-	strv_free(keys);
-	assert_null(blueprint_planned(b, "Session"));
-	assert_int_equal(add(b, "[Sandbox]\nSystemCallFilter=@system-service\n"), 0);
-	keys = blueprint_planned(b, NULL);
-	assert_int_equal(strv_len(keys), 5);
-	assert_string_equal(keys[4], "SystemCallFilter");
-	strv_free(keys);
-	blueprint_free(b);
-}
-
 /* ---- specifiers ---- */
 
 static void
@@ -994,7 +967,7 @@ main(void)
 		cmocka_unit_test(test_places),        cmocka_unit_test(test_all_in_one_pass),
 		cmocka_unit_test(test_problems_json), cmocka_unit_test(test_caps),
 		cmocka_unit_test(test_foreign),       cmocka_unit_test(test_lint),
-		cmocka_unit_test(test_planned),       cmocka_unit_test(test_expand),
+		cmocka_unit_test(test_expand),
 		cmocka_unit_test(test_expand_bad),    cmocka_unit_test(test_agent_json),
 		cmocka_unit_test(test_mcp),           cmocka_unit_test(test_show),
 		cmocka_unit_test(test_adapters),      cmocka_unit_test(test_shipped),

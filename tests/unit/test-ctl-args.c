@@ -66,7 +66,7 @@ test_fields(void **state)
 			const struct verb *v = ctl_verb((enum ctl_cmd)i);
 			bool found = false;
 
-			if (!(o->commands & (1u << i)))
+			if (!(o->commands & (1ull << i)))
 				continue;
 			/* plan has two verbs: of a session, and of a request. */
 			if (i == CMD_PLAN && o->id != OPT_RUN)

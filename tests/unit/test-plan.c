@@ -133,9 +133,6 @@ test_command(void **state)
 	assert_string_equal(p->cwd, "/var/lib/aod/sessions/sid/agent/work");
 	assert_string_equal(p->input.data, "some input");
 	assert_true(p->close_stdin);
-	assert_true(p->seccomp);
-	assert_null(p->private_tmp);
-	assert_null(p->bind);
 	assert_int_equal(p->timeout_stop_us, 3000000);
 	assert_int_equal(p->file_count, 0);
 	plan_free(p);
@@ -205,7 +202,6 @@ test_claude(void **state)
 					   "\"uuid\":\"pid\",\"parent_tool_use_id\":null,\"session_id\":\"\"}\n");
 	assert_false(p->close_stdin);
 	assert_string_equal(p->cwd, "/srv/project");
-	assert_string_equal(p->private_tmp, "/var/lib/aod/sessions/sid/agent/tmp");
 	assert_null(env(p, "TMPDIR"));
 	assert_string_equal(env(p, "CLAUDE_CONFIG_DIR"), "/var/lib/aod/sessions/sid/agent/claude");
 	assert_string_equal(env(p, "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC"), "1");
@@ -230,9 +226,7 @@ test_claude_resume(void **state)
 	assert_argv(p->argv, "foo", "--output-format", "stream-json", "--verbose", "--input-format", "stream-json",
 		    "--setting-sources", "", "--strict-mcp-config", "--resume", UUID, NULL);
 	assert_null(strstr(p->input.data, "uuid"));
-	assert_null(p->private_tmp);
 	assert_non_null(env(p, "TMPDIR"));
-	assert_false(p->seccomp);
 	plan_free(p);
 	blueprint_free(b);
 }
@@ -299,32 +293,6 @@ test_relative_program(void **state)
 	blueprint_free(b);
 }
 
-/* What lies below /tmp and is needed stays visible, each thing once. */
-static void
-test_bind(void **state)
-{
-	struct blueprint *b = blueprint("[Agent]\nExecStart=foo\n");
-	struct plan_request rq = request(b, "x");
-	struct plan *p;
-
-	assert_int_equal(plan_make(&rq, &p, &e), 0);
-	assert_argv(p->bind, dir, NULL);
-	plan_free(p);
-	rq.project_dir = "/tmp/a/b";
-	rq.session_dir = "/tmp/a";
-	rq.socket = "/var/tmp/run/aod.sock";
-	assert_int_equal(plan_make(&rq, &p, &e), 0);
-	assert_argv(p->bind, "/tmp/a", dir, "/var/tmp/run", NULL);
-	plan_free(p);
-	rq.project_dir = "/tmp/";
-	rq.session_dir = "/tmpfoo/a";
-	rq.socket = "/tmp/aod.sock";
-	assert_int_equal(plan_make(&rq, &p, &e), 0);
-	assert_argv(p->bind, dir, NULL);
-	plan_free(p);
-	blueprint_free(b);
-}
-
 static struct json_object *
 member(struct json_object *o, const char *key)
 {
@@ -354,7 +322,6 @@ test_json(void **state)
 	assert_null(member(member(o, "env"), "KEY"));
 	assert_string_equal(json_object_get_string(member(member(o, "env"), "USER")), "user");
 	assert_string_equal(json_object_get_string(member(o, "adapter")), "claude");
-	assert_true(json_object_get_boolean(member(o, "seccomp")));
 	assert_false(json_object_get_boolean(member(o, "close_stdin")));
 	assert_null(member(o, "timeout_stop_us"));
 	assert_int_equal(json_object_get_int64(member(o, "result_grace_us")), 10000000);
@@ -519,7 +486,7 @@ main(void)
 		cmocka_unit_test(test_command),	      cmocka_unit_test(test_environment),
 		cmocka_unit_test(test_claude),	      cmocka_unit_test(test_claude_resume),
 		cmocka_unit_test(test_refused),	      cmocka_unit_test(test_relative_program),
-		cmocka_unit_test(test_bind),	      cmocka_unit_test(test_json),
+		cmocka_unit_test(test_json),
 		cmocka_unit_test(test_files),	      cmocka_unit_test(test_override),
 		cmocka_unit_test(test_env_file),	      cmocka_unit_test(test_sandbox),
 	};
