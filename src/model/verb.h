@@ -12,7 +12,16 @@
 struct json_object;
 
 enum verb_kind { VERB_ACTION, VERB_QUERY };
-enum { PERM_READ = 1, PERM_WRITE = 2, PERM_EVENT = 4, PERM_ADMIN = 8 };
+/* One that the caller's role has (permission.h) is enough. */
+enum {
+	PERM_READ = 1,
+	PERM_WRITE = 2,
+	PERM_EVENT = 4,
+	PERM_ADMIN = 8,
+	PERM_OWN = 16,	  /* also for a session's own token, where verb_session_arg() names its own session or one of its descendants */
+	PERM_SHARED = 32, /* also for any session's token; the handler shows it less, or nothing of it is secret */
+	PERM_OPEN = 64,	  /* for everybody */
+};
 enum { PORT_RUNTIME = 1, PORT_CONTEXT = 2, PORT_REGISTRY = 4, PORT_DASHBOARD = 8, PORT_ALL = 15 };
 
 enum arg_type {

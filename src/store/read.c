@@ -118,6 +118,26 @@ store_session_list(struct store *s, int live, int64_t offset, int64_t limit, sto
 }
 
 int
+store_session_family(struct store *s, const char *owner, store_session_cb cb, void *arg, struct err *e)
+{
+	sqlite3_stmt *st = store_query(s, Q_SESSION_FAMILY, e);
+	struct session_row row;
+	int r;
+
+	if (!st)
+		return s->code;
+	bind_text(st, 1, owner);
+	sqlite3_bind_int64(st, 2, STORE_LIST_MAX);
+	while ((r = store_step(s, st, e)) > 0) {
+		session_row(s, st, &row);
+		if ((r = cb(&row, arg)) != 0)
+			break;
+	}
+	sqlite3_reset(st);
+	return r;
+}
+
+int
 store_names_query(struct store *s, int64_t n, sqlite3_stmt **out, struct err *e)
 {
 	sqlite3_stmt *st = store_query(s, Q_SESSION_NAMES, e);

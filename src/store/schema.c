@@ -75,6 +75,17 @@ const char *const store_schema[] = {
 	" PRIMARY KEY (name, version));"
 	/* Of the blueprint that the latest run was made from; 0: from before there were versions, or no run. */
 	"ALTER TABLE session ADD COLUMN blueprint_version BIGINT NOT NULL DEFAULT 0;",
+	/* Tokens: kind is token (made by an operator), login (a browser's cookie, made with its parent) or run (an agent's). */
+	"CREATE TABLE token ("
+	" id TEXT PRIMARY KEY, hash TEXT NOT NULL UNIQUE, name TEXT NOT NULL, role TEXT NOT NULL, kind TEXT NOT NULL,"
+	" session BIGINT, run BIGINT NOT NULL, parent TEXT,"
+	" created_us BIGINT NOT NULL, expires_us BIGINT NOT NULL, used_us BIGINT NOT NULL DEFAULT 0);"
+	"CREATE UNIQUE INDEX token_name ON token (name) WHERE kind = 'token';"
+	"CREATE INDEX token_session ON token (session) WHERE session IS NOT NULL;"
+	"CREATE TABLE audit ("
+	" id INTEGER PRIMARY KEY, time_us BIGINT NOT NULL, who TEXT NOT NULL, origin TEXT NOT NULL, verb TEXT NOT NULL,"
+	" target TEXT NOT NULL, status INTEGER NOT NULL, count BIGINT NOT NULL);"
+	"CREATE INDEX session_parent ON session (parent_id) WHERE parent_id IS NOT NULL;",
 	/* 2 → 3: sessions can be frozen, and are live then */
 	"DROP INDEX session_live;"
 	"CREATE INDEX session_live ON session (n) WHERE state IN ('pending', 'running', 'frozen', 'stopping');",
@@ -119,6 +130,10 @@ const int store_schema_version = ARRAY_LEN(store_schema);
 
 /* In the order in which blueprint.c takes them. */
 #define BLUEPRINT_ROW "SELECT name, status, alias_of, path, version, created_us, modified_us, json"
+#define TOKEN_ROW                                                                                               \
+	"SELECT t.id, t.name, t.role, t.kind, t.session, s.id, t.parent, t.created_us, t.expires_us, t.used_us"   \
+	" FROM token t LEFT JOIN session s ON s.n = t.session"
+#define AUDIT_ROW "SELECT id, time_us, who, origin, verb, target, status, count FROM audit"
 #define VERSION_ROW "SELECT version, time_us, author, action, unit_bytes"
 
 /* In the order in which document.c takes them. */
@@ -242,6 +257,30 @@ const char *const store_sql[Q_COUNT] = {
 	[Q_VERSION_PRUNE] = "DELETE FROM blueprint_version WHERE name = ?1 AND version <= ?2",
 	[Q_VERSION_GET] = VERSION_ROW ", text, files FROM blueprint_version WHERE name = ?1 AND version = ?2 LIMIT 1",
 	[Q_VERSION_LATEST] = VERSION_ROW ", text, files FROM blueprint_version WHERE name = ?1 ORDER BY version DESC LIMIT 1",
+	[Q_TOKEN_ADD] = "INSERT INTO token (id, hash, name, role, kind, session, run, parent, created_us, expires_us)"
+			" VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10) ON CONFLICT DO NOTHING",
+	/* One of a session is worth something only while that is live, and one of a run only during that run. */
+	[Q_TOKEN_FIND] = TOKEN_ROW " WHERE t.hash = ?1 AND (t.expires_us = 0 OR t.expires_us > ?2)"
+			 " AND (t.session IS NULL OR (s.state IN " LIVE " AND (t.run = 0 OR t.run = s.runs))) LIMIT 1",
+	[Q_TOKEN_LIST] = TOKEN_ROW " WHERE t.kind = 'token' ORDER BY t.created_us, t.id LIMIT ?1",
+	[Q_TOKEN_REVOKE_LOGINS] = "DELETE FROM token WHERE parent IN"
+				  " (SELECT id FROM token WHERE id = ?1 OR (name = ?1 AND kind = 'token'))",
+	[Q_TOKEN_REVOKE] = "DELETE FROM token WHERE kind <> 'run' AND (id = ?1 OR (name = ?1 AND kind = 'token'))",
+	[Q_TOKEN_END_SESSION] = "DELETE FROM token WHERE session = ?1",
+	[Q_TOKEN_PURGE] = "DELETE FROM token WHERE expires_us > 0 AND expires_us <= ?1",
+	[Q_TOKEN_USED] = "UPDATE token SET used_us = ?2 WHERE id = ?1",
+	[Q_SESSION_OWNED] = "WITH RECURSIVE up (id, parent_id) AS (SELECT id, parent_id FROM session WHERE n = ?1 UNION"
+			    " SELECT p.id, p.parent_id FROM session p JOIN up ON p.id = up.parent_id)"
+			    " SELECT 1 FROM up WHERE id = ?2 LIMIT 1",
+	[Q_SESSION_FAMILY] = "WITH RECURSIVE family (id) AS (SELECT ?1 UNION"
+			     " SELECT c.id FROM session c JOIN family f ON c.parent_id = f.id) " SESSION
+			     "WHERE id IN (SELECT id FROM family) ORDER BY n DESC LIMIT ?2",
+	[Q_AUDIT_ADD] = "INSERT INTO audit (time_us, who, origin, verb, target, status, count) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+	[Q_AUDIT_AGAIN] = "UPDATE audit SET count = count + ?7, time_us = ?1 WHERE id = (SELECT max(id) FROM audit)"
+			  " AND who = ?2 AND origin = ?3 AND verb = ?4 AND target = ?5 AND status = ?6",
+	[Q_AUDIT_PRUNE] = "DELETE FROM audit WHERE id <= ?1",
+	[Q_AUDIT_LIST] = AUDIT_ROW " WHERE id > ?2 ORDER BY id LIMIT ?1",
+	[Q_AUDIT_TAIL] = "SELECT * FROM (" AUDIT_ROW " ORDER BY id DESC LIMIT ?1) AS newest ORDER BY id",
 	[Q_VERSION_LIST] = VERSION_ROW " FROM blueprint_version WHERE name = ?1 ORDER BY version DESC LIMIT ?2",
 
 	[Q_BLOB_GET] = "SELECT size, refs FROM blob WHERE sha256 = ?1 LIMIT 1",

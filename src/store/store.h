@@ -27,6 +27,7 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "model/event.h"
+#include "model/permission.h"
 #include "model/session.h"
 
 struct store;
@@ -239,6 +240,51 @@ int store_relation_list(struct store *s, const char *id, int (*cb)(const struct 
 /* The wire object; base is what /documents/ID is appended to. more: further members, each with a comma before it, or NULL. */
 void store_document_json(struct buf *out, const struct document_row *row, const char *base, const char *more);
 
+/* ---- tokens, written by aod; read by both ---------------------------------------------------------------- */
+
+#define STORE_TOKENS_MAX 10000 /* rows of a list */
+#define STORE_AUDIT_KEPT 100000 /* older rows of the audit trail are dropped */
+
+struct token_row {
+	const char *id, *hash; /* hash: SHA-256 of the text, in hexadecimal; not read back */
+	const char *name;
+	enum role role;
+	const char *kind;   /* token, login or run */
+	int64_t session;    /* 0: of none */
+	const char *session_id; /* read only; NULL: of none */
+	int64_t run;	    /* 0: any */
+	const char *parent; /* of a login: the token's id */
+	int64_t created_us, expires_us, used_us; /* expires_us 0: never */
+};
+typedef int (*store_token_cb)(const struct token_row *, void *);
+int store_token_add(struct store *s, const struct token_row *row, struct err *e); /* -EEXIST: the name of another token */
+/* The one with this hash, if it is worth something now: it has not expired, and its session is live. -ENOENT with status 401. */
+int store_token_find(struct store *s, const char *hash, int64_t now_us, store_token_cb cb, void *arg, struct err *e);
+/* Of kind token, oldest first. */
+int store_token_list(struct store *s, store_token_cb cb, void *arg, struct err *e);
+/* By id or name, with the logins made with it. -ENOENT */
+int store_token_revoke(struct store *s, const char *key, struct err *e);
+/* All of a session; how many there were. */
+int store_token_end_session(struct store *s, int64_t session, struct err *e);
+int store_token_purge(struct store *s, int64_t now_us, struct err *e); /* expired ones */
+int store_token_used(struct store *s, const char *id, int64_t now_us, struct err *e);
+
+/* 1: session n has the id owner, or descends from it; 0: it does not. */
+int store_session_owned(struct store *s, const char *owner, int64_t n, struct err *e);
+
+struct audit_row {
+	int64_t id, time_us;
+	const char *who, *origin; /* whose authority; from where */
+	const char *verb, *target;
+	int status;
+	int64_t count; /* how often in a row */
+};
+typedef int (*store_audit_cb)(const struct audit_row *, void *);
+/* fold: where the newest row differs only in time, it counts one more instead. */
+int store_audit_add(struct store *s, const struct audit_row *row, bool fold, struct err *e);
+/* Ascending; after < 0: the last limit rows. */
+int store_audit_list(struct store *s, int64_t after, int64_t limit, store_audit_cb cb, void *arg, struct err *e);
+
 /* ---- reads, either connection ---------------------------------------------------------------------------- */
 
 /*
@@ -253,6 +299,8 @@ int store_session_find(struct store *s, const char *key, size_t key_len, store_s
 /* Newest first; limit < 0: STORE_LIST_MAX; offset in rows. status: only live (1), only ended (0), all (-1). */
 #define STORE_LIST_MAX 100000
 int store_session_list(struct store *s, int live, int64_t offset, int64_t limit, store_session_cb cb, void *arg, struct err *e);
+/* The session with the id owner and all that descend from it, newest first. */
+int store_session_family(struct store *s, const char *owner, store_session_cb cb, void *arg, struct err *e);
 /*
  * The result: what the run said (store_session_set_result), else for passive sessions the text of the first content block of the assistant
  * message event with the greatest timestamp. *out is empty and -ENODATA is returned when there is none.

@@ -272,7 +272,7 @@ store_purge(struct store *s, struct err *e)
 int
 store_session_delete(struct store *s, int64_t n, int64_t *events, struct err *e)
 {
-	static const enum query others[] = { Q_RESULT_DELETE, Q_RUN_TEXT_DELETE, Q_RUN_DELETE, Q_SESSION_DELETE };
+	static const enum query others[] = { Q_RESULT_DELETE, Q_RUN_TEXT_DELETE, Q_RUN_DELETE, Q_TOKEN_END_SESSION, Q_SESSION_DELETE };
 	struct buf *b = &s->scratch;
 	int64_t last_seq;
 	sqlite3_stmt *st;
