@@ -215,6 +215,10 @@ env_base(struct plan *p, const struct plan_request *rq, const char *home, bool p
 	plan_set_env(p, "AOD_SESSION_ID", rq->session_id);
 	plan_set_env(p, "AOD_SESSION_NAME", rq->session_name);
 	plan_set_env(p, "AOD_SOCKET", rq->socket);
+	if (rq->token) {
+		plan_set_env(p, "AOD_TOKEN", rq->token);
+		p->secret_env = strv_add(p->secret_env, "AOD_TOKEN");
+	}
 }
 
 static void

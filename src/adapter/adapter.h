@@ -32,7 +32,8 @@ struct plan_request {
 	char *const *file_environment; /* NAME=VALUE of its EnvironmentFile, or NULL; never shown */
 	char *const *environ;	      /* aod's own environment, for PassEnvironment= and the base allow-list */
 	const char *home, *user;      /* of the user the agent runs as */
-	const char *socket;	      /* aod's unix socket, for AOD_SOCKET */
+	const char *socket;	      /* aod's unix socket for agents, for AOD_SOCKET */
+	const char *token;	      /* what to show there, for AOD_TOKEN; never shown to people; NULL: none */
 	const char *search_path;      /* PATH to look programs up in and to give to the agent */
 	/*
 	 * What the sandbox is made around; NULL: the plan has none. state, run, etc, root, no_namespaces, git_is_file and visible are the

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "aod/action.h"
+#include "aod/audit.h"
 #include "aod/front.h"
 #include "aod/request.h"
 #include "aod/run.h"
@@ -64,6 +65,7 @@ request_reply_session(const struct request *q, const struct session *s, const ch
 {
 	struct buf b = BUF_INIT;
 
+	audit_target(q->m, q->id, s->row.id);
 	buf_puts(&b, "{\"ok\":true");
 	if (more)
 		buf_puts(&b, more);
@@ -643,13 +645,29 @@ static const struct {
 	{ "agent.security", action_agent_security },
 	{ "session.security", action_session_security },
 	{ "security.list", action_security_list },
+	{ "token.create", action_token_create },
+	{ "token.revoke", action_token_revoke },
+	{ "login", action_login },
+	{ "logout", action_logout },
 };
+
+/*
+ * The one place where aod decides who may do what. aod-http has checked the same, but that is the part which strangers talk to.
+ */
+static int
+check_role(struct request *q, const struct verb *v, struct err *e)
+{
+	if (!role_may(q->role, v))
+		return err_set_status(e, q->role == ROLE_NONE ? 401 : 403, -EPERM, "%s may not do this (%s)", q->author, v->name);
+	return q->role == ROLE_SESSION ? action_scope(q, v, e) : 0;
+}
 
 static int
 dispatch(struct request *q, const char *verb, struct err *e)
 {
 	const struct verb *v = verb ? verb_find(verb) : NULL;
 	struct json_object *problems;
+	int rc;
 
 	if (!v || v->kind != VERB_ACTION)
 		return err_set_status(e, 404, -ENOENT, "no action '%.60s'", verb ? verb : "");
@@ -657,6 +675,8 @@ dispatch(struct request *q, const char *verb, struct err *e)
 		return err_set_status(e, 503, -EAGAIN, "aod is reading its state again: ask once more in a second");
 	if (q->m->quitting)
 		return err_set_status(e, 503, -EAGAIN, "aod is stopping");
+	if (!(v->perms & PERM_READ))
+		audit_begin(q, v->name);
 	problems = verb_check(v, IN_BODY, q->args);
 	if (problems) {
 		CLEANUP_FREE char *body =
@@ -666,6 +686,9 @@ dispatch(struct request *q, const char *verb, struct err *e)
 		json_object_put(problems);
 		return 0;
 	}
+	rc = check_role(q, v, e);
+	if (rc < 0)
+		return rc;
 	for (size_t i = 0; i < ARRAY_LEN(handlers); i++)
 		if (!strcmp(handlers[i].verb, verb))
 			return handlers[i].run(q, e);
@@ -682,18 +705,59 @@ parse(const char *text, size_t len)
 	return o;
 }
 
-static void
-note_author(struct request *q, struct json_object *caller)
+static const char *
+text_of(struct json_object *o, const char *key)
 {
-	struct json_object *v;
+	struct json_object *v = NULL;
 
-	snprintf(q->author, sizeof(q->author), "unknown");
-	if (json_object_object_get_ex(caller, "uid", &v))
-		snprintf(q->author, sizeof(q->author), "uid:%lld", (long long)json_object_get_int64(v));
-	else if (json_object_object_get_ex(caller, "tcp", &v) && json_object_is_type(v, json_type_string))
-		snprintf(q->author, sizeof(q->author), "tcp:%s", json_object_get_string(v));
-	if (json_object_object_get_ex(caller, "session", &v) && json_object_is_type(v, json_type_string))
-		snprintf(q->session, sizeof(q->session), "%s", json_object_get_string(v));
+	return json_object_object_get_ex(o, key, &v) && json_object_is_type(v, json_type_string) ? json_object_get_string(v) : NULL;
+}
+
+static long long
+number_of(struct json_object *o, const char *key)
+{
+	struct json_object *v = NULL;
+
+	return json_object_object_get_ex(o, key, &v) ? json_object_get_int64(v) : -1;
+}
+
+/* What aod-http says of the client. Who is not said to be somebody is nobody. */
+static void
+note_caller(struct request *q, struct json_object *caller)
+{
+	const char *tcp = text_of(caller, "tcp"), *role = text_of(caller, "role");
+	const char *token = text_of(caller, "token"), *name = text_of(caller, "name"), *session = text_of(caller, "session");
+	int number = role ? role_parse(role) : -1;
+
+	q->role = number < 0 || (number == ROLE_SESSION && !session) ? ROLE_NONE : (enum role)number;
+	snprintf(q->session, sizeof(q->session), "%s", session ? session : "");
+	snprintf(q->login, sizeof(q->login), "%s", token ? token : "");
+	if (tcp)
+		snprintf(q->origin, sizeof(q->origin), "tcp %s", tcp);
+	else
+		snprintf(q->origin, sizeof(q->origin), "unix uid %lld pid %lld", number_of(caller, "uid"), number_of(caller, "pid"));
+	if (session)
+		snprintf(q->author, sizeof(q->author), "session:%s", session);
+	else if (name)
+		snprintf(q->author, sizeof(q->author), "token:%s", name);
+	else if (tcp)
+		snprintf(q->author, sizeof(q->author), "tcp:%s", tcp);
+	else
+		snprintf(q->author, sizeof(q->author), "uid:%lld", number_of(caller, "uid"));
+}
+
+void
+action_notice(struct manager *m, const char *text, size_t len)
+{
+	struct json_object *o = parse(text, len), *refused = NULL;
+	const char *used = text_of(o, "used");
+	struct err e = { 0 };
+
+	if (json_object_object_get_ex(o, "refused", &refused) && json_object_is_type(refused, json_type_object))
+		audit_refused(m, refused);
+	else if (used && m->loaded && manager_begin(m, &e) == 0)
+		manager_check(m, store_token_used(m->store, used, now_us(), &e), &e);
+	json_object_put(o);
 }
 
 void
@@ -713,7 +777,7 @@ action_request(struct manager *m, const char *text, size_t len)
 	if (json_object_object_get_ex(o, "verb", &v))
 		verb = json_object_get_string(v);
 	if (json_object_object_get_ex(o, "caller", &v))
-		note_author(&q, v);
+		note_caller(&q, v);
 	if (json_object_object_get_ex(o, "args", &v) && json_object_is_type(v, json_type_object))
 		q.args = json_object_get(v);
 	else

@@ -11,6 +11,8 @@ struct run;
 
 /* A message {"id":N,"verb":"…","args":{…},"caller":{…}}. The answer goes through manager_reply(). */
 void action_request(struct manager *m, const char *text, size_t len);
+/* {"refused":{…}} or {"used":"…"}: what aod-http tells without waiting for an answer. */
+void action_notice(struct manager *m, const char *text, size_t len);
 /* The run's end is committed: what waited for it goes on (a delete). */
 void action_run_ended(struct manager *m, struct run *r);
 /* r leaves memory without having ended: its waiters are answered with an error. */

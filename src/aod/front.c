@@ -22,6 +22,7 @@
 #include "base/fd.h"
 #include "base/log.h"
 #include "base/util.h"
+#include "model/permission.h"
 #include "wire/wire.h"
 
 #define BACKLOG 1024
@@ -42,9 +43,12 @@ static const struct {
 	[P_DASHBOARD] = { "dashboard", 3000 },
 };
 
+/* Listening sockets: the ports, and the two unix sockets. */
+enum { UNIX = P_COUNT, AGENTS, FDS };
+
 struct front {
 	struct manager *m;
-	int fds[P_COUNT + 1]; /* the last one is the unix socket */
+	int fds[FDS];
 	int bound[P_COUNT];
 	pid_t pid;
 	int64_t started_us; /* monotonic */
@@ -84,8 +88,9 @@ open_tcp(const char *address, int port, int *bound, struct err *e)
 	return fd;
 }
 
+/* Who may connect at all; what those may do, aod-http asks the kernel for (SO_PEERCRED) or the token. */
 static int
-open_unix(const char *path, struct err *e)
+open_unix(const char *path, mode_t mode, gid_t gid, struct err *e)
 {
 	struct sockaddr_un sa = { .sun_family = AF_UNIX };
 	int fd, rc;
@@ -99,7 +104,8 @@ open_unix(const char *path, struct err *e)
 		return err_errno(e, -errno, "socket");
 	/* The lock says that no other aod has it. */
 	unlink(path);
-	if (bind(fd, (struct sockaddr *)&sa, sizeof(sa)) < 0 || chmod(path, 0660) < 0 || listen(fd, BACKLOG) < 0) {
+	if (bind(fd, (struct sockaddr *)&sa, sizeof(sa)) < 0 || (gid != (gid_t)-1 && chown(path, (uid_t)-1, gid) < 0) ||
+	    chmod(path, mode) < 0 || listen(fd, BACKLOG) < 0) {
 		rc = err_errno(e, -errno, "%s", path);
 		close(fd);
 		return rc;
@@ -117,7 +123,7 @@ write_ports(const struct front *f, struct err *e)
 	buf_printf(&b, "{\"pid\":%d", (int)getpid());
 	for (int i = 0; i < P_COUNT; i++)
 		buf_printf(&b, ",\"%s\":%d", ports[i].name, f->bound[i]);
-	buf_puts(&b, ",\"socket\":");
+	buf_printf(&b, ",\"tls\":%s,\"socket\":", f->m->cfg->tls_cert ? "true" : "false");
 	buf_put_json_str(&b, f->m->socket);
 	buf_puts(&b, "}\n");
 	rc = file_write_atomic(path, b.data, b.len, 0644, false, e);
@@ -132,7 +138,7 @@ front_open(struct manager *m, struct err *e)
 
 	m->front = f;
 	f->m = m;
-	for (int i = 0; i <= P_COUNT; i++)
+	for (int i = 0; i < FDS; i++)
 		f->fds[i] = -1;
 	for (int i = 0; i < P_COUNT; i++) {
 		int base = m->cfg->port_base;
@@ -142,8 +148,10 @@ front_open(struct manager *m, struct err *e)
 		if (f->fds[i] < 0)
 			return f->fds[i];
 	}
-	f->fds[P_COUNT] = open_unix(m->socket, e);
-	return f->fds[P_COUNT] < 0 ? f->fds[P_COUNT] : 0;
+	f->fds[UNIX] = open_unix(m->socket, m->cfg->socket_others ? 0666 : 0660, m->cfg->operators, e);
+	if (f->fds[UNIX] >= 0)
+		f->fds[AGENTS] = open_unix(m->agents_socket, 0666, (gid_t)-1, e);
+	return f->fds[UNIX] < 0 ? f->fds[UNIX] : f->fds[AGENTS] < 0 ? f->fds[AGENTS] : 0;
 }
 
 /* ---- the wire --------------------------------------------------------------------------------------------- */
@@ -208,6 +216,17 @@ front_bell(struct front *f, int64_t last_id)
 	flush(f);
 }
 
+void
+front_tokens_gone(struct front *f)
+{
+	static const char text[] = "{\"tokens\":true}";
+
+	if (!f || !f->have_wire)
+		return;
+	wire_send(&f->wire, text, sizeof(text) - 1);
+	flush(f);
+}
+
 static void
 on_hello(struct front *f)
 {
@@ -218,7 +237,7 @@ on_hello(struct front *f)
 	f->told = true;
 	if (write_ports(f, &e) < 0)
 		log_error("%s", e.text);
-	log_note("ready: http://%s:%d", f->m->cfg->listen, f->bound[P_RUNTIME]);
+	log_note("ready: http%s://%s:%d", f->m->cfg->tls_cert ? "s" : "", f->m->cfg->listen, f->bound[P_RUNTIME]);
 }
 
 static void
@@ -232,6 +251,8 @@ on_readable(struct ev_loop *loop, ev_io *w, int revents)
 	while ((text = wire_next(&f->wire, &len))) {
 		if (len >= 9 && !memcmp(text, "{\"hello\":", 9))
 			on_hello(f);
+		else if (str_starts(text, "{\"refused\":") || str_starts(text, "{\"used\":"))
+			action_notice(f->m, text, len);
 		else
 			action_request(f->m, text, len);
 	}
@@ -250,7 +271,7 @@ on_writable(struct ev_loop *loop, ev_io *w, int revents)
 static void
 child(const struct front *f, char *const *argv, int wire_fd, pid_t parent)
 {
-	int moved[P_COUNT + 2];
+	int moved[FDS + 1];
 	sigset_t none;
 
 	sigemptyset(&none);
@@ -259,13 +280,37 @@ child(const struct front *f, char *const *argv, int wire_fd, pid_t parent)
 	if (getppid() != parent)
 		_exit(112);
 	moved[0] = fcntl(wire_fd, F_DUPFD_CLOEXEC, 64);
-	for (int i = 0; i <= P_COUNT; i++)
+	for (int i = 0; i < FDS; i++)
 		moved[i + 1] = fcntl(f->fds[i], F_DUPFD_CLOEXEC, 64);
-	for (int i = 0; i < P_COUNT + 2; i++)
+	for (int i = 0; i < FDS + 1; i++)
 		if (moved[i] < 0 || dup2(moved[i], WIRE_FD + i) < 0)
 			_exit(112);
 	execv(argv[0], argv);
 	_exit(112);
+}
+
+static char **
+add_option(char **v, const char *name, const char *value)
+{
+	return value ? strv_add(strv_add(v, name), value) : v;
+}
+
+/* Who is who: see http/auth.h. */
+static char **
+add_access(char **v, const struct config *cfg)
+{
+	CLEANUP_FREE char *uid = xasprintf("%u", (unsigned)geteuid());
+	CLEANUP_FREE char *gid = cfg->operators == (gid_t)-1 ? NULL : xasprintf("%u", (unsigned)cfg->operators);
+
+	v = add_option(v, "--operator-uid", uid);
+	v = add_option(v, "--operator-gid", gid);
+	v = add_option(v, "--socket-others", role_name(cfg->socket_others));
+	v = add_option(v, "--tcp-others", role_name(cfg->tcp_others));
+	v = add_option(v, "--tls-cert", cfg->tls_cert);
+	v = add_option(v, "--tls-key", cfg->tls_key);
+	for (char **h = cfg->allow_hosts; h && *h; h++)
+		v = add_option(v, "--allow-host", *h);
+	return v;
 }
 
 static char **
@@ -293,8 +338,9 @@ make_argv(const struct front *f)
 		v = strv_add(v, "--user");
 		v = strv_add(v, cfg->http_user);
 	}
-	for (int i = 0; i <= P_COUNT; i++) {
-		CLEANUP_FREE char *arg = xasprintf("%s=%d", i < P_COUNT ? ports[i].name : "unix", FIRST_FD + i);
+	v = add_access(v, cfg);
+	for (int i = 0; i < FDS; i++) {
+		CLEANUP_FREE char *arg = xasprintf("%s=%d", i < P_COUNT ? ports[i].name : i == UNIX ? "unix" : "agents", FIRST_FD + i);
 
 		v = strv_add(v, "--listen");
 		v = strv_add(v, arg);
@@ -305,8 +351,7 @@ make_argv(const struct front *f)
 static void
 set_environment(const struct front *f)
 {
-	CLEANUP_FREE char *origin = xasprintf("http://%s:%d,http://localhost:%d", f->m->cfg->listen, f->bound[P_DASHBOARD],
-					      f->bound[P_DASHBOARD]);
+	CLEANUP_FREE char *origin = xasprintf("http%s://%s:%d", f->m->cfg->tls_cert ? "s" : "", f->m->cfg->listen, f->bound[P_DASHBOARD]);
 	CLEANUP_FREE char *runtime = xasprintf("%d", f->bound[P_RUNTIME]);
 
 	setenv("AOD_DASHBOARD_ORIGIN", origin, 1);
@@ -409,12 +454,13 @@ front_close(struct manager *m)
 	}
 	drop_wire(f);
 	ev_timer_stop(m->loop, &f->restart_w);
-	for (int i = 0; i <= P_COUNT; i++)
+	for (int i = 0; i < FDS; i++)
 		if (f->fds[i] >= 0)
 			close(f->fds[i]);
 	if (f->told)
 		unlink(path);
 	unlink(m->socket);
+	unlink(m->agents_socket);
 	free(f);
 	m->front = NULL;
 }

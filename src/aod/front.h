@@ -24,6 +24,8 @@ bool front_reaped(struct manager *m, pid_t pid, int status);
 int64_t front_request_id(const struct front *f, int64_t id);
 /* Answer a request / ring; both are dropped while there is no front, or another one than the one that asked. */
 void front_answer(struct front *f, int64_t id, int status, const char *body, size_t len);
+/* Tokens were revoked or have ended: what was known of them is looked up anew. */
+void front_tokens_gone(struct front *f);
 void front_bell(struct front *f, int64_t last_id);
 
 #endif

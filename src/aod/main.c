@@ -37,7 +37,11 @@ static const char usage[] =
 	"  --root DIR        private mode: everything that is written goes below DIR\n"
 	"  --port-base N     ports N (runtime), N+1 (context store), N+2 (registry), N+3 (dashboard);\n"
 	"                    0: any free ones, see run/ports.json; default 8765 8766 8767 3000\n"
-	"  --listen ADDRESS  IPv4 address to listen on (default 127.0.0.1)\n"
+	"  --listen ADDRESS  IPv4 address to listen on (default 127.0.0.1); any that is not loopback needs TLS\n"
+	"  --tls-cert FILE, --tls-key FILE  certificate chain and key (PEM); everything over TCP then needs a token\n"
+	"  --socket-others WHAT  what users over aod.sock may who are not root, aod's own or in group aod: none (default), reader\n"
+	"  --tcp-others WHAT what local users over TCP may without a token: operator (default), reader, none\n"
+	"  --allow-host NAME a name that clients over TCP may call this host by, beside localhost and addresses; repeated\n"
 	"  --on-exit WHAT    stop or leave the agents when aod is ended (default: stop with --root, else leave)\n"
 	"  --cgroup WHERE    control groups of agents: auto (default), none, v1, or the path of a group that is aod's\n"
 	"  --libexec DIR     where aod-http and aod-shim are\n"
@@ -142,17 +146,48 @@ set_size(const char *option, const char *value, int64_t min, int64_t *out)
 	return 0;
 }
 
+static int
+set_role(const char *option, const char *value, enum role most, enum role *out)
+{
+	int r = role_parse(value);
+
+	if (r < 0 || r == ROLE_SESSION || r > (int)most)
+		return bad_usage(option, value, most == ROLE_OPERATOR ? "want operator, reader or none" : "want reader or none");
+	*out = (enum role)r;
+	return 0;
+}
+
+/* What goes over a wire that others may listen to is encrypted, and nobody is trusted for being there. */
+static int
+check_listen(const struct config *c)
+{
+	if (!c->tls_cert != !c->tls_key)
+		return bad_usage(c->tls_cert ? "--tls-cert" : "--tls-key", c->tls_cert ? c->tls_cert : c->tls_key,
+				 "--tls-cert and --tls-key go together");
+	if (!c->tls_cert && !str_starts(c->listen, "127."))
+		return bad_usage("--listen", c->listen,
+				 "is not a loopback address, so that others could read along and nobody knows who they are: give --tls-cert "
+				 "and --tls-key, too, and make tokens with `aoctl token create`; or listen on 127.0.0.1");
+	return 0;
+}
+
 /* 0 go on, 1 done, negative: usage. */
 static int
 parse_args(int argc, char **argv, struct config *c)
 {
-	enum { ROOT = 256, PORT_BASE, LISTEN, ON_EXIT, LIBEXEC, BLUEPRINTS, WWW, HTTP_USER, LOG_LEVEL, MAX_DOCUMENT, DOCUMENT_QUOTA, CGROUP, HELP, VERSION_ };
+	enum {
+		ROOT = 256, PORT_BASE, LISTEN, ON_EXIT, LIBEXEC, BLUEPRINTS, WWW, HTTP_USER, LOG_LEVEL, MAX_DOCUMENT, DOCUMENT_QUOTA, CGROUP, HELP, VERSION_,
+		TLS_CERT, TLS_KEY, SOCKET_OTHERS, TCP_OTHERS, ALLOW_HOST,
+	};
 	static const struct option options[] = {
 		{ "root", 1, NULL, ROOT },	   { "port-base", 1, NULL, PORT_BASE }, { "listen", 1, NULL, LISTEN },
 		{ "on-exit", 1, NULL, ON_EXIT },   { "libexec", 1, NULL, LIBEXEC },	{ "blueprints", 1, NULL, BLUEPRINTS },
 		{ "www", 1, NULL, WWW },	   { "http-user", 1, NULL, HTTP_USER }, { "log-level", 1, NULL, LOG_LEVEL },
 		{ "max-document", 1, NULL, MAX_DOCUMENT }, { "document-quota", 1, NULL, DOCUMENT_QUOTA },
-		{ "cgroup", 1, NULL, CGROUP },	   { "help", 0, NULL, HELP },	   { "version", 0, NULL, VERSION_ },	{ 0 },
+		{ "cgroup", 1, NULL, CGROUP },
+		{ "tls-cert", 1, NULL, TLS_CERT }, { "tls-key", 1, NULL, TLS_KEY }, { "socket-others", 1, NULL, SOCKET_OTHERS },
+		{ "tcp-others", 1, NULL, TCP_OTHERS }, { "allow-host", 1, NULL, ALLOW_HOST },
+		{ "help", 0, NULL, HELP },	   { "version", 0, NULL, VERSION_ },	{ 0 },
 	};
 	const char *root = NULL, *on_exit = NULL;
 	int o, rc = 0;
@@ -171,6 +206,11 @@ parse_args(int argc, char **argv, struct config *c)
 		case LOG_LEVEL: rc = set_number("--log-level", optarg, 7, &c->log_level); break;
 		case MAX_DOCUMENT: rc = set_size("--max-document", optarg, 1, &c->max_document); break;
 		case DOCUMENT_QUOTA: rc = set_size("--document-quota", optarg, 0, &c->document_quota); break;
+		case TLS_CERT: set_text(&c->tls_cert, optarg); break;
+		case TLS_KEY: set_text(&c->tls_key, optarg); break;
+		case SOCKET_OTHERS: rc = set_role("--socket-others", optarg, ROLE_READER, &c->socket_others); break;
+		case TCP_OTHERS: rc = set_role("--tcp-others", optarg, ROLE_OPERATOR, &c->tcp_others); break;
+		case ALLOW_HOST: c->allow_hosts = strv_add(c->allow_hosts, optarg); break;
 		case 'h':
 		case HELP: fputs(usage, stdout); return 1;
 		case VERSION_: puts("aod " PACKAGE_VERSION); return 1;
@@ -181,6 +221,8 @@ parse_args(int argc, char **argv, struct config *c)
 		rc = bad_usage("argument", argv[optind], "aod takes options only");
 	if (rc == 0 && on_exit && strcmp(on_exit, "stop") && strcmp(on_exit, "leave"))
 		rc = bad_usage("--on-exit", on_exit, "stop or leave");
+	if (rc == 0)
+		rc = check_listen(c);
 	set_directories(c, root);
 	c->leave = on_exit ? !strcmp(on_exit, "leave") : !c->private_mode;
 	return rc;
@@ -206,6 +248,15 @@ choose_http_user(struct config *c)
 	return pw ? pw->pw_gid : getegid();
 }
 
+/* Members of group aod are operators of the system's aod; one below a directory, or a user's own, is its user's alone. */
+static gid_t
+find_operators(const struct config *c)
+{
+	const struct group *gr = c->private_mode || geteuid() != 0 ? NULL : getgrnam("aod");
+
+	return gr ? gr->gr_gid : (gid_t)-1;
+}
+
 static int
 make_directories(struct config *c, struct err *e)
 {
@@ -222,6 +273,7 @@ make_directories(struct config *c, struct err *e)
 		rc = mkdir_p(blueprints, 0755, e);
 	if (rc < 0)
 		return rc;
+	c->operators = find_operators(c);
 	/* setgid, so that -wal and -shm get the readers' group, too. */
 	if (geteuid() == 0 && (chown(c->state, (uid_t)-1, gid) < 0 || chmod(c->state, 02750) < 0))
 		return err_errno(e, -errno, "%s", c->state);
@@ -344,6 +396,8 @@ main(int argc, char **argv)
 		.max_document = 1LL << 30,
 		.log_level = LOG_INFO,
 		.listen = xstrdup("127.0.0.1"),
+		.socket_others = ROLE_NONE,
+		.tcp_others = ROLE_OPERATOR,
 		.libexec = xstrdup(AOD_LIBEXECDIR),
 		.blueprints = xstrdup(AOD_BLUEPRINTDIR),
 		.www = xstrdup(AOD_WWWDIR),

@@ -15,6 +15,7 @@
 #include "aod/cgroup.h"
 #include "aod/contain.h"
 #include "aod/documents.h"
+#include "aod/audit.h"
 #include "aod/front.h"
 #include "aod/registry.h"
 #include "aod/run.h"
@@ -142,6 +143,7 @@ manager_reply(struct manager *m, int64_t id, int status, const char *body, size_
 {
 	struct reply *r = xcalloc(1, sizeof(*r));
 
+	audit_answer(m, id, status);
 	r->id = id;
 	r->status = status;
 	r->body = body ? xstrndup(body, len) : NULL;
@@ -310,6 +312,10 @@ commit(struct manager *m)
 		m->commits++;
 		if (wrote)
 			front_bell(m->front, store_last_id(m->store));
+		/* Before the answers: who hears that a token was revoked may count on it. */
+		if (m->tokens_gone)
+			front_tokens_gone(m->front);
+		m->tokens_gone = false;
 		send_replies(m);
 		spawn_new(m);
 		free_ended(m);
@@ -586,6 +592,7 @@ who_am_i(struct manager *m)
 	/* First the commands that are for agents: links to aoctl. */
 	m->search_path = xasprintf("%s/bin:%s:%s", m->cfg->libexec, path && *path ? path : "/usr/local/bin:/usr/bin:/bin", m->cfg->libexec);
 	m->socket = xasprintf("%s/aod.sock", m->cfg->run);
+	m->agents_socket = xasprintf("%s/agents.sock", m->cfg->run);
 	proc_boot_id(m->boot_id);
 }
 
@@ -650,6 +657,8 @@ manager_done(struct manager *m)
 	free(m->host);
 	free(m->search_path);
 	free(m->socket);
+	free(m->agents_socket);
+	audit_done(m);
 	if (m->up_fd >= 0)
 		close(m->up_fd);
 	if (m->shim_fd >= 0)

@@ -22,6 +22,7 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "model/event.h"
+#include "model/permission.h"
 #include "store/store.h"
 
 enum port { P_RUNTIME, P_CONTEXT, P_REGISTRY, P_DASHBOARD, P_COUNT };
@@ -33,6 +34,10 @@ struct config {
 	char *libexec, *blueprints, *www;
 	char *listen;
 	char *cgroup;	    /* auto, none, v1, or a path; NULL: auto */
+	char *tls_cert, *tls_key; /* files; NULL: plain HTTP, on loopback only */
+	char **allow_hosts;	  /* further names in Host: */
+	enum role socket_others, tcp_others; /* what users that are not known may do: over aod.sock, and over TCP without a token */
+	gid_t operators;	  /* group whose members are operators; -1: none */
 	char *http_user;    /* "" = do not change */
 	int64_t max_document, document_quota; /* bytes; quota 0: none */
 	int port_base;	    /* -1: the standard ports; 0: any */
@@ -72,6 +77,8 @@ struct manager {
 	struct run *dirty;   /* runs whose spool may have something new */
 	struct run *unspawned; /* runs to start once they are committed */
 	struct run *ended;   /* runs to free once their end is committed */
+	struct audit_note *audits; /* requests whose answers are written down */
+	bool tokens_gone; /* some ended in this transaction: aod-http is told after the commit */
 	struct reply *replies; /* answers that wait for the commit, newest first */
 
 	int up_fd; /* the FIFO that shims ring */
@@ -91,7 +98,8 @@ struct manager {
 	struct old_group *old_groups; /* of runs that have ended */
 	ev_timer groups_w;
 
-	char *search_path, *home, *user, *uid, *host, *socket;
+	char *search_path, *home, *user, *uid, *host;
+	char *socket, *agents_socket; /* paths: for people, by what user they are; for agents, by the token of their run */
 	char *iobuf; /* SPOOL_READ_MAX bytes, for reading spools */
 	struct event event; /* for events that aod itself makes */
 

@@ -8,13 +8,18 @@
 #include <stdint.h>
 
 #include "aod/run.h"
+#include "base/util.h"
+#include "model/permission.h"
 
 struct request {
 	struct manager *m;
 	int64_t id;
 	struct json_object *args; /* checked against the verb's row */
-	char author[64];	  /* who asks: uid:N or tcp:ADDRESS */
-	char session[201];	  /* the session that asks, proved by its token; "" for others */
+	char author[100];	  /* who asks: uid:N, tcp:ADDRESS, token:NAME or session:ID */
+	char origin[80];	  /* from where: "unix uid 0 pid 12" or "tcp ADDRESS" */
+	enum role role;
+	char session[201]; /* id of the session that asks, for ROLE_SESSION */
+	char login[ID_SIZE]; /* id of the login or token that the request came with, or "" */
 };
 
 /* NULL when it is missing, null, or no string. Valid as long as the request. */
@@ -53,6 +58,14 @@ int action_thaw(struct request *q, struct err *e);
 int action_usage(struct request *q, struct err *e);
 int action_set_property(struct request *q, struct err *e);
 int action_slices(struct request *q, struct err *e);
+
+/* action-token.c */
+int action_token_create(struct request *q, struct err *e);
+int action_token_revoke(struct request *q, struct err *e);
+int action_login(struct request *q, struct err *e);
+int action_logout(struct request *q, struct err *e);
+/* Whether a session may ask this of what it asks it of; fills in what is its own. Its role may the verb already. */
+int action_scope(struct request *q, const struct verb *v, struct err *e);
 
 /* action-agent.c, action-version.c */
 int action_agent_create(struct request *q, struct err *e);

@@ -14,6 +14,7 @@
 
 #include "aod/registry.h"
 #include "aod/run.h"
+#include "aod/token.h"
 #include "base/fd.h"
 #include "base/frame.h"
 #include "base/log.h"
@@ -172,6 +173,8 @@ check_descriptors(const struct manager *m, struct err *e)
 int
 run_prepare(struct manager *m, const struct session *s, int64_t n, const struct run_args *args, struct run **out, struct err *e)
 {
+	char token[TOKEN_SIZE], hash[SHA256_HEX_SIZE];
+	struct run_args own = *args;
 	struct plan *plan = NULL;
 	struct blueprint *b;
 	char **weaker = NULL;
@@ -181,8 +184,10 @@ run_prepare(struct manager *m, const struct session *s, int64_t n, const struct 
 
 	if (rc == 0)
 		rc = registry_load(m, run_default_agent(s->row.agent_name, args), &b, &version, e);
+	token_new(token, hash);
+	own.token = token;
 	if (rc == 0)
-		rc = run_plan(m, &s->row, args, b, &plan, &weaker, e);
+		rc = run_plan(m, &s->row, &own, b, &plan, &weaker, e);
 	if (rc < 0) {
 		strv_free(weaker);
 		return rc;
@@ -195,6 +200,7 @@ run_prepare(struct manager *m, const struct session *s, int64_t n, const struct 
 	}
 	r->plan = plan;
 	r->weaker = weaker;
+	memcpy(r->token_hash, hash, sizeof(hash));
 	r->s.row.blueprint_version = version;
 	r->agent_session_id = xstrdup(args->agent_session_id);
 	r->timeout_stop_us = plan->timeout_stop_us;
@@ -351,6 +357,8 @@ run_begin(struct run *r, const struct run_args *args, struct err *e)
 	buf_free(&plan);
 	buf_free(&state);
 	if (rc == 0)
+		rc = token_store_run(r, e);
+	if (rc == 0)
 		rc = add_first_events(r, args, e);
 	if (rc < 0)
 		return rc;
@@ -437,6 +445,8 @@ run_end(struct run *r, struct run_result *res, int64_t time_us, struct err *e)
 	s->output_tokens += res->output_tokens;
 	s->turns += res->turns;
 	session_set_text(&s->error, res->error);
+	if (rc == 0)
+		rc = token_end_run(r, e);
 	if (rc == 0)
 		rc = store_result(r, res, e);
 	if (rc == 0)

@@ -43,6 +43,7 @@ struct run {
 	struct line_buf line[2];
 
 	char *agent_session_id;
+	char token_hash[65]; /* SHA-256 of the token that this run's processes have, in hexadecimal */
 	int64_t timeout_stop_us, result_grace_us;
 	int64_t started_us;
 	int spool_fd, input_fd, bell_fd, pidfd;
@@ -68,6 +69,7 @@ struct run_args {
 	const char *prompt, *prompt_uuid, *agent_session_id;
 	char *const *command;
 	bool resume;
+	const char *token; /* for AOD_TOKEN; never stored */
 };
 
 /*

@@ -19,6 +19,7 @@
 #include "aod/cgroup.h"
 #include "aod/run.h"
 #include "aod/shim-spec.h"
+#include "aod/token.h"
 #include "base/fd.h"
 #include "base/frame.h"
 #include "base/log.h"
@@ -317,15 +318,24 @@ static int
 spawn_again(struct run *r, struct json_object *args, struct err *e)
 {
 	char **command = json_words(args, "command");
+	char token[TOKEN_SIZE];
 	struct run_args a = {
 		.prompt = json_text(args, "prompt"),
 		.prompt_uuid = json_text(args, "prompt_uuid"),
 		.agent_session_id = json_text(args, "agent_session_id"),
 		.command = command,
 		.resume = json_number(args, "resume", 0) != 0,
+		.token = token,
 	};
-	int rc = run_make_plan(r->m, &r->s.row, &a, &r->plan, e);
+	int rc;
 
+	/* The text of the first one went with the aod that made it. */
+	token_new(token, r->token_hash);
+	rc = run_make_plan(r->m, &r->s.row, &a, &r->plan, e);
+	if (rc == 0)
+		rc = manager_begin(r->m, e);
+	if (rc == 0)
+		rc = token_store_run(r, e);
 	strv_free(command);
 	if (rc == 0)
 		rc = contain_take(r, r->plan->sandbox, e);

@@ -103,6 +103,7 @@ with_blueprint(const struct request *rq, int (*use)(const struct request *rq, co
 struct listing {
 	struct buf *out;
 	bool all, any;
+	bool names_only; /* settings may hold keys that are not for agents */
 };
 
 /* What old clients are shown: what is whole and can be started by its name, active or not. */
@@ -115,6 +116,20 @@ is_listed(const struct blueprint_row *row)
 	       row->name[n - 1] != '@';
 }
 
+static void
+put_name(struct buf *out, const struct blueprint_row *row)
+{
+	struct json_object *o = json_tokener_parse(row->json), *description = NULL;
+
+	json_object_object_get_ex(o, "description", &description);
+	buf_puts(out, "{\"name\":");
+	buf_put_json_str(out, row->name);
+	buf_puts(out, ",\"description\":");
+	buf_put_json_str(out, json_object_get_string(description));
+	buf_printf(out, ",\"status\":\"%s\"}", row->status);
+	json_object_put(o);
+}
+
 static int
 on_listed(const struct blueprint_row *row, void *arg)
 {
@@ -125,7 +140,10 @@ on_listed(const struct blueprint_row *row, void *arg)
 	if (l->any)
 		buf_putc(l->out, ',');
 	l->any = true;
-	buf_put(l->out, row->json, row->json_len);
+	if (l->names_only)
+		put_name(l->out, row);
+	else
+		buf_put(l->out, row->json, row->json_len);
 	return 0;
 }
 
@@ -142,10 +160,10 @@ agents_list(const struct request *rq)
 	struct kept *k = &kept[request_bool(rq, "all")];
 	int64_t changes = store_blueprint_changes(front.store);
 	struct buf b = BUF_INIT;
-	struct listing l = {.out = &b, .all = k == &kept[1]};
+	struct listing l = {.out = &b, .all = k == &kept[1], .names_only = rq->who->role == ROLE_SESSION};
 	struct err e = {0};
 
-	if (k->shared && changes >= 0 && k->changes == changes) {
+	if (!l.names_only && k->shared && changes >= 0 && k->changes == changes) {
 		reply_shared(rq->req, 200, NULL, k->shared, k->len);
 		return;
 	}
@@ -156,6 +174,11 @@ agents_list(const struct request *rq)
 		return;
 	}
 	buf_putc(&b, ']');
+	if (l.names_only) {
+		reply_buf(rq->req, 200, &b);
+		buf_free(&b);
+		return;
+	}
 	if (k->shared)
 		h2o_mem_release_shared(k->shared);
 	*k = (struct kept){changes, h2o_mem_alloc_shared(NULL, b.len, NULL), b.len};

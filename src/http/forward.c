@@ -23,6 +23,7 @@
 #include "http/forward.h"
 #include "http/live.h"
 #include "http/query.h"
+#include "http/refuse.h"
 #include "http/reply.h"
 #include "http/server.h"
 #include "http/watch.h"
@@ -40,6 +41,7 @@ struct pending {
 	h2o_req_t *req;
 	struct conn *conn;
 	bool sync;
+	bool cookie; /* the answer carries one */
 	char session[201];
 };
 
@@ -188,6 +190,24 @@ sync_start(struct pending *p, const char *body, size_t n)
 	return text != NULL;
 }
 
+/* What aod says is the cookie goes into a header, and not into the body, where a script could read it. */
+static void
+reply_login(h2o_req_t *req, const char *body, size_t n)
+{
+	struct json_object *bad, *o = body_parse(body, n, &bad), *cookie = NULL;
+	const char *text = json_object_object_get_ex(o, "cookie", &cookie) ? json_object_get_string(cookie) : "";
+	CLEANUP_FREE char *header = xasprintf("%s=%s; Path=/; HttpOnly; SameSite=Strict%s%s", LOGIN_COOKIE, text,
+					      front.tls ? "; Secure" : "", *text ? "" : "; Max-Age=0");
+	h2o_iovec_t v = h2o_strdup(&req->pool, header, SIZE_MAX);
+
+	h2o_add_header(&req->pool, &req->res.headers, H2O_TOKEN_SET_COOKIE, NULL, v.base, v.len);
+	json_object_put(bad);
+	json_object_object_del(o, "cookie");
+	text = json_object_to_json_string_ext(o, JSON_FLAGS);
+	reply_json(req, 200, text, strlen(text));
+	json_object_put(o);
+}
+
 static void
 take_answer(uint64_t id, int status, const char *body, size_t n)
 {
@@ -204,7 +224,10 @@ take_answer(uint64_t id, int status, const char *body, size_t n)
 			n = 0;
 		if (p->sync && status < 300 && !front.quitting && sync_start(p, body, n))
 			return;
-		reply_json(p->req, status, body, n);
+		if (p->cookie && status == 200)
+			reply_login(p->req, body, n);
+		else
+			reply_json(p->req, status, body, n);
 		return;
 	}
 }
@@ -261,6 +284,8 @@ take_message(const char *msg, size_t n)
 	json_object_put(bad);
 	if (o && json_object_object_get_ex(o, "quit", &v)) {
 		server_quit("aod says so");
+	} else if (o && json_object_object_get_ex(o, "tokens", &v)) {
+		auth_tokens_gone();
 	} else if (o && json_object_object_get_ex(o, "bell", &v)) {
 		live_bell(json_object_get_int64(v));
 		watch_bell();
@@ -342,10 +367,20 @@ wants_sync(const struct verb *v, struct json_object *args)
 		!json_object_object_get(args, "session_id"));
 }
 
+static void
+put_member(struct buf *b, const char *key, const char *value)
+{
+	if (*value) {
+		buf_printf(b, ",\"%s\":", key);
+		buf_put_json_str(b, value);
+	}
+}
+
 static struct pending *
 send_action(h2o_req_t *req, const struct verb *verb, const char *args, size_t n)
 {
 	struct pending *p = h2o_mem_alloc_shared(&req->pool, sizeof(*p), pending_dispose);
+	const struct who *who = conn_of(req)->auth.who;
 	struct buf b = BUF_INIT;
 
 	memset(p, 0, sizeof(*p));
@@ -357,7 +392,11 @@ send_action(h2o_req_t *req, const struct verb *verb, const char *args, size_t n)
 	h2o_linklist_insert(&ages, &p->age);
 	buf_printf(&b, "{\"id\":%llu,\"verb\":\"%s\",\"args\":", (unsigned long long)p->id, verb->name);
 	buf_put(&b, args, n);
-	buf_printf(&b, ",\"caller\":%s}", conn_caller(p->conn));
+	buf_printf(&b, ",\"caller\":%s,\"role\":\"%s\"", conn_caller(p->conn), role_name(who->role));
+	put_member(&b, "token", who->token);
+	put_member(&b, "name", who->name);
+	put_member(&b, "session", who->session);
+	buf_puts(&b, "}}");
 	wire_send(&wire, b.data, b.len);
 	buf_free(&b);
 	flush_wire();
@@ -479,6 +518,7 @@ forward_action(const struct request *rq)
 {
 	const h2o_iovec_t *body = &rq->req->entity;
 	struct json_object *bad, *args;
+	struct pending *p;
 	const char *text;
 	bool sync;
 	size_t n;
@@ -489,6 +529,11 @@ forward_action(const struct request *rq)
 	args = forward_args(rq, &bad);
 	if (!args) {
 		reply_invalid(rq->req, bad);
+		return;
+	}
+	if (strcmp(rq->verb->name, "login") == 0 && !auth_token_ok(json_object_get_string(json_object_object_get(args, "token")))) {
+		refuse(rq, NULL, NULL);
+		json_object_put(args);
 		return;
 	}
 	if (!can_send(rq->req)) {
@@ -510,8 +555,31 @@ forward_action(const struct request *rq)
 		documents_args(rq, args);
 	sync = wants_sync(rq->verb, args);
 	text = json_object_to_json_string_length(args, JSON_FLAGS, &n);
-	send_action(rq->req, rq->verb, text, n)->sync = sync;
+	p = send_action(rq->req, rq->verb, text, n);
+	p->sync = sync;
+	p->cookie = rq->verb->perms & PERM_OPEN;
 	json_object_put(args);
+}
+
+void
+forward_notice(const struct buf *b)
+{
+	if (wire_broken || front.quitting || wire.out.len - wire.out_done > FORWARD_QUEUE_MAX)
+		return;
+	wire_send(&wire, b->data, b->len);
+	flush_wire();
+}
+
+void
+forward_token_used(const char *id)
+{
+	struct buf b = BUF_INIT;
+
+	buf_puts(&b, "{\"used\":");
+	buf_put_json_str(&b, id);
+	buf_putc(&b, '}');
+	forward_notice(&b);
+	buf_free(&b);
 }
 
 void

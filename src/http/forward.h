@@ -25,6 +25,9 @@ struct json_object *forward_args(const struct request *rq, struct json_object **
 /* Whether the body is the text of a unit file. */
 bool forward_is_text(const struct request *rq);
 void forward_tick(int64_t now);
+/* For aod, without an answer; {"…"} */
+void forward_notice(const struct buf *b);
+void forward_token_used(const char *id);
 /* Nothing new is sent to aod from now on; what is pending may still be answered. */
 void forward_quit(void);
 

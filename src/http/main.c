@@ -31,17 +31,20 @@
 #include "http/reply.h"
 #include "http/route.h"
 #include "http/server.h"
+#include "http/site.h"
 #include "http/statics.h"
 #include "http/upload.h"
+#include "http/tls.h"
 #include "http/watch.h"
 #include "wire/wire.h"
 
 #define MMAP_THRESHOLD (128 << 10)
 
 struct options {
-	const char *db, *www, *user, *documents, *uploads;
+	const char *db, *www, *user, *documents, *uploads, *tls_cert, *tls_key;
 	int64_t max_document;
 	char **listen;
+	struct auth_options auth;
 };
 
 static const char usage[] = "usage: aod-http --db FILE --documents DIR --uploads DIR [--max-document BYTES] [--www DIR] [--user NAME] "
@@ -56,9 +59,14 @@ parse_options(int argc, char **argv, struct options *o, struct err *e)
 		{"documents", required_argument, NULL, 'o'},
 		{"uploads", required_argument, NULL, 'p'},
 		{"max-document", required_argument, NULL, 'm'},
-		{"debug", no_argument, NULL, 'D'},      {0},
+		{"debug", no_argument, NULL, 'D'},      {"operator-uid", required_argument, NULL, 'U'},
+		{"operator-gid", required_argument, NULL, 'G'}, {"socket-others", required_argument, NULL, 's'},
+		{"tcp-others", required_argument, NULL, 't'}, {"tls-cert", required_argument, NULL, 'c'},
+		{"tls-key", required_argument, NULL, 'k'}, {"allow-host", required_argument, NULL, 'h'},
+		{0},
 	};
-	int c;
+	int64_t number;
+	int c, role;
 
 	while ((c = getopt_long(argc, argv, "", longs, NULL)) != -1) {
 		switch (c) {
@@ -86,6 +94,30 @@ parse_options(int argc, char **argv, struct options *o, struct err *e)
 			break;
 		case 'D':
 			log_init("aod-http", LOG_DBG);
+			break;
+		case 'U':
+		case 'G':
+			if (!parse_i64(optarg, 0, UINT32_MAX - 1, &number))
+				return err_set(e, -EINVAL, "'%s' is not a number of a user or group", optarg);
+			if (c == 'U')
+				o->auth.operator_uid = (uid_t)number;
+			else
+				o->auth.operator_gid = (gid_t)number;
+			break;
+		case 's':
+		case 't':
+			if ((role = role_parse(optarg)) < 0)
+				return err_set(e, -EINVAL, "'%s' is not a role", optarg);
+			*(c == 's' ? &o->auth.socket_others : &o->auth.tcp_others) = (enum role)role;
+			break;
+		case 'c':
+			o->tls_cert = optarg;
+			break;
+		case 'k':
+			o->tls_key = optarg;
+			break;
+		case 'h':
+			site_allow_host(optarg);
 			break;
 		default:
 			return err_set(e, -EINVAL, "%s", usage);
@@ -204,7 +236,7 @@ open_documents(const struct options *o, struct err *e)
 static int
 start(int argc, char **argv, struct err *e)
 {
-	struct options o = {.max_document = 1LL << 30};
+	struct options o = {.max_document = 1LL << 30, .auth = {.operator_uid = geteuid(), .operator_gid = (gid_t)-1, .tcp_others = ROLE_OPERATOR}};
 	int r;
 
 	if ((r = parse_options(argc, argv, &o, e)) < 0)
@@ -216,7 +248,9 @@ start(int argc, char **argv, struct err *e)
 		return err_wrap(e, "--www");
 	if ((r = open_documents(&o, e)) < 0)
 		return r;
-	if ((r = confine(o.user, e)) < 0)
+	if (o.tls_cert && (r = tls_load(o.tls_cert, o.tls_key, &front.tls, e)) < 0)
+		return r;
+	if ((r = auth_init(&o.auth, e)) < 0 || (r = confine(o.user, e)) < 0)
 		return r;
 	watch_init();
 	live_init();

@@ -61,7 +61,7 @@ query_find(const char *key, size_t len, struct found *out, struct err *e)
 
 struct listing {
 	struct buf *out;
-	int state; /* or -1 */
+	int state, live; /* only such; -1: all */
 	int64_t skip, left;
 	bool any;
 };
@@ -73,6 +73,8 @@ on_listed(const struct session_row *s, void *arg)
 	struct session_row shown = *s;
 
 	if (l->state >= 0 && (int)s->state != l->state)
+		return 0;
+	if (l->live >= 0 && session_state_live(s->state) != l->live)
 		return 0;
 	if (l->skip > 0) {
 		l->skip--;
@@ -91,7 +93,7 @@ on_listed(const struct session_row *s, void *arg)
 int
 query_sessions_json(struct buf *out, struct err *e)
 {
-	struct listing l = {.out = out, .state = -1, .left = INT64_MAX};
+	struct listing l = {.out = out, .state = -1, .live = -1, .left = INT64_MAX};
 	int r;
 
 	buf_putc(out, '[');
@@ -184,7 +186,7 @@ void
 query_list(const struct request *rq)
 {
 	int64_t version = store_last_change(front.store);
-	struct list_entry *c = list_lookup(rq, version);
+	struct list_entry *c = rq->who->role == ROLE_SESSION ? NULL : list_lookup(rq, version);
 	struct buf b = BUF_INIT;
 	struct err e = {0};
 	int live, state, r;
@@ -197,12 +199,16 @@ query_list(const struct request *rq)
 		refuse_state(rq, request_text(rq, "state"));
 		return;
 	}
-	struct listing l = {.out = &b, .state = state};
+	struct listing l = {.out = &b, .state = state, .live = -1};
 	int64_t limit = request_int(rq, "limit", -1), offset = request_int(rq, "offset", 0);
 
 	l.left = limit < 0 ? INT64_MAX : limit;
 	buf_puts(&b, "{\"sessions\":[");
-	if (state >= 0) {
+	if (rq->who->role == ROLE_SESSION) {
+		l.live = live;
+		l.skip = offset;
+		r = store_session_family(front.store, rq->who->session, on_listed, &l, &e);
+	} else if (state >= 0) {
 		/* The store tells live from ended; a single state is picked out here. */
 		l.skip = offset;
 		r = store_session_list(front.store, live, 0, -1, on_listed, &l, &e);
@@ -216,7 +222,7 @@ query_list(const struct request *rq)
 		void *shared = h2o_mem_alloc_shared(NULL, b.len, NULL);
 
 		memcpy(shared, b.data, b.len);
-		if (version >= 0)
+		if (version >= 0 && rq->who->role != ROLE_SESSION)
 			list_remember(rq, version, shared, b.len);
 		reply_shared(rq->req, 200, NULL, shared, b.len);
 		h2o_mem_release_shared(shared);

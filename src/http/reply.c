@@ -36,6 +36,7 @@ static const struct {
 	{408, "Request Timeout"},
 	{409, "Conflict"},
 	{412, "Precondition Failed"},
+	{421, "Misdirected Request"},
 	{413, "Request Entity Too Large"},
 	{416, "Range Not Satisfiable"},
 	{422, "Unprocessable Entity"},
@@ -166,6 +167,12 @@ reply_invalid(h2o_req_t *req, struct json_object *problems)
 
 /* ---- CORS -------------------------------------------------------------------------------- */
 
+static const char *
+scheme(void)
+{
+	return front.tls ? "https://" : "http://";
+}
+
 void
 reply_init(void)
 {
@@ -193,7 +200,7 @@ reply_init(void)
 	if (own && *own)
 		origins = strv_add(origins, own);
 	for (size_t i = 0; port && i < ARRAY_LEN(hosts); i++) {
-		CLEANUP_FREE char *one = xasprintf("http://%s:%d", hosts[i], port);
+		CLEANUP_FREE char *one = xasprintf("%s%s:%d", scheme(), hosts[i], port);
 
 		origins = strv_add(origins, one);
 	}
@@ -219,12 +226,22 @@ origin_allowed(h2o_iovec_t origin)
 	return false;
 }
 
+/* A page that came from here. Whether Host says what it may was looked at before: site.c. */
+static bool
+origin_is_own(const h2o_req_t *req, h2o_iovec_t origin)
+{
+	size_t n = strlen(scheme());
+	h2o_iovec_t own = req->input.authority;
+
+	return origin.len == n + own.len && memcmp(origin.base, scheme(), n) == 0 && memcmp(origin.base + n, own.base, own.len) == 0;
+}
+
 bool
 reply_origin_ok(h2o_req_t *req)
 {
 	h2o_iovec_t origin;
 
-	return !find_origin(req, &origin) || origin_allowed(origin);
+	return !find_origin(req, &origin) || origin_allowed(origin) || origin_is_own(req, origin);
 }
 
 void

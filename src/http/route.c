@@ -14,14 +14,17 @@
 #include "base/util.h"
 #include "http/agents.h"
 #include "http/documents.h"
+#include "http/audit.h"
 #include "http/forward.h"
 #include "http/live.h"
 #include "http/openapi.h"
 #include "http/qs.h"
 #include "http/query.h"
+#include "http/refuse.h"
 #include "http/reply.h"
 #include "http/route.h"
 #include "http/server.h"
+#include "http/site.h"
 #include "http/statics.h"
 #include "http/stream.h"
 #include "http/upload.h"
@@ -41,6 +44,8 @@ static const struct route {
 	{"ws", live_ws},
 	{"health", query_health},
 	{"openapi", openapi_get},
+	{"token.list", audit_tokens},
+	{"audit.list", audit_list},
 	{"agent.list", agents_list},
 	{"agent.get", agents_get},
 	{"agent.history", agents_history},
@@ -164,8 +169,62 @@ problem(const char *type, const char *place, const char *msg)
 }
 
 static void
+name_session(struct request *rq, const char *arg, const char *key, size_t len)
+{
+	if (strcmp(arg, "id") == 0) {
+		rq->id = key;
+		rq->id_len = len;
+	} else {
+		if (!rq->query)
+			rq->query = json_object_new_object();
+		json_object_object_add(rq->query, arg, json_object_new_string_len(key, (int)len));
+	}
+}
+
+/*
+ * A session's token reaches its own session and those that descend from it; any other is for it as if it were not there. Where none is named, its own
+ * is meant. What is named in a body (event.append-any) is checked by aod alone. f has to live as long as rq.
+ */
+static void
+keep_to_own(struct request *rq, struct found *f)
+{
+	const char *arg = verb_session_arg(rq->verb), *key;
+	bool in_path = strcmp(arg, "id") == 0;
+	struct err e = {0};
+
+	if (strcmp(arg, "session_id") == 0)
+		return;
+	key = in_path ? rq->id : request_text(rq, arg);
+	if (!in_path && !key)
+		key = rq->who->session;
+	if (query_find(key, in_path ? rq->id_len : strlen(key), f, &e) == 0 &&
+	    store_session_owned(front.store, rq->who->session, f->n, &e) == 1)
+		name_session(rq, arg, f->id, strlen(f->id));
+	else
+		name_session(rq, arg, "", 0);
+}
+
+/* The one place where aod-http decides who may do what. */
+static bool
+is_allowed(struct request *rq, struct found *f)
+{
+	const char *why;
+
+	rq->who = auth_who(rq->req, conn_of(rq->req), &why);
+	if (!rq->who || !role_may(rq->who->role, rq->verb)) {
+		refuse(rq, rq->who, why);
+		return false;
+	}
+	conn_of(rq->req)->auth.who = rq->who;
+	if (rq->who->role == ROLE_SESSION && (rq->verb->perms & PERM_OWN))
+		keep_to_own(rq, f);
+	return true;
+}
+
+static void
 call(struct request *rq, struct buf *id)
 {
+	struct found own;
 	struct json_object *bad = NULL;
 	void (*handle)(const struct request *) = handlers[rq->verb - verbs];
 
@@ -181,7 +240,9 @@ call(struct request *rq, struct buf *id)
 		else
 			bad = verb_check(rq->verb, IN_QUERY, rq->query);
 	}
-	if (bad)
+	if (!is_allowed(rq, &own))
+		json_object_put(bad);
+	else if (bad)
 		reply_invalid(rq->req, bad);
 	else if (handle)
 		handle(rq);
@@ -225,6 +286,8 @@ route_request(h2o_handler_t *self, h2o_req_t *req)
 	}
 	if (req->method.len < sizeof(method))
 		memcpy(method, req->method.base, req->method.len);
+	if (!site_check(req, c))
+		return 0;
 	reply_cors(req);
 	if (strcmp(method, "OPTIONS") == 0 && reply_preflight(req))
 		return 0;
@@ -237,15 +300,6 @@ route_request(h2o_handler_t *self, h2o_req_t *req)
 			statics_get(req, method, path, path_len);
 		else
 			not_found(req, allow);
-		return 0;
-	}
-	/*
-	 * A page of another site can make a browser send a simple POST, or open a WebSocket,
-	 * without asking first: it must not start agents or read along.
-	 */
-	if ((rq.verb->kind == VERB_ACTION || strcmp(rq.verb->name, "ws") == 0) &&
-	    !reply_origin_ok(req)) {
-		reply_detail(req, 403, "Origin not allowed; add it to CORS_ORIGINS");
 		return 0;
 	}
 	if (id && !qs_decode(id, id_len, false, &decoded))

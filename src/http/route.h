@@ -10,6 +10,7 @@
 
 #include "base/buf.h"
 #include "http/parse.h"
+#include "http/auth.h"
 #include "model/verb.h"
 
 struct json_object;
@@ -25,6 +26,7 @@ struct request {
 	const char *query_text;    /* the query string as it came */
 	size_t query_text_len;
 	struct held_body body; /* what h2o has not read, where it is an upload */
+	const struct who *who; /* who asks; not NULL */
 };
 
 int route_request(h2o_handler_t *self, h2o_req_t *req);

@@ -24,6 +24,7 @@
 #include "base/util.h"
 #include "http/forward.h"
 #include "http/live.h"
+#include "http/refuse.h"
 #include "http/reply.h"
 #include "http/route.h"
 #include "http/server.h"
@@ -85,6 +86,8 @@ on_conn_close(void *arg)
 
 	h2o_linklist_unlink(&c->link);
 	free(c->caller);
+	free(c->from);
+	auth_conn_free(&c->auth);
 	free(c);
 	conn_count--;
 	if (paused && !front.quitting)
@@ -143,7 +146,7 @@ conn_caller(struct conn *c)
 		socklen_t len = sizeof(cred);
 
 		getsockopt(h2o_socket_get_fd(c->sock), SOL_SOCKET, SO_PEERCRED, &cred, &len);
-		c->caller = xasprintf("{\"uid\":%lld,\"pid\":%ld}",
+		c->caller = xasprintf("{\"uid\":%lld,\"pid\":%ld",
 				      cred.uid == (uid_t)-1 ? -1LL : (long long)cred.uid,
 				      (long)cred.pid);
 		return c->caller;
@@ -151,9 +154,32 @@ conn_caller(struct conn *c)
 	socklen_t len = h2o_socket_getpeername(c->sock, (struct sockaddr *)&ss);
 
 	n = len ? h2o_socket_getnumerichost((struct sockaddr *)&ss, len, host) : SIZE_MAX;
-	c->caller = n == SIZE_MAX ? xstrdup("{\"tcp\":\"\"}")
-				  : xasprintf("{\"tcp\":\"%.*s\"}", (int)n, host);
+	c->caller = n == SIZE_MAX ? xstrdup("{\"tcp\":\"\"")
+				  : xasprintf("{\"tcp\":\"%.*s\"", (int)n, host);
 	return c->caller;
+}
+
+const char *
+conn_from(struct conn *c)
+{
+	const char *caller = conn_caller(c);
+	long long uid = -1;
+
+	if (c->from)
+		return c->from;
+	if (sscanf(caller, "{\"uid\":%lld", &uid) == 1)
+		c->from = xasprintf("unix uid %lld", uid);
+	else
+		/* The address stands between quotes. */
+		c->from = xasprintf("tcp %.*s", (int)strcspn(caller + 8, "\""), caller + 8);
+	return c->from;
+}
+
+void
+server_each_conn(void (*f)(struct conn *c))
+{
+	for (h2o_linklist_t *l = conns.next; l != &conns; l = l->next)
+		f(H2O_STRUCT_FROM_MEMBER(struct conn, link, l));
 }
 
 static void
@@ -386,6 +412,7 @@ init_h2o(void)
 	front.conf.http1.req_timeout = REQUEST_TIMEOUT_MS;
 	front.conf.http1.upgrade_to_http2 = 0;
 	host = h2o_config_register_host(&front.conf, h2o_iovec_init(H2O_STRLIT("default")), 65535);
+	front.default_host = host->authority.hostport;
 	h2o_create_handler(h2o_config_register_path(host, "/", 0), sizeof(h2o_handler_t))->on_req =
 		route_request;
 	h2o_create_filter(&host->fallback_path, sizeof(h2o_filter_t))->on_setup_ostream =
@@ -403,7 +430,8 @@ add_listener(const char *arg, struct err *e)
 		     {"context", PORT_CONTEXT},
 		     {"registry", PORT_REGISTRY},
 		     {"dashboard", PORT_DASHBOARD},
-		     {"unix", PORT_RUNTIME}};
+		     {"unix", PORT_RUNTIME | PORT_CONTEXT},
+		     {"agents", PORT_RUNTIME | PORT_CONTEXT}};
 	struct listener *l = &listeners[listener_count];
 	struct sockaddr_storage ss;
 	socklen_t len = sizeof(ss);
@@ -421,7 +449,7 @@ add_listener(const char *arg, struct err *e)
 	if (!l->name || !parse_i64(eq + 1, 0, INT32_MAX, &fd))
 		return err_set(e, -EINVAL,
 			       "--listen %s: want runtime=FD, context=FD, registry=FD, "
-			       "dashboard=FD or unix=FD",
+			       "dashboard=FD, unix=FD or agents=FD",
 			       arg);
 	if (getsockname((int)fd, (struct sockaddr *)&ss, &len) != 0)
 		return err_errno(e, -errno, "--listen %s", arg);
@@ -430,7 +458,8 @@ add_listener(const char *arg, struct err *e)
 		l->number = ntohs(((struct sockaddr_in *)&ss)->sin_port);
 	else if (ss.ss_family == AF_INET6)
 		l->number = ntohs(((struct sockaddr_in6 *)&ss)->sin6_port);
-	l->accept = (h2o_accept_ctx_t){.ctx = &front.ctx, .hosts = front.conf.hosts};
+	l->tokens_only = l->unix_socket ? strcmp(l->name, "agents") == 0 : front.tls != NULL;
+	l->accept = (h2o_accept_ctx_t){.ctx = &front.ctx, .hosts = front.conf.hosts, .ssl_ctx = l->unix_socket ? NULL : front.tls};
 	l->sock = h2o_evloop_socket_create(front.loop, (int)fd, H2O_SOCKET_FLAG_DONT_READ);
 	listener_count++;
 	return 0;
@@ -518,6 +547,7 @@ tick(int64_t now)
 	if (paused && !front.quitting && conn_count < MAX_CONNECTIONS)
 		set_accepting(true);
 	forward_tick(now);
+	refuse_tick(now);
 	live_tick(now);
 	upload_tick(now);
 	drain_tick(now);

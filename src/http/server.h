@@ -16,6 +16,7 @@
 #include <h2o.h>
 
 #include "base/err.h"
+#include "http/auth.h"
 #include "store/store.h"
 
 #define MAX_BODY (16u << 20)              /* bytes of a request's body */
@@ -31,6 +32,8 @@ struct front {
 	h2o_evloop_t *loop;
 	struct store *store;
 	bool quitting;
+	SSL_CTX *tls; /* NULL: plain HTTP */
+	h2o_iovec_t default_host; /* what h2o takes for the Host of a request without one */
 };
 extern struct front front;
 
@@ -38,6 +41,7 @@ struct listener {
 	const char *name; /* of the port */
 	unsigned port;    /* PORT_… bit */
 	bool unix_socket;
+	bool tokens_only; /* who connects is nobody */
 	int number;         /* TCP port, 0 for the unix socket */
 	h2o_socket_t *sock; /* NULL once closed */
 	h2o_accept_ctx_t accept;
@@ -54,6 +58,8 @@ struct conn {
 	void *gone_arg;
 	void *reader; /* the upload that reads the socket, or NULL */
 	char *caller; /* JSON for aod, made when first asked for */
+	char *from;   /* the same for people */
+	struct auth_conn auth;
 };
 
 /* listen: "NAME=FD" strings. Call once, after front.store is open. */
@@ -67,7 +73,9 @@ int server_port(const char *name);
 
 struct conn *conn_of(h2o_req_t *req);
 struct conn *conn_of_socket(h2o_socket_t *sock);
-const char *conn_caller(struct conn *c);
+const char *conn_caller(struct conn *c); /* without its closing brace */
+const char *conn_from(struct conn *c);   /* "tcp 127.0.0.1", "unix uid 0" */
+void server_each_conn(void (*f)(struct conn *c));
 /*
  * The answer to req, which is about to be given and ends the connection, comes before its body was read: read on for a moment, so that the
  * client sees the answer and no reset.

@@ -75,17 +75,6 @@ const char *const store_schema[] = {
 	" PRIMARY KEY (name, version));"
 	/* Of the blueprint that the latest run was made from; 0: from before there were versions, or no run. */
 	"ALTER TABLE session ADD COLUMN blueprint_version BIGINT NOT NULL DEFAULT 0;",
-	/* Tokens: kind is token (made by an operator), login (a browser's cookie, made with its parent) or run (an agent's). */
-	"CREATE TABLE token ("
-	" id TEXT PRIMARY KEY, hash TEXT NOT NULL UNIQUE, name TEXT NOT NULL, role TEXT NOT NULL, kind TEXT NOT NULL,"
-	" session BIGINT, run BIGINT NOT NULL, parent TEXT,"
-	" created_us BIGINT NOT NULL, expires_us BIGINT NOT NULL, used_us BIGINT NOT NULL DEFAULT 0);"
-	"CREATE UNIQUE INDEX token_name ON token (name) WHERE kind = 'token';"
-	"CREATE INDEX token_session ON token (session) WHERE session IS NOT NULL;"
-	"CREATE TABLE audit ("
-	" id INTEGER PRIMARY KEY, time_us BIGINT NOT NULL, who TEXT NOT NULL, origin TEXT NOT NULL, verb TEXT NOT NULL,"
-	" target TEXT NOT NULL, status INTEGER NOT NULL, count BIGINT NOT NULL);"
-	"CREATE INDEX session_parent ON session (parent_id) WHERE parent_id IS NOT NULL;",
 	/* 2 → 3: sessions can be frozen, and are live then */
 	"DROP INDEX session_live;"
 	"CREATE INDEX session_live ON session (n) WHERE state IN ('pending', 'running', 'frozen', 'stopping');",
@@ -116,6 +105,17 @@ const char *const store_schema[] = {
 	"CREATE INDEX document_relation_to ON document_relation (to_id);"
 	/* By n of document; filled after it, see store_document_index(). */
 	"CREATE VIRTUAL TABLE document_text USING fts5 (text, tokenize = 'trigram');",
+	/* 4 → 5: who may do what. Tokens: kind is token (made by an operator), login (a browser's cookie, made with its parent) or run (an agent's). */
+	"CREATE TABLE token ("
+	" id TEXT PRIMARY KEY, hash TEXT NOT NULL UNIQUE, name TEXT NOT NULL, role TEXT NOT NULL, kind TEXT NOT NULL,"
+	" session BIGINT, run BIGINT NOT NULL, parent TEXT,"
+	" created_us BIGINT NOT NULL, expires_us BIGINT NOT NULL, used_us BIGINT NOT NULL DEFAULT 0);"
+	"CREATE UNIQUE INDEX token_name ON token (name) WHERE kind = 'token';"
+	"CREATE INDEX token_session ON token (session) WHERE session IS NOT NULL;"
+	"CREATE TABLE audit ("
+	" id INTEGER PRIMARY KEY, time_us BIGINT NOT NULL, who TEXT NOT NULL, origin TEXT NOT NULL, verb TEXT NOT NULL,"
+	" target TEXT NOT NULL, status INTEGER NOT NULL, count BIGINT NOT NULL);"
+	"CREATE INDEX session_parent ON session (parent_id) WHERE parent_id IS NOT NULL;",
 };
 const int store_schema_version = ARRAY_LEN(store_schema);
 

@@ -3,6 +3,10 @@
  * Messages over a unix stream socket: one JSON object a line, at most WIRE_MAX bytes. Used between aod and aod-http over a socketpair:
  *
  *	aod-http → aod	{"id":N,"verb":"session.create","args":{…},"caller":{"uid":N,"pid":N} or {"tcp":"127.0.0.1"}}
+ *				caller also has "role", and with a token its "token" (id) and "name", and for a session's own its "session" (id)
+ *	aod-http → aod	{"refused":{"who":…,"from":…,"verb":…,"status":N,"count":N}}   for the audit trail
+ *	aod-http → aod	{"used":"ID"}                                    a token was used
+ *	aod → aod-http	{"tokens":true}                                  some have ended
  *	aod → aod-http	{"id":N,"status":200,"body":{…}}                 the answer; body goes to the client as it stands
  *	aod → aod-http	{"bell":N}                                        everything up to event id N is committed
  *	aod → aod-http	{"quit":true}                                     stop accepting, finish what is open, exit

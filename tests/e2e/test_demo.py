@@ -234,10 +234,10 @@ def test_environment_is_an_allow_list(make_aod):
     assert "hunter2" not in out and "sk-secret" not in out
     assert env["PASSED"] == "yes" and env["SET"] == "here" and env["TWO"] == "a b"
     assert env["LANG"] == "C.UTF-8" and env["TZ"] == "Europe/Vienna"
-    assert env["AOD_SESSION_ID"] == sid and env["AOD_SOCKET"] == a.socket
+    assert env["AOD_SESSION_ID"] == sid and env["AOD_SOCKET"] == a.agents_socket and env["AOD_TOKEN"].startswith("aod_")
     assert env["CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC"] == "1"
     allowed = {"PATH", "HOME", "USER", "LOGNAME", "SHELL", "TERM", "LANG", "LC_TIME", "TZ", "TMPDIR", "AGENT_SESSION_ID", "AOD_SESSION_ID",
-               "AOD_SESSION_NAME", "AOD_SOCKET", "CLAUDE_CONFIG_DIR", "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC", "DISABLE_AUTOUPDATER",
+               "AOD_SESSION_NAME", "AOD_SOCKET", "AOD_TOKEN", "CLAUDE_CONFIG_DIR", "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC", "DISABLE_AUTOUPDATER",
                "PASSED", "SET", "TWO", "PWD", "OLDPWD", "SHLVL", "_"}
     assert set(env) <= allowed, set(env) - allowed
     plan = a.get("/sessions/%s/plan" % sid)

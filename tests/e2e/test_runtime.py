@@ -400,7 +400,7 @@ def test_too_large_bodies(aod):
     assert "detail" in r.json
     # a length that is only claimed is refused before it is read
     s = socket.create_connection(("127.0.0.1", aod.ports["runtime"]), timeout=20)
-    s.sendall(b"POST /sessions HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 10000000000\r\n\r\n{")
+    s.sendall(b"POST /sessions HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 10000000000\r\n\r\n{")
     assert b" 413 " in s.recv(100)
     s.close()
     r = aod.post("/sessions", {"prompt": "x" * ((8 << 20) + 1), "agent_name": "demo"})
@@ -790,7 +790,7 @@ def test_defect_1_a_conflict_does_not_hurt_later_writes(aod, passive):
 def test_defect_2_a_stalled_client_does_not_hold_up_anybody(aod, passive):
     s = socket.create_connection(("127.0.0.1", aod.ports["runtime"]), timeout=20)
     s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-    s.sendall(b"GET /ws HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+    s.sendall(b"GET /ws HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
               b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n")
     assert b" 101 " in s.recv(200)  # and then it reads no more
     slow = http.client.HTTPConnection("127.0.0.1", aod.ports["runtime"], timeout=20)

@@ -261,6 +261,11 @@ class Aod:
         return os.path.join(self.root, "run", "aod.sock")
 
     @property
+    def agents_socket(self):
+        """What agents have in their environment as AOD_SOCKET."""
+        return os.path.join(self.root, "run", "agents.sock")
+
+    @property
     def url(self):
         return "http://127.0.0.1:%d" % self.ports["runtime"]
 
@@ -307,7 +312,7 @@ class Aod:
 
     def processes(self):
         """{pid: what it is} of all that belongs to this aod: it, its shims, and every agent and descendant that still has its environment."""
-        mark = ("AOD_SOCKET=" + self.socket).encode()
+        mark = ("AOD_SOCKET=" + self.agents_socket).encode()
         root = self.root.encode()
         out = {}
         for pid in pids():
@@ -329,7 +334,7 @@ class Aod:
 
     def session_processes(self, sid=None):
         """{pid: name} of agents and their descendants, of one session or of all; without shims."""
-        mark = ("AOD_SESSION_ID=" + sid).encode() if sid else ("AOD_SOCKET=" + self.socket).encode()
+        mark = ("AOD_SESSION_ID=" + sid).encode() if sid else ("AOD_SOCKET=" + self.agents_socket).encode()
         return {p: (stat_of(p) or ("?",))[0] for p in pids() if alive(p) and mark in read_proc(p, "environ").split(b"\0")}
 
     def shims(self):
