@@ -10,6 +10,7 @@
 #include "aod/request.h"
 #include "aod/token.h"
 #include "base/util.h"
+#include "model/sandbox.h"
 
 #define LOGIN_US (12 * 3600 * 1000000LL)
 
@@ -168,8 +169,8 @@ action_logout(struct request *q, struct err *e)
 	if (*q->login) {
 		rc = manager_begin(q->m, e);
 		if (rc == 0)
-			rc = store_token_revoke(q->m->store, q->login, e);
-		if (rc != -ENOENT && manager_check(q->m, rc, e) < 0)
+			rc = manager_check(q->m, store_token_logout(q->m->store, q->login, e), e);
+		if (rc < 0)
 			return rc;
 		q->m->tokens_gone = true;
 	}
@@ -195,23 +196,16 @@ check_own(struct request *q, const char *arg, struct err *e)
 	return rc == 0 ? err_set_status(e, 404, -ENOENT, "Session not found") : rc > 0 ? 0 : rc;
 }
 
-/* How strict the sandbox of a blueprint is, as a whole. */
+/* How strict the sandbox of a blueprint is, as a whole: enum sandbox_profile is in that order. */
 static int
 profile_of(struct manager *m, const char *agent, struct err *e)
 {
-	static const char *const profiles[] = { "none", "workspace", "strict" };
-	const char *name, *adapter;
 	struct blueprint *b;
 	int rc = blueprint_load(m, agent, &b, e);
 
 	if (rc < 0)
 		return rc;
-	name = blueprint_text(b, D_Sandbox);
-	adapter = blueprint_text(b, D_Adapter);
-	if (!name)
-		name = adapter && !strcmp(adapter, "command") ? "none" : "strict";
-	for (rc = ARRAY_LEN(profiles) - 1; rc > 0 && strcmp(profiles[rc], name); rc--)
-		;
+	rc = (int)sandbox_profile(b);
 	blueprint_free(b);
 	return rc;
 }
@@ -239,7 +233,7 @@ check_child(struct request *q, const struct session_row *parent, struct err *e)
 	want = have < 0 ? have : profile_of(q->m, agent, e);
 	if (want < 0)
 		return want;
-	if (has_command && have > 0)
+	if (has_command && have > SANDBOX_NONE)
 		return err_set_status(e, 403, -EPERM, "A session in a sandbox may not say which command its child runs");
 	if (want < have)
 		return err_set_status(e, 403, -EPERM, "The sandbox of %s is weaker than that of the session that asks for it", agent);

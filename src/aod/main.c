@@ -265,6 +265,9 @@ make_directories(struct config *c, struct err *e)
 	gid_t gid = geteuid() == 0 ? choose_http_user(c) : getegid();
 	int rc = mkdir_p(c->run, 0755, e);
 
+	/* Other users' agents look for their socket here; what is not theirs has a mode of its own. */
+	if (rc == 0 && chmod(c->run, 0755) < 0)
+		rc = err_errno(e, -errno, "%s", c->run);
 	if (rc == 0)
 		rc = mkdir_p(c->state, 0750, e);
 	if (rc == 0)

@@ -266,6 +266,7 @@ const char *const store_sql[Q_COUNT] = {
 	[Q_TOKEN_REVOKE_LOGINS] = "DELETE FROM token WHERE parent IN"
 				  " (SELECT id FROM token WHERE id = ?1 OR (name = ?1 AND kind = 'token'))",
 	[Q_TOKEN_REVOKE] = "DELETE FROM token WHERE kind <> 'run' AND (id = ?1 OR (name = ?1 AND kind = 'token'))",
+	[Q_TOKEN_LOGOUT] = "DELETE FROM token WHERE kind = 'login' AND id = ?1",
 	[Q_TOKEN_END_SESSION] = "DELETE FROM token WHERE session = ?1",
 	[Q_TOKEN_PURGE] = "DELETE FROM token WHERE expires_us > 0 AND expires_us <= ?1",
 	[Q_TOKEN_USED] = "UPDATE token SET used_us = ?2 WHERE id = ?1",

@@ -266,6 +266,7 @@ int store_token_list(struct store *s, store_token_cb cb, void *arg, struct err *
 int store_token_revoke(struct store *s, const char *key, struct err *e);
 /* All of a session; how many there were. */
 int store_token_end_session(struct store *s, int64_t session, struct err *e);
+int store_token_logout(struct store *s, const char *id, struct err *e); /* if it is of kind login */
 int store_token_purge(struct store *s, int64_t now_us, struct err *e); /* expired ones */
 int store_token_used(struct store *s, const char *id, int64_t now_us, struct err *e);
 

@@ -117,6 +117,16 @@ store_token_revoke(struct store *s, const char *key, struct err *e)
 	return r;
 }
 
+int
+store_token_logout(struct store *s, const char *id, struct err *e)
+{
+	sqlite3_stmt *st = store_stmt(s, Q_TOKEN_LOGOUT, e);
+
+	if (st)
+		bind_text(st, 1, id);
+	return store_exec(s, st, e);
+}
+
 /* Run a statement with a number, and say how many rows it changed. */
 static int
 change(struct store *s, enum query q, int64_t a, struct err *e)
