@@ -184,5 +184,6 @@ main(void)
 		cmocka_unit_test(test_errors), cmocka_unit_test(test_urls),
 	};
 
+	cmocka_set_message_output(CM_OUTPUT_TAP);
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

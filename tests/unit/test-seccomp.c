@@ -831,5 +831,6 @@ main(int argc, char **argv)
 		return 0;
 	}
 
+	cmocka_set_message_output(CM_OUTPUT_TAP);
 	return cmocka_run_group_tests(tests, setup, teardown);
 }
