@@ -350,7 +350,8 @@ def test_members_of_the_group_are_operators(tmp_path):
             for s in (listener, ours, theirs):
                 stack.enter_context(s)
             p = subprocess.Popen(["/bin/bash", "-c", 'exec 3<&%d 4<&%d; exec "$0" "$@"' % (theirs.fileno(), listener.fileno()),
-                                  os.path.join(a.programs, "aod-http"), "--db", a.db_path, "--operator-uid", "0", "--operator-gid", "4242",
+                                  os.path.join(a.programs, "aod-http"), "--db", a.db_path, "--documents", os.path.join(a.root, "state"),
+                                  "--uploads", os.path.join(a.root, "state"), "--operator-uid", "0", "--operator-gid", "4242",
                                   "--listen", "unix=4"], pass_fds=(theirs.fileno(), listener.fileno()), env=clean_env())
             stack.callback(p.wait)
             stack.callback(p.kill)

@@ -281,14 +281,14 @@ def test_plain_body_and_checksum(aod):
     assert push(aod, data, headers={"X-Checksum": "md5=x"}).status == 422
     assert ask(aod, "POST", "/documents", b"").status == 422
     pieces = [b"a" * 10, b"b" * 100000, b"c"]
-    c = raw(aod, b"POST /documents HTTP/1.1\r\nHost: x\r\nContent-Type: text/plain\r\nTransfer-Encoding: chunked\r\n\r\n")
+    c = raw(aod, b"POST /documents HTTP/1.1\r\nHost: localhost\r\nContent-Type: text/plain\r\nTransfer-Encoding: chunked\r\n\r\n")
     for p in pieces:
         c.sendall(b"%x;ext=1\r\n" % len(p) + p + b"\r\n")
     c.sendall(b"0\r\nTrailer: x\r\n\r\n")
     status, _, body = answer(c)
     assert status == 201 and json.loads(body)["checksum"] == sha256(b"".join(pieces))
     for bad in (b"x\r\n", b"5\r\nabcdeX", b"-5\r\n", b"fffffffffffffffff\r\n"):
-        c = raw(aod, b"POST /documents HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n" + bad)
+        c = raw(aod, b"POST /documents HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n" + bad)
         c.shutdown(socket.SHUT_WR)
         assert answer(c)[0] in (400, 413), bad
 
@@ -301,7 +301,7 @@ def test_large_document(make_aod):
     c = socket.create_connection(("127.0.0.1", a.ports["context"]))
     head = b"--%s\r\nContent-Disposition: form-data; name=\"file\"; filename=\"big\"\r\n\r\n" % BOUNDARY.encode()
     tail = b"\r\n--%s--\r\n" % BOUNDARY.encode()
-    c.sendall(b"POST /documents HTTP/1.1\r\nHost: x\r\nContent-Type: multipart/form-data; boundary=%s\r\nContent-Length: %d\r\n\r\n" %
+    c.sendall(b"POST /documents HTTP/1.1\r\nHost: localhost\r\nContent-Type: multipart/form-data; boundary=%s\r\nContent-Length: %d\r\n\r\n" %
               (BOUNDARY.encode(), len(head) + size + len(tail)) + head)
     total = hashlib.sha256()
     for _ in range(100):
@@ -311,7 +311,7 @@ def test_large_document(make_aod):
     d = json.loads(answer(c)[2])
     assert d["size_bytes"] == size and d["checksum"] == total.hexdigest()
     # The same connection goes on.
-    c.sendall(b"GET /documents/%s HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n" % d["id"].encode())
+    c.sendall(b"GET /documents/%s HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n" % d["id"].encode())
     got, rest, seen = hashlib.sha256(), b"", 0
     while b"\r\n\r\n" not in rest:
         rest += c.recv(65536)
@@ -458,11 +458,11 @@ def test_too_large(make_aod):
     assert push(a, b"x" * (1 << 20)).status == 201
     assert push(a, b"x" * ((1 << 20) + 1)).status == 413
     # Refused from its head: not a byte of the body is sent, and the client is not told to go on.
-    c = raw(a, b"POST /documents HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 99999999999\r\n\r\n")
+    c = raw(a, b"POST /documents HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\nContent-Length: 99999999999\r\n\r\n")
     data = c.recv(65536)
     assert data.startswith(b"HTTP/1.1 413 "), data
     # Chunked: cut at the cap, while the client still sends.
-    c = raw(a, b"POST /documents HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n")
+    c = raw(a, b"POST /documents HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n")
     for _ in range(40):
         c.sendall(b"10000\r\n" + b"x" * 65536 + b"\r\n")
     status, headers, _ = answer(c)
@@ -489,8 +489,8 @@ def test_quota(make_aod):
 
 def test_smuggling(aod):
     """Requests whose end could be seen in two places: answered with 400, or closed; what follows is never a request of its own."""
-    inner = b"GET /documents/tags HTTP/1.1\r\nHost: x\r\n\r\n"
-    start = b"POST /documents?filename=smuggled HTTP/1.1\r\nHost: x\r\n"
+    inner = b"GET /documents/tags HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    start = b"POST /documents?filename=smuggled HTTP/1.1\r\nHost: localhost\r\n"
     for head in (b"Content-Length: 5\r\nTransfer-Encoding: chunked\r\n", b"Content-Length: 5\r\nContent-Length: 6\r\n",
                  b"Content-Length: 5\r\nContent-Length: 5\r\n", b"Transfer-Encoding: chunked\r\nTransfer-Encoding: identity\r\n",
                  b"Transfer-Encoding: identity\r\n", b"Transfer-Encoding: gzip, chunked\r\n", b"Content-Length: -5\r\n", b"Content-Length: +5\r\n",
@@ -510,22 +510,22 @@ def test_smuggling(aod):
             pass
     # A body that nobody reads ends its connection.
     for path in (b"/nowhere", b"/documents/x/y/z", b"/health"):
-        c = raw(aod, b"PUT " + path + b" HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % len(inner) + inner + inner)
+        c = raw(aod, b"PUT " + path + b" HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n" % len(inner) + inner + inner)
         status, _, _ = answer(c)
         assert status in (404, 405)
-    c = raw(aod, b"PUT /documents/tags HTTP/1.1\r\nHost: x\r\nOrigin: http://evil\r\nContent-Length: %d\r\n\r\n" % len(inner) + inner + inner)
+    c = raw(aod, b"PUT /documents/tags HTTP/1.1\r\nHost: localhost\r\nOrigin: http://evil\r\nContent-Length: %d\r\n\r\n" % len(inner) + inner + inner)
     status, headers, _ = answer(c)
     assert status in (403, 404, 405) and headers["connection"] == "close"
     assert not [d for d in ask(aod, "GET", "/documents?limit=10000").json if d["filename"] == "smuggled"]
     # No client can say itself what aod-http notes about a body.
-    c = raw(aod, b"POST /documents HTTP/1.1\r\nHost: x\r\nbody:held: 0 5\r\nContent-Length: 3\r\n\r\nabc")
+    c = raw(aod, b"POST /documents HTTP/1.1\r\nHost: localhost\r\nbody:held: 0 5\r\nContent-Length: 3\r\n\r\nabc")
     assert answer(c)[0] in (201, 400)
 
 
 def test_pipelining(aod):
-    one = b"POST /documents?filename=p HTTP/1.1\r\nHost: x\r\nContent-Type: text/plain\r\nContent-Length: 4\r\n\r\nbody"
-    two = b"POST /documents?filename=p HTTP/1.1\r\nHost: x\r\nContent-Type: text/plain\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nmore\r\n0\r\n\r\n"
-    c = raw(aod, (one + two) * 20 + b"GET /health HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+    one = b"POST /documents?filename=p HTTP/1.1\r\nHost: localhost\r\nContent-Type: text/plain\r\nContent-Length: 4\r\n\r\nbody"
+    two = b"POST /documents?filename=p HTTP/1.1\r\nHost: localhost\r\nContent-Type: text/plain\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nmore\r\n0\r\n\r\n"
+    c = raw(aod, (one + two) * 20 + b"GET /health HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
     data = b""
     while True:
         got = c.recv(65536)
@@ -548,7 +548,7 @@ def test_http10_and_long_headers(aod):
     c = raw(aod, b"GET /documents/%s HTTP/1.0\r\n\r\n" % json.loads(body)["id"].encode())
     assert answer(c)[2] == b"abc"
     for head in (b"X: " + b"a" * (1 << 20) + b"\r\n", b"".join(b"X-%d: y\r\n" % i for i in range(50000))):
-        c = raw(aod, b"POST /documents HTTP/1.1\r\nHost: x\r\n")
+        c = raw(aod, b"POST /documents HTTP/1.1\r\nHost: localhost\r\n")
         try:
             c.sendall(head + b"Content-Length: 1\r\n\r\nx")
             assert answer(c)[0] in (0, 400, 431)
@@ -568,7 +568,7 @@ def test_two_deletes(aod):
 def test_client_that_goes(aod):
     """The connection breaks, or its sending side ends, in the middle of a body: nothing is left."""
     before = len(ask(aod, "GET", "/documents?limit=100000").json)
-    head = b"POST /documents?filename=gone HTTP/1.1\r\nHost: x\r\nContent-Type: text/plain\r\nContent-Length: 1000000\r\n\r\n"
+    head = b"POST /documents?filename=gone HTTP/1.1\r\nHost: localhost\r\nContent-Type: text/plain\r\nContent-Length: 1000000\r\n\r\n"
     for _ in range(5):
         c = raw(aod, head + b"x" * 200000)
         wait_for("the upload", lambda: stored(aod)[1])
@@ -584,7 +584,7 @@ def test_client_that_goes(aod):
 def test_slow_clients(make_aod):
     """A thousand that send a byte a second hold nobody up, and are not waited for longer than the timeout of a request."""
     a = make_aod()
-    head = b"POST /documents HTTP/1.1\r\nHost: x\r\nContent-Type: text/plain\r\nContent-Length: 1000\r\n\r\n"
+    head = b"POST /documents HTTP/1.1\r\nHost: localhost\r\nContent-Type: text/plain\r\nContent-Length: 1000\r\n\r\n"
     began = time.monotonic()
     slow = [raw(a, head) for _ in range(1000)]
     stop = threading.Event()
@@ -627,7 +627,7 @@ def upload_until(a, done, results):
         data = os.urandom(50000) + b"%d" % i
         i += 1
         try:
-            c = raw(a, b"POST /documents HTTP/1.1\r\nHost: x\r\nContent-Type: text/plain\r\nContent-Length: %d\r\n\r\n" % len(data))
+            c = raw(a, b"POST /documents HTTP/1.1\r\nHost: localhost\r\nContent-Type: text/plain\r\nContent-Length: %d\r\n\r\n" % len(data))
             c.sendall(data)
             status, _, body = answer(c)
             if status == 201:
@@ -644,7 +644,7 @@ def test_kill_in_the_middle(make_aod, victim):
     threads = [threading.Thread(target=upload_until, args=(a, done, results)) for _ in range(3)]
     for t in threads:
         t.start()
-    half = raw(a, b"POST /documents HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\n" + b"x" * 300000)
+    half = raw(a, b"POST /documents HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000000\r\n\r\n" + b"x" * 300000)
     try:
         for round_ in range(3):
             had = len(results)
