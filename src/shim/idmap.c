@@ -14,7 +14,6 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "shim/kernel.h"
@@ -23,6 +22,7 @@
 
 #define OWNERS_MAX 16
 #define DEPTH_MAX 200
+#define STACK_SIZE 1024 /* for two system calls */
 
 static struct owner {
 	uid_t uid;
@@ -30,6 +30,7 @@ static struct owner {
 	int fd;
 } owners[OWNERS_MAX];
 static int owner_count;
+static char stacks[OWNERS_MAX][STACK_SIZE] __attribute__((aligned(16)));
 
 int
 idmap_find(uid_t uid, gid_t gid)
@@ -61,28 +62,34 @@ write_map(pid_t pid, const char *file, uint32_t disk, int64_t shown)
 	return write_small(put_proc(path, sizeof(path), pid, file), text);
 }
 
-/* A user namespace lives as long as a descriptor of it; its only process is there to have it made. */
+static int
+wait_to_be_killed(void *arg)
+{
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	for (;;)
+		pause();
+	return 0;
+}
+
+/*
+ * A user namespace lives as long as a descriptor of it; its only process is there to have it made. It shares the shim's memory, so that nothing is copied
+ * for it, and is reaped with the others.
+ */
 static int
 make_namespace(uid_t uid, gid_t gid, int64_t to_uid, int64_t to_gid)
 {
-	pid_t pid = (pid_t)syscall(SYS_clone, CLONE_NEWUSER | SIGCHLD, 0, 0, 0, 0);
+	pid_t pid = clone(wait_to_be_killed, stacks[owner_count] + STACK_SIZE, CLONE_NEWUSER | CLONE_VM | SIGCHLD, NULL);
 	char path[64];
 	int r, fd = -1;
 
 	if (pid < 0)
 		return -errno;
-	if (pid == 0) {
-		prctl(PR_SET_PDEATHSIG, SIGKILL);
-		for (;;)
-			pause();
-	}
 	r = write_map(pid, "/uid_map", uid, to_uid);
 	if (r == 0)
 		r = write_map(pid, "/gid_map", gid, to_gid);
 	if (r == 0 && (fd = open(put_proc(path, sizeof(path), pid, "/ns/user"), O_RDONLY | O_CLOEXEC)) < 0)
 		r = -errno;
 	kill(pid, SIGKILL);
-	waitpid(pid, NULL, 0);
 	return r < 0 ? r : fd;
 }
 
