@@ -12,6 +12,7 @@
 #include <poll.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "shim/shim.h"
@@ -86,6 +87,13 @@ tell(const struct seccomp_notif *n, const char comm[COMM_SIZE])
 	memcpy(listener.seen[listener.told++].comm, comm, COMM_SIZE);
 }
 
+/* A family that is not allowed is as one that the kernel does not have: programs know what to do then. */
+static int
+error_of(int nr)
+{
+	return listener.error == EPERM && (nr == SYS_socket || nr == SYS_socketpair) ? EAFNOSUPPORT : listener.error;
+}
+
 void
 listener_run(void)
 {
@@ -109,7 +117,7 @@ listener_run(void)
 		name_of((pid_t)in.n.pid, comm);
 		memset(&out, 0, sizeof(out));
 		out.r.id = in.n.id;
-		out.r.error = -listener.error;
+		out.r.error = -error_of(in.n.data.nr);
 		ioctl(listener.fd, SECCOMP_IOCTL_NOTIF_SEND, &out.r); /* ENOENT: it has died */
 		tell(&in.n, comm);
 	} else if (p.revents & (POLLHUP | POLLERR)) {

@@ -30,7 +30,7 @@
  *	ambient=HEX      inheritable and ambient capabilities
  *	no_new_privs=1
  *	seccomp=1        no_new_privs and the program from fd 4, last thing before exec; seccomp=notify: with a listener. The shim answers each
- *	                 notification with EPERM (or notify_errno=N) and writes a FRAME_DENIED, at most DENIED_MAX for a run and one for
+ *	                 notification with EPERM (socket(2): EAFNOSUPPORT), or notify_errno=N, and writes a FRAME_DENIED, at most DENIED_MAX for a run and one for
  *	                 each system call number and program name.
  *	stop_ms=N        what FRAME_STOP does when the agent's main process has ended and others are left: SIGTERM, then
  *	                 SIGKILL after this time; default 200

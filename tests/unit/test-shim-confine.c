@@ -626,6 +626,12 @@ test_denied_errno(void **state)
 	run_sh(&r, "python3 -c 'import socket\ntry: socket.sethostname(\"x\")\nexcept OSError as e: print(e.errno)'");
 	assert_out(&r, "38\n");
 	rig_close(&r);
+	open_rig(&r, 0);
+	r.seccomp_fd = notify_filter(SYS_socket);
+	spec_add(&r, "seccomp=notify");
+	run_sh(&r, "python3 -c 'import socket\ntry: socket.socket()\nexcept OSError as e: print(e.errno)'");
+	assert_out(&r, "97\n");
+	rig_close(&r);
 }
 
 /* No room for the frame is no reason to let a caller wait; what could not be told is told with the next one. */
