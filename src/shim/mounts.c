@@ -653,12 +653,29 @@ look_through(const struct spec *spec, bool *staged)
 	return r;
 }
 
-static int
-open_source(const struct mount_line *m)
+/* At or below a source that is given to the agent: what it leaves there belongs, on disk, to the owner of that, who may be root. */
+static bool
+in_agents_hands(const struct spec *spec, const char *path)
 {
-	/* No link at all may lead to what is given to the agent. */
-	int fd = m->src ? place_open(m->src, PLACE_NONE, !(m->flags & (SHIM_MF_IDMAP | SHIM_MF_OWN))) : -EINVAL, tree;
+	char **at = spec->mounts;
+	struct mount_line m;
+	size_t n;
 
+	while (mounts_next(&at, &m) > 0) {
+		n = m.src && (m.flags & (SHIM_MF_IDMAP | SHIM_MF_OWN)) ? strlen(m.src) : 0;
+		if (n && strncmp(path, m.src, n) == 0 && (path[n] == '/' || path[n] == '\0'))
+			return true;
+	}
+	return false;
+}
+
+static int
+open_source(const struct spec *spec, const struct mount_line *m)
+{
+	int fd = m->src ? place_open(m->src, PLACE_NONE, false) : -EINVAL, tree;
+
+	if (fd == -ELOOP && !in_agents_hands(spec, m->src))
+		fd = place_open(m->src, PLACE_NONE, true);
 	if (fd < 0)
 		return fd;
 	tree = clone_tree(fd, "", m->flags);
@@ -677,7 +694,7 @@ open_sources(const struct spec *spec)
 		if (!is_op(&m, "bind"))
 			continue;
 		child_step("mount", m.dst);
-		r = open_source(&m);
+		r = open_source(spec, &m);
 		if (r < 0 && !may_be_missing(&m, r))
 			return r;
 		sources[source_count++] = r < 0 ? -1 : r;

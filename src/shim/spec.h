@@ -59,7 +59,7 @@
  * Sources of binds are opened (open_tree(2)) before the first operation, so that what one hides another can show. What is missing at a destination
  * that lies on a tmpfs of ours, in the private /tmp (whatever is bound there, or at /var/tmp) or in a bind with MF_OWN is made; in the last two by the
  * agent's user. Everything goes by descriptors. Symbolic links, in sources and destinations: as root, only one that belongs to root in a directory of
- * root's that nobody else may write to is followed (/var/run, /bin), and none at all in a source with MF_IDMAP or MF_OWN; any other is ELOOP. So
+ * root's that nobody else may write to is followed (/var/run, /bin), and none at all in a source with MF_IDMAP or MF_OWN or below one; any other is ELOOP. So
  * paths of agents are to be sent resolved. Options of tmpfs may be ro, nosuid, nodev and noexec, too; those of dev are for /dev/shm. An option that the
  * kernel refuses fails the start. Owners (MF_IDMAP): the owner of src is shown as uid= and gid=, when both are given and aod is root; what is mounted below
  * it and knows no idmap stays as it is.

@@ -952,10 +952,10 @@ test_large_tree(void **state)
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
 		open_rig(&r, cases[i].ns);
 		NEEDS_GROUPS(&r, &g, cases[i].groups);
-		rig_start_sh(&r, "i=0; while [ $i -lt 500 ]; do (trap '' TERM; sleep 1000; :) & i=$((i+1)); done; echo going; wait");
+		rig_start_sh(&r, "i=0; while [ $i -lt 500 ]; do (trap '' TERM; exec sleep 1000) & i=$((i+1)); done; echo going; wait");
 		rig_wait_out(&r, "going\n");
 		took = stop_time(&r);
-		print_message("# 500 shells and their sleeps, groups %d, namespaces %x: gone after %d ms\n", cases[i].groups, cases[i].ns, (int)(took / 1000));
+		print_message("# 500 processes, groups %d, namespaces %x: gone after %d ms\n", cases[i].groups, cases[i].ns, (int)(took / 1000));
 		assert_int_equal(r.status, SIGKILL);
 		/* 100 ms on an idle machine; this one may be busy. */
 		assert_true(took < 3000000);
@@ -992,6 +992,58 @@ test_fork_bomb(void **state)
 		close_groups(&g);
 		rig_close(&r);
 	}
+}
+
+/* All keys at once, as a strict session has them. */
+static void
+test_everything(void **state)
+{
+	static const char *const mounts[] = {
+		"=attr 1 /", "_opt=mode=0755,size=4m", "=tmpfs 7 /mnt", "=hide 0 /root", "=hide 0 /etc/hostname", "=dev 1 /dev", "_opt=hidepid=2",
+		"=proc 0 /proc", "_opt=agent:x:61200:61200::/:/bin/sh\n", "=file 1 /etc/passwd", "=credentials 0 /mnt/credentials"};
+	char project[96];
+	struct groups g;
+	struct stat st;
+	struct rig r;
+
+	NEEDS_ROOT;
+	open_rig(&r, 0);
+	NEEDS_GROUPS(&r, &g, V1);
+	snprintf(project, sizeof(project), "%s/project", r.dir);
+	assert_int_equal(mkdir(project, 0700), 0);
+	assert_int_equal(chown(project, 1234, 1234), 0);
+	spec_add(&r, "ns=%x", (unsigned)(NS_STRICT | CLONE_NEWNET | CLONE_NEWCGROUP | CLONE_NEWUSER));
+	spec_add(&r, "uid_map=%d %d 1", AGENT, AGENT);
+	spec_add(&r, "gid_map=%d %d 1", AGENT, AGENT);
+	as_agent(&r);
+	for (size_t i = 0; i < ARRAY_LEN(mounts); i++)
+		spec_add(&r, "mount%s", mounts[i]);
+	spec_add(&r, "mount_src=%s", project);
+	spec_add(&r, "mount=bind 26 %s", project);
+	spec_add(&r, "cred=key=value");
+	spec_add(&r, "cwd=%s", project);
+	spec_add(&r, "hostname=agent");
+	spec_add(&r, "caps=0");
+	spec_add(&r, "rlimit=%d 0 0", RLIMIT_CORE);
+	spec_add(&r, "oom_score_adj=200");
+	spec_add(&r, "nice=1");
+	spec_add(&r, "no_new_privs=1");
+	spec_add(&r, "landlock_rw=/");
+	spec_add(&r, "landlock_scope=1");
+	r.seccomp_fd = notify_filter(SYS_sethostname);
+	spec_add(&r, "seccomp=notify");
+	run_sh(&r, "whoami; id -u; uname -n; cat /mnt/credentials/key; echo; touch made && stat -c %u made; grep pids /proc/self/cgroup | cut -d: -f3;"
+		   "cat /proc/self/oom_score_adj; nice; ls /root; hostname z; ls -d /proc/[0-9]* | wc -l; touch /usr/x; exit 9");
+	assert_says(r.out.data, "agent\n61200\nagent\nvalue\n61200\n/\n200\n1\n");
+	assert_says(r.err.data, "'/usr/x': Read-only");
+	assert_says(r.err.data, "/root");
+	assert_int_equal(count_lines(&r.denied), 1);
+	assert_int_equal(r.status, 9 << 8);
+	snprintf(project, sizeof(project), "%s/project/made", r.dir);
+	assert_int_equal(stat(project, &st), 0);
+	assert_int_equal(st.st_uid, 1234);
+	close_groups(&g);
+	rig_close(&r);
 }
 
 static void
@@ -1044,6 +1096,7 @@ main(void)
 		cmocka_unit_test_teardown(test_stranger_in_group, clean_up),
 		cmocka_unit_test_teardown(test_large_tree, clean_up),
 		cmocka_unit_test_teardown(test_fork_bomb, clean_up),
+		cmocka_unit_test_teardown(test_everything, clean_up),
 		cmocka_unit_test_teardown(test_cgroup_missing, clean_up),
 		/* Last, because they give this process a mount namespace of its own. */
 		cmocka_unit_test_teardown(test_denied_on_a_full_disk, clean_up),

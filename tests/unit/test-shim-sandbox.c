@@ -431,6 +431,28 @@ test_links(void **state)
 	}
 }
 
+/* Not even one that is root's on disk: by an idmapped mount, that is what the agent makes there. */
+static void
+test_link_below_what_is_the_agents(void **state)
+{
+	struct rig r;
+
+	NEEDS_ROOT;
+	open_sandbox(&r, NS_MOUNT);
+	make_dir(&r, "own", 0, 0700);
+	assert_int_equal(symlink("/etc", below(&r, "own/tool")), 0);
+	mount_line(&r, "bind", below(&r, "own"), SHIM_MF_IDMAP | SHIM_MF_OWN, below(&r, "own"), NULL);
+	mount_line(&r, "bind", below(&r, "own/tool"), SHIM_MF_RO, "/mnt", NULL);
+	spec_add(&r, "uid=%d", AGENT);
+	spec_add(&r, "gid=%d", AGENT);
+	rig_start_sh(&r, "echo never");
+	rig_finish(&r);
+	assert_out(&r, "");
+	assert_int_equal(r.exec_errno, ELOOP);
+	assert_string_equal(r.exec_step, "mount /mnt");
+	rig_close(&r);
+}
+
 /* Links of the system do lead on: here one like /var/run. */
 static void
 test_system_link(void **state)
@@ -492,6 +514,7 @@ main(void)
 		cmocka_unit_test_teardown(test_idmap, clean_up),
 		cmocka_unit_test_teardown(test_idmap_private_tmp, clean_up),
 		cmocka_unit_test_teardown(test_links, clean_up),
+		cmocka_unit_test_teardown(test_link_below_what_is_the_agents, clean_up),
 		cmocka_unit_test_teardown(test_bad_mount_lines, clean_up),
 		/* Last, because they give this process a mount namespace of its own. */
 		cmocka_unit_test_teardown(test_own_without_idmap, clean_up),
