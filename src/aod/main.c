@@ -257,17 +257,32 @@ find_operators(const struct config *c)
 	return gr ? gr->gr_gid : (gid_t)-1;
 }
 
+/* A link on the way to a directory of ours is its owner's matter; below it, where agents write, none is followed. */
+static void
+without_links(char **path)
+{
+	char *real = realpath(*path, NULL);
+
+	if (!real)
+		return;
+	free(*path);
+	*path = real;
+}
+
 static int
 make_directories(struct config *c, struct err *e)
 {
 	CLEANUP_FREE char *blueprints = xasprintf("%s/blueprints", c->etc);
 	CLEANUP_FREE char *sessions = xasprintf("%s/sessions", c->state);
+	CLEANUP_FREE char *credentials = xasprintf("%s/credentials", c->run); /* a place to mount them at, always empty */
 	gid_t gid = geteuid() == 0 ? choose_http_user(c) : getegid();
 	int rc = mkdir_p(c->run, 0755, e);
 
 	/* Other users' agents look for their socket here; what is not theirs has a mode of its own. */
 	if (rc == 0 && chmod(c->run, 0755) < 0)
 		rc = err_errno(e, -errno, "%s", c->run);
+	if (rc == 0)
+		rc = mkdir_p(credentials, 0755, e);
 	if (rc == 0)
 		rc = mkdir_p(c->state, 0750, e);
 	if (rc == 0)
@@ -277,6 +292,9 @@ make_directories(struct config *c, struct err *e)
 	if (rc < 0)
 		return rc;
 	c->operators = find_operators(c);
+	without_links(&c->etc);
+	without_links(&c->run);
+	without_links(&c->state);
 	/* setgid, so that -wal and -shm get the readers' group, too. */
 	if (geteuid() == 0 && (chown(c->state, (uid_t)-1, gid) < 0 || chmod(c->state, 02750) < 0))
 		return err_errno(e, -errno, "%s", c->state);

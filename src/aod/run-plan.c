@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <json-c/json.h>
+#include <pwd.h>
 #include <sched.h>
 #include <stdio.h>
 #include <string.h>
@@ -258,10 +259,29 @@ closed_dirs(const struct manager *m, const struct run_args *args, const struct b
 	return closed;
 }
 
+/* Who the agent is told to be, as systemd.exec(5): name and home of User= where there is one. Both are the caller's to free. */
+static void
+agent_identity(const struct manager *m, const struct blueprint *b, char **user, char **home)
+{
+	const char *name = blueprint_text(b, D_User);
+	const struct passwd *pw = NULL;
+	int64_t uid, gid;
+
+	if (name && other_user(m, b, &uid, &gid) && uid >= 0)
+		pw = getpwuid((uid_t)uid);
+	else if (other_user(m, b, &uid, &gid))
+		name = DYNUSER_NAME;
+	else
+		name = m->user;
+	*user = xstrdup(pw ? pw->pw_name : name);
+	*home = xstrdup(pw && *pw->pw_dir == '/' ? pw->pw_dir : m->home);
+}
+
 static int
 call_plan_make(struct manager *m, const struct session_row *row, const struct run_args *args, const struct blueprint *b, const struct inputs *in,
 	       const char *dir, const char *cwd, struct plan **out, struct err *e)
 {
+	CLEANUP_FREE char *user = NULL, *home = NULL;
 	char **visible = mcp_files(m, b, in->mcp), **closed = closed_dirs(m, args, b, dir, cwd, visible);
 	struct sandbox_paths paths = {
 		.git_is_file = git_is_file(cwd),
@@ -288,19 +308,50 @@ call_plan_make(struct manager *m, const struct session_row *row, const struct ru
 		.system_prompt = in->system_prompt,
 		.file_environment = in->environment,
 		.environ = environ,
-		.home = m->home,
-		.user = m->user,
 		.socket = m->agents_socket,
 		.token = args->token,
 		.search_path = m->search_path,
 		.paths = &paths,
 		.totals = m->totals,
 	};
-	int rc = plan_make(&rq, out, e);
+	int rc;
 
+	agent_identity(m, b, &user, &home);
+	rq.user = user;
+	rq.home = home;
+	rc = plan_make(&rq, out, e);
 	strv_free(visible);
 	strv_free(closed);
 	return rc;
+}
+
+/*
+ * A sandbox gives the project directory to the agent whoever it belongs to, so that a link on the way to it, which an earlier agent may have made, is
+ * not followed: a person has to say where it leads.
+ */
+static int
+check_links(const struct plan *p, const char *dir, struct err *e)
+{
+	CLEANUP_FREE char *path = xstrdup(p->cwd);
+	struct stat st;
+
+	if (p->sandbox->mount_count == 0 || path_within(path, dir))
+		return 0;
+	for (char *slash = path; slash; slash = strchr(slash + 1, '/')) {
+		char *end = strchrnul(slash + 1, '/'), was = *end;
+		bool link;
+
+		*end = '\0';
+		link = lstat(path, &st) == 0 && S_ISLNK(st.st_mode);
+		*end = was;
+		if (link) {
+			CLEANUP_FREE char *real = realpath(path, NULL);
+
+			return err_set_status(e, 422, -ELOOP, "project_dir '%.150s' goes through a link, to %.150s: give that path if it is meant", path,
+					      real ? real : "nowhere");
+		}
+	}
+	return 0;
 }
 
 int
@@ -324,6 +375,8 @@ run_plan(struct manager *m, const struct session_row *row, const struct run_args
 	if (rc == 0 && strcmp((*out)->cwd, work) && (stat((*out)->cwd, &st) < 0 || !S_ISDIR(st.st_mode)))
 		rc = err_set_status(e, 422, -ENOTDIR, "project_dir '%s' is not a directory on this host: create it, or give another one",
 				    (*out)->cwd);
+	if (rc == 0)
+		rc = check_links(*out, dir, e);
 	blueprint_free(b);
 	inputs_free(&in);
 	if (rc < 0) {

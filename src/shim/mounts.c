@@ -73,7 +73,8 @@ is_op(const struct mount_line *m, const char *name)
 static bool
 may_be_missing(const struct mount_line *m, int r)
 {
-	return (m->flags & SHIM_MF_OPTIONAL) && (r == -ENOENT || r == -ENOTDIR);
+	/* A link where none is followed is as if it were missing. */
+	return (m->flags & SHIM_MF_OPTIONAL) && (r == -ENOENT || r == -ENOTDIR || (r == -ELOOP && m->flags & SHIM_MF_NOFOLLOW));
 }
 
 /* ---- small things ---- */

@@ -1,0 +1,147 @@
+# SPDX-License-Identifier: MIT
+"""What an agent sees and writes in a sandbox: its project, its home, credentials, links on the way; who it is told to be."""
+import os
+import pwd
+
+import pytest
+
+from aod import Aod
+
+ROOT = os.geteuid() == 0
+needs_root = pytest.mark.skipif(not ROOT, reason="other users take root")
+
+
+@pytest.fixture(scope="module")
+def aod():
+    with Aod() as a:
+        if not mounts_work(a):
+            pytest.skip("no mount namespaces here")
+        yield a
+
+
+def mounts_work(a):
+    checks = {c["name"]: c["status"] for c in a.get("/doctor").json["checks"]}
+    return not any(s == "fail" for n, s in checks.items() if "namespace" in n)
+
+
+@pytest.fixture
+def project(tmp_path):
+    p = tmp_path / "project"
+    (p / ".git" / "hooks").mkdir(parents=True)
+    (p / ".git" / "config").write_text("[core]\n")
+    return p
+
+
+count = 0
+
+
+def lines(aod, keys, script, **body):
+    """The lines that a script prints in a sandbox with these keys."""
+    global count
+    count += 1
+    name = "sandbox-%d" % count
+    aod.blueprint(name, "[Agent]\nAdapter=command\n[Sandbox]\n%s\n" % keys)
+    r = aod.post("/sessions", dict(agent_name=name, command=["/bin/sh", "-c", "exec 2>&1\n" + script], async_mode=False, **body))
+    assert r.status == 200, r
+    events = aod.get("/sessions/%s/events" % r.json["session"]["session_id"]).json["events"]
+    return [e["text"] for e in events if e["event_type"] == "output"]
+
+
+def refused(aod, keys, **body):
+    global count
+    count += 1
+    name = "sandbox-%d" % count
+    aod.blueprint(name, "[Agent]\nAdapter=command\n[Sandbox]\n%s\n" % keys)
+    r = aod.post("/sessions", dict(agent_name=name, command=["/bin/true"], async_mode=False, **body))
+    assert r.status == 422, r
+    return r.detail
+
+
+@pytest.mark.parametrize("profile", ["strict", "workspace"])
+def test_project(aod, project, profile):
+    got = lines(aod, "Sandbox=" + profile, "touch file .git/index && echo wrote\ntouch .git/hooks/post-commit || echo hooks\n"
+                "echo x >>.git/config || echo config\nmv .git .g || echo moved\ntouch /usr/aod-test || echo usr; :", project_dir=str(project))
+    assert "wrote" in got and "hooks" in got and "config" in got and "moved" in got and "usr" in got
+    # On disk it belongs to whom the project belongs to.
+    assert (project / "file").stat().st_uid == project.stat().st_uid
+    assert sorted(os.listdir(project / ".git")) == ["config", "hooks", "index"] and not os.listdir(project / ".git" / "hooks")
+
+
+def test_read_only_project(aod, project):
+    got = lines(aod, "Sandbox=strict\nReadOnlyPaths=%d", "touch file || echo no\ntouch $HOME/x && echo home; :", project_dir=str(project))
+    assert "no" in got and "home" in got
+    got = lines(aod, "Sandbox=strict\nReadOnlyPaths=%d", "touch file || echo no\ntouch $HOME/x && echo home; :")
+    assert "no" in got and "home" in got
+
+
+def test_worktree(aod, project, tmp_path):
+    tree = tmp_path / "tree"
+    tree.mkdir()
+    (tree / ".git").write_text("gitdir: %s/.git/worktrees/tree\n" % project)
+    got = lines(aod, "Sandbox=strict", "echo gitdir: /elsewhere >.git || echo no\nrm -f .git || echo neither; :", project_dir=str(tree))
+    assert "no" in got and "neither" in got
+
+
+def test_links(aod, project, tmp_path):
+    """What a link leads to is not given to an agent, on the way to the project or in it."""
+    (tmp_path / "link").symlink_to("project")
+    (project / "sub").mkdir()
+    for path in ("link", "link/sub"):
+        says = refused(aod, "Sandbox=strict", project_dir=str(tmp_path / path))
+        assert "goes through a link" in says and str(project) in says
+    assert lines(aod, "", "pwd", project_dir=str(tmp_path / "link"))  # without a sandbox nothing is given
+    # .git is an agent's link by now, to what is not its own.
+    secret = tmp_path / "secret"
+    secret.mkdir()
+    (secret / "file").write_text("sesame\n")
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / ".git").symlink_to(secret)
+    got = lines(aod, "Sandbox=strict", "cat .git/file || echo no; :", project_dir=str(other))
+    assert "no" in got and "sesame" not in got
+
+
+def test_never(aod):
+    for path in ("/", "/etc", "/usr", "/home", "/var"):
+        assert "Sandbox=none" in refused(aod, "Sandbox=strict", project_dir=path)
+    assert "aod's own" in refused(aod, "Sandbox=strict", project_dir=os.path.join(aod.root, "state"))
+
+
+def test_credentials(aod):
+    for keys in ("", "Sandbox=strict\n"):
+        got = lines(aod, keys + "SetCredential=token:sesame", "cat $CREDENTIALS_DIRECTORY/token; echo\nenv | grep -c sesame\n"
+                    "touch $CREDENTIALS_DIRECTORY/x || echo no; :")
+        assert got[0] == "sesame" and got[1] == "0" and "no" in got
+    assert os.listdir(os.path.join(aod.root, "run", "credentials")) == []
+
+
+@needs_root
+def test_identity(aod):
+    nobody = pwd.getpwnam("nobody")
+    who = "id -un; id -u; echo $USER $LOGNAME $HOME"
+    got = lines(aod, "User=nobody", who)
+    assert got == ["nobody", str(nobody.pw_uid), "nobody nobody " + nobody.pw_dir]
+    got = lines(aod, "User=%d" % nobody.pw_uid, who)
+    assert got[2] == "nobody nobody " + nobody.pw_dir
+    got = lines(aod, "Sandbox=strict", who + "\ntouch $HOME/x && echo home")
+    assert got[0] == "aod-agent" and 61184 <= int(got[1]) <= 65519
+    assert got[2].startswith("aod-agent aod-agent ") and got[2].endswith("/agent/home") and got[3] == "home"
+
+
+def test_tmp_size(aod):
+    got = lines(aod, "Sandbox=strict\nPrivateTmpSize=1M", "head -c 3000000 /dev/zero >/tmp/x || echo full\nwc -c </tmp/x; :")
+    assert "full" in got and int(got[-1]) <= 1 << 20
+
+
+def test_paths(aod):
+    got = lines(aod, "Sandbox=strict\nInaccessiblePaths=/usr/share\nTemporaryFileSystem=/opt:mode=1777\nBindReadOnlyPaths=/usr/bin:/opt/bin",
+                "ls /usr/share || echo gone\nls /opt\ntouch /opt/x && echo tmpfs\ntouch /opt/bin/x || echo ro\ntest -x /opt/bin/env && echo bind")
+    assert "gone" in got and "bin" in got and "tmpfs" in got and "ro" in got and "bind" in got
+
+
+def test_root_behind_a_link(tmp_path):
+    """A link on the way to aod's own directories is its owner's matter."""
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to("real")
+    with Aod(root=str(tmp_path / "link" / "root")) as a:
+        assert lines(a, "Sandbox=strict", "touch /tmp/x $HOME/x ./x && echo wrote") == ["wrote"]
