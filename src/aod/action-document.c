@@ -317,7 +317,7 @@ check_size(const struct request *q, int64_t size, struct err *e)
 				      (long long)c->max_document);
 	if (c->document_quota <= 0)
 		return 0;
-	if ((r = store_blob_total(q->m->store, &total, e)) < 0)
+	if ((r = documents_total(q->m, &total, e)) < 0)
 		return r;
 	if (total + size > c->document_quota)
 		return err_set_status(e, 507, -ENOSPC, "The documents have %lld bytes of %lld (--document-quota): delete some",
@@ -331,6 +331,7 @@ take_content(const struct request *q, struct draft *d, struct err *e)
 {
 	const char *upload = request_text(q, "upload"), *sha256 = request_text(q, "sha256"), *type = request_text(q, "content_type");
 	int64_t size = request_number(q, "size", -1);
+	struct json_object *text;
 	int r = 0;
 
 	if (!upload || !sha256 || (r = check_size(q, size, e)) < 0 || (r = manager_begin(q->m, e)) < 0) {
@@ -343,7 +344,7 @@ take_content(const struct request *q, struct draft *d, struct err *e)
 	set_text(&d->sha256, &d->row.sha256, xstrdup(sha256));
 	set_text(&d->content_type, &d->row.content_type, xstrdup(is_type(type) ? type : mime_guess(d->row.filename)));
 	d->row.size = size;
-	d->row.to_index = true;
+	d->row.to_index = json_object_object_get_ex(q->args, "text", &text) && json_object_get_boolean(text);
 	set_origin(q, d);
 	return 0;
 }

@@ -26,6 +26,7 @@ struct documents {
 	struct manager *m;
 	int dir, uploads; /* descriptors of the directories */
 	gid_t gid;	  /* of files that aod-http reads */
+	int64_t total;	  /* bytes of all contents; -1: not known */
 	int swept;	  /* directories of documents that were looked through, of 256; then none are left */
 	ev_timer work_w;
 };
@@ -70,7 +71,7 @@ seal(const struct documents *d, int fd, int64_t size, struct err *e)
 		return storage_error(e, "upload");
 	if (!S_ISREG(st.st_mode) || st.st_nlink != 1 || st.st_size != size)
 		return err_set_status(e, 500, -EINVAL, "the upload is not what aod-http says");
-	if (fchown(fd, geteuid(), d->gid) < 0 || fchmod(fd, 0440) < 0)
+	if (((st.st_uid != geteuid() || st.st_gid != d->gid) && fchown(fd, geteuid(), d->gid) < 0) || fchmod(fd, 0440) < 0)
 		return storage_error(e, "upload");
 	if (fcntl(fd, F_SETLEASE, F_RDLCK) < 0) {
 		if (errno == EAGAIN)
@@ -94,17 +95,19 @@ static int
 move_in(const struct documents *d, const char *upload, const char *sha256, struct err *e)
 {
 	char path[68], sub[3];
-	int r = 0;
+	int r;
 
 	content_path(sha256, path);
 	snprintf(sub, sizeof(sub), "%.2s", sha256);
-	if (mkdirat(d->dir, sub, 0750) == 0)
-		r = sync_dir(d->dir, ".", e);
-	else if (errno != EEXIST)
-		r = storage_error(e, sub);
-	if (r == 0 && renameat(d->uploads, upload, d->dir, path) < 0)
-		r = storage_error(e, path);
-	return r == 0 ? sync_dir(d->dir, sub, e) : r;
+	r = renameat(d->uploads, upload, d->dir, path);
+	if (r < 0 && errno == ENOENT) {
+		if (mkdirat(d->dir, sub, 0750) < 0)
+			return storage_error(e, sub);
+		if ((r = sync_dir(d->dir, ".", e)) < 0)
+			return r;
+		r = renameat(d->uploads, upload, d->dir, path);
+	}
+	return r < 0 ? storage_error(e, path) : sync_dir(d->dir, sub, e);
 }
 
 /* Whether this content is here already, whole. */
@@ -123,8 +126,9 @@ is_there(const struct documents *d, const char *sha256, int64_t size, struct err
 	       st.st_size == size;
 }
 
+/* 1: moved, 0: it is there already, so the upload is left. */
 static int
-take(const struct documents *d, const char *upload, const char *sha256, int64_t size, struct err *e)
+take(struct documents *d, const char *upload, const char *sha256, int64_t size, struct err *e)
 {
 	CLEANUP_CLOSE int fd = openat(d->uploads, upload, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
 	int r;
@@ -133,8 +137,11 @@ take(const struct documents *d, const char *upload, const char *sha256, int64_t 
 		return storage_error(e, "upload");
 	if ((r = is_there(d, sha256, size, e)) != 0)
 		return r < 0 ? r : 0;
-	r = seal(d, fd, size, e);
-	return r < 0 ? r : move_in(d, upload, sha256, e);
+	if ((r = seal(d, fd, size, e)) < 0 || (r = move_in(d, upload, sha256, e)) < 0)
+		return r;
+	if (d->total >= 0)
+		d->total += size;
+	return 1;
 }
 
 void
@@ -152,7 +159,18 @@ documents_take(struct manager *m, const char *upload, const char *sha256, int64_
 	if (!is_hex(upload, 32) || !is_hex(sha256, 64) || size < 0)
 		return err_set_status(e, 500, -EINVAL, "no name of an upload");
 	r = take(m->documents, upload, sha256, size, e);
-	documents_drop(m, upload);
+	if (r < 1)
+		documents_drop(m, upload);
+	return r < 0 ? r : 0;
+}
+
+int
+documents_total(struct manager *m, int64_t *bytes, struct err *e)
+{
+	struct documents *d = m->documents;
+	int r = d->total < 0 ? store_blob_total(m->store, &d->total, e) : 0;
+
+	*bytes = d->total;
 	return r;
 }
 
@@ -209,19 +227,24 @@ documents_sweep(struct manager *m)
 	if (!m->documents)
 		return;
 	m->documents->swept = 0;
+	m->documents->total = -1;
 	documents_wake(m);
 }
 
 /* ---- work in the background -------------------------------------------------------------------- */
 
 static int
-remove_content(const char *sha256, void *arg)
+remove_content(const char *sha256, int64_t size, void *arg)
 {
-	const struct documents *d = arg;
+	struct documents *d = arg;
 	char path[68];
 
 	content_path(sha256, path);
-	return unlinkat(d->dir, path, 0) < 0 && errno != ENOENT ? -errno : 0;
+	if (unlinkat(d->dir, path, 0) < 0 && errno != ENOENT)
+		return -errno;
+	if (d->total >= 0)
+		d->total -= size;
+	return 0;
 }
 
 struct listed {
@@ -412,6 +435,7 @@ documents_open(struct manager *m, struct err *e)
 
 	d->m = m;
 	d->dir = d->uploads = -1;
+	d->total = -1;
 	d->gid = pw ? pw->pw_gid : getegid();
 	m->documents = d;
 	ev_timer_init(&d->work_w, on_work, 0., 0.);

@@ -27,6 +27,8 @@ void documents_sweep(struct manager *m);
  * may still write to it, -ENOSPC, -EINVAL when it is not what it is said to be. The upload is gone in any case.
  */
 int documents_take(struct manager *m, const char *upload, const char *sha256, int64_t size, struct err *e);
+/* Bytes of all contents that are there. */
+int documents_total(struct manager *m, int64_t *bytes, struct err *e);
 /* An upload that is not wanted. */
 void documents_drop(struct manager *m, const char *upload);
 

@@ -30,6 +30,8 @@
 #define READS_A_TURN 16
 #define SPACE_EVERY (4 << 20)  /* bytes after which the disk is looked at, and asked to begin writing */
 #define SPACE_KEEP (256 << 20) /* bytes of the disk, or a twentieth of it, that uploads leave to the database */
+#define SPACE_AGE_US 100000    /* how long small uploads rely on an earlier look at the disk */
+#define SNIFF 4096	       /* bytes that show whether it is text */
 #define RAW_EXTRA (64 << 20)   /* of chunk sizes, trailers and the like, above twice the largest document */
 
 enum field { F_FILENAME, F_TAGS, F_METADATA, F_EXPIRES_AT, F_TTL, F_COUNT, F_FILE, F_OTHER };
@@ -53,6 +55,7 @@ struct upload {
 	struct phr_chunked_decoder chunks;
 	int64_t raw, started_us;
 	bool reading, whole;
+	bool text; /* as far as its first bytes show */
 
 	struct multipart form;
 	bool is_form, has_file;
@@ -95,17 +98,46 @@ storage_error(struct err *e)
 static int
 check_space(struct upload *u, struct err *e)
 {
+	static int64_t looked_us;
+	int64_t now = mono_us();
 	struct statvfs v;
 	uint64_t keep;
 
+	if (u->size == 0 && now - looked_us < SPACE_AGE_US)
+		return 0;
 	u->looked_at = u->size;
 	if (fstatvfs(u->fd, &v) < 0)
 		return storage_error(e);
 	keep = (uint64_t)v.f_blocks * v.f_frsize / 20;
-	if ((uint64_t)v.f_bavail * v.f_frsize >= (keep < SPACE_KEEP ? keep : SPACE_KEEP))
+	if ((uint64_t)v.f_bavail * v.f_frsize >= (keep < SPACE_KEEP ? keep : SPACE_KEEP)) {
+		looked_us = now;
 		return 0;
+	}
+	looked_us = 0;
 	errno = ENOSPC;
 	return storage_error(e);
+}
+
+static void
+put_hex(char *out, const unsigned char *p, size_t n)
+{
+	static const char digits[] = "0123456789abcdef";
+
+	for (size_t i = 0; i < n; i++) {
+		*out++ = digits[p[i] >> 4];
+		*out++ = digits[p[i] & 15];
+	}
+	*out = 0;
+}
+
+/* Nothing that is in no text: a guess, aod looks closer. */
+static bool
+looks_like_text(const char *p, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (p[i] == 0 || (unsigned char)p[i] >= 0xf8 || (unsigned char)p[i] == 0xc0 || (unsigned char)p[i] == 0xc1)
+			return false;
+	return n > 0;
 }
 
 static int
@@ -117,8 +149,7 @@ open_file(struct upload *u, struct err *e)
 		return 0;
 	if (getrandom(r, sizeof(r), 0) != (ssize_t)sizeof(r))
 		abort();
-	for (size_t i = 0; i < sizeof(r); i++)
-		snprintf(u->name + 2 * i, 3, "%02x", r[i]);
+	put_hex(u->name, r, sizeof(r));
 	u->fd = openat(uploads_dir, u->name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (u->fd < 0)
 		return storage_error(e);
@@ -146,6 +177,8 @@ add_content(struct upload *u, const char *p, size_t n, struct err *e)
 			return storage_error(e);
 		done += (size_t)w;
 	}
+	if (u->size == 0)
+		u->text = looks_like_text(p, n < SNIFF ? n : SNIFF);
 	if (EVP_DigestUpdate(u->sum, p, n) != 1)
 		abort();
 	u->size += (int64_t)n;
@@ -301,8 +334,7 @@ finish_sum(struct upload *u, char out[65])
 
 	if (EVP_DigestFinal_ex(u->sum, md, &len) != 1 || len != 32)
 		abort();
-	for (unsigned i = 0; i < len; i++)
-		snprintf(out + 2 * (size_t)i, 3, "%02x", md[i]);
+	put_hex(out, md, len);
 }
 
 static void
@@ -318,7 +350,7 @@ hand_over(struct upload *u, const char *sum)
 		put_arg(b, "content_type", u->type.data, u->type.len);
 	put_arg(b, "upload", u->name, strlen(u->name));
 	put_arg(b, "sha256", sum, strlen(sum));
-	buf_printf(b, ",\"size\":%lld}", (long long)u->size);
+	buf_printf(b, ",\"size\":%lld,\"text\":%s}", (long long)u->size, u->text ? "true" : "false");
 	forget_file(u, false); /* aod waits until nobody writes to it */
 	sent = forward_send(u->req, u->verb, b->data, b->len);
 	if (!sent)

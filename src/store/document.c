@@ -86,15 +86,9 @@ store_blob_total(struct store *s, int64_t *bytes, struct err *e)
 static int
 blob_use(struct store *s, const char *sha256, int64_t size, struct err *e)
 {
-	int64_t had, refs;
-	int r = store_blob_get(s, sha256, &had, &refs, NULL);
-	sqlite3_stmt *st;
+	sqlite3_stmt *st = store_stmt(s, Q_BLOB_USE, e);
 
-	if (r < 0 && r != -ENOENT)
-		return r;
-	if (r == -ENOENT && (r = exec_n(s, Q_BLOB_TOTAL_ADD, size, e)) < 0)
-		return r;
-	if ((st = store_stmt(s, Q_BLOB_USE, e)) != NULL) {
+	if (st) {
 		bind_text(st, 1, sha256);
 		sqlite3_bind_int64(st, 2, size);
 	}
@@ -113,7 +107,7 @@ struct garbage {
 };
 
 int
-store_blob_collect(struct store *s, int64_t limit, int (*remove)(const char *sha256, void *), void *arg, struct err *e)
+store_blob_collect(struct store *s, int64_t limit, int (*remove)(const char *sha256, int64_t size, void *), void *arg, struct err *e)
 {
 	struct garbage found[64];
 	sqlite3_stmt *st = store_query(s, Q_BLOB_GARBAGE, e);
@@ -128,11 +122,8 @@ store_blob_collect(struct store *s, int64_t limit, int (*remove)(const char *sha
 		found[n++].size = sqlite3_column_int64(st, 1);
 	}
 	for (int i = 0; i < n && r == 0; i++)
-		if (remove(found[i].sha256, arg) == 0) {
+		if (remove(found[i].sha256, found[i].size, arg) == 0)
 			r = exec_id(s, Q_BLOB_DELETE, found[i].sha256, e);
-			if (r == 0)
-				r = exec_n(s, Q_BLOB_TOTAL_ADD, -found[i].size, e);
-		}
 	return r < 0 ? r : n;
 }
 
@@ -358,6 +349,8 @@ update_row(struct store *s, const struct document_row *row, const struct was *w,
 	int r = 0;
 
 	if (content && ((r = blob_use(s, row->sha256, row->size, e)) < 0 || (r = version_add(s, row->id, w, e)) < 0))
+		return r;
+	if (content && !row->to_index && (r = exec_n(s, Q_TEXT_DELETE, w->n, e)) < 0)
 		return r;
 	if (tags && (r = tags_remove(s, row->id, w->tags, e)) < 0)
 		return r;

@@ -81,10 +81,8 @@ const char *const store_schema[] = {
 	/* 3 → 4: documents. Their content is in files, which blob counts the uses of; 0 refs: the file is to be removed. */
 	"CREATE TABLE blob (sha256 TEXT PRIMARY KEY, size BIGINT NOT NULL, refs BIGINT NOT NULL) WITHOUT ROWID;"
 	"CREATE INDEX blob_garbage ON blob (refs) WHERE refs <= 0;"
-	"CREATE TABLE blob_total (one INTEGER PRIMARY KEY, bytes BIGINT NOT NULL);"
-	"INSERT INTO blob_total (one, bytes) VALUES (1, 0);"
 	"CREATE TABLE document ("
-	" n INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, filename TEXT NOT NULL,"
+	" n INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, filename TEXT NOT NULL,"
 	" content_type TEXT NOT NULL, size BIGINT NOT NULL, sha256 TEXT NOT NULL,"
 	" created_us BIGINT NOT NULL, updated_us BIGINT NOT NULL, version BIGINT NOT NULL, expires_us BIGINT NOT NULL,"
 	" session TEXT, event BIGINT NOT NULL, author TEXT,"
@@ -104,7 +102,7 @@ const char *const store_schema[] = {
 	" PRIMARY KEY (from_id, to_id, type)) WITHOUT ROWID;"
 	"CREATE INDEX document_relation_to ON document_relation (to_id);"
 	/* By n of document; filled after it, see store_document_index(). */
-	"CREATE VIRTUAL TABLE document_text USING fts5 (text, tokenize = 'trigram');",
+	"CREATE VIRTUAL TABLE document_text USING fts5 (text, tokenize = 'trigram', columnsize = 0);",
 	/* 4 → 5: who may do what. Tokens: kind is token (made by an operator), login (a browser's cookie, made with its parent) or run (an agent's). */
 	"CREATE TABLE token ("
 	" id TEXT PRIMARY KEY, hash TEXT NOT NULL UNIQUE, name TEXT NOT NULL, role TEXT NOT NULL, kind TEXT NOT NULL,"
@@ -285,8 +283,7 @@ const char *const store_sql[Q_COUNT] = {
 	[Q_VERSION_LIST] = VERSION_ROW " FROM blueprint_version WHERE name = ?1 ORDER BY version DESC LIMIT ?2",
 
 	[Q_BLOB_GET] = "SELECT size, refs FROM blob WHERE sha256 = ?1 LIMIT 1",
-	[Q_BLOB_TOTAL] = "SELECT bytes FROM blob_total LIMIT 1",
-	[Q_BLOB_TOTAL_ADD] = "UPDATE blob_total SET bytes = bytes + ?1 WHERE one = 1",
+	[Q_BLOB_TOTAL] = "SELECT coalesce(sum(size), 0) FROM blob LIMIT 1",
 	[Q_BLOB_USE] = "INSERT INTO blob (sha256, size, refs) VALUES (?1, ?2, 1)"
 		       " ON CONFLICT (sha256) DO UPDATE SET refs = refs + 1",
 	[Q_BLOB_DROP] = "UPDATE blob SET refs = refs - 1 WHERE sha256 = ?1",

@@ -176,7 +176,7 @@ struct document_row {
 	const char *session, *author; /* who wrote this version; or NULL */
 	int64_t event;		     /* the session's last seq then; 0: none */
 	const char *tags, *metadata; /* JSON: an array of texts without repetition, an object */
-	bool to_index;		     /* the text index does not know this version yet */
+	bool to_index;		     /* it is text, and the index does not know this version yet */
 };
 /* An earlier version, or the current one as such. */
 struct document_version_row {
@@ -208,10 +208,11 @@ int store_document_index(struct store *s, int64_t n, const char *text, size_t le
 
 /* Uses of a content. -ENOENT: it was never seen, or its file is gone. refs 0: the file is to go, or has gone already. */
 int store_blob_get(struct store *s, const char *sha256, int64_t *size, int64_t *refs, struct err *e);
-/* Bytes of all contents. */
+/* Bytes of all contents; reads every row, so it is for the start. */
 int store_blob_total(struct store *s, int64_t *bytes, struct err *e);
 /* Contents without a use, at most limit. remove() takes the file away; when it returns 0 the row goes. How many there were. */
-int store_blob_collect(struct store *s, int64_t limit, int (*remove)(const char *sha256, void *), void *arg, struct err *e);
+int store_blob_collect(struct store *s, int64_t limit, int (*remove)(const char *sha256, int64_t size, void *), void *arg,
+		       struct err *e);
 
 /* -ENOENT with the text "Document not found". */
 int store_document_get(struct store *s, const char *id, size_t len, store_document_cb cb, void *arg, struct err *e);

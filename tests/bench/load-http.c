@@ -2,7 +2,7 @@
 /*
  * HTTP/1.1 over kept-alive connections: load-http PORT CONNECTIONS COUNT METHOD PATH BODY [METHOD PATH BODY]...
  * Each connection sends the given requests in turn, each after the answer to the one before, until COUNT were sent by all. An empty BODY
- * is none. Prints the time of each request from its first byte to the last byte of the answer.
+ * is none; its first eight '#' in a row become the number of the request. Prints the time of each request from its first byte to the last byte of the answer.
  */
 #include <pthread.h>
 #include <stdatomic.h>
@@ -51,24 +51,49 @@ read_answer(int fd, char *buf)
 	}
 }
 
+/* Where the number goes in bodies that must differ, or NULL. */
+static char *
+find_number(char *request)
+{
+	char *at = strstr(request, "\r\n\r\n");
+
+	return at ? strstr(at, "########") : NULL;
+}
+
+static void
+put_number(char *at, int64_t i)
+{
+	for (int k = 7; k >= 0; k--, i /= 10)
+		at[k] = (char)('0' + i % 10);
+}
+
 static void *
 connection(void *arg)
 {
-	char *buf = malloc(ANSWER_MAX);
+	char *buf = malloc(ANSWER_MAX), *mine[TURNS_MAX], *number_at[TURNS_MAX];
 	int fd = dial(port);
 	int64_t i;
 
+	for (int k = 0; k < turns; k++) {
+		mine[k] = strdup(turn[k]);
+		number_at[k] = find_number(mine[k]);
+	}
 	for (int k = 0; (i = atomic_fetch_add(&next_one, 1)) < count; k = (k + 1) % turns) {
-		int64_t begun = clock_us(CLOCK_MONOTONIC);
+		int64_t begun;
 		int status;
 
-		write_all(fd, turn[k], strlen(turn[k]));
+		if (number_at[k])
+			put_number(number_at[k], i);
+		begun = clock_us(CLOCK_MONOTONIC);
+		write_all(fd, mine[k], strlen(mine[k]));
 		status = read_answer(fd, buf);
 		samples[i] = clock_us(CLOCK_MONOTONIC) - begun;
-		if (status != 200 && atomic_fetch_add(&bad, 1) == 0)
+		if ((status < 200 || status > 299) && atomic_fetch_add(&bad, 1) == 0)
 			fprintf(stderr, "load-http: %.600s\n", buf);
 	}
 	close(fd);
+	for (int k = 0; k < turns; k++)
+		free(mine[k]);
 	free(buf);
 	return NULL;
 }
