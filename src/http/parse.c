@@ -131,10 +131,31 @@ phr_parse_request(const char *buf, size_t len, const char **method, size_t *meth
 	return r;
 }
 
+static ssize_t
+find_held(const h2o_req_t *req)
+{
+	return h2o_find_header_by_str(&req->headers, held_name, sizeof(held_name) - 1, -1);
+}
+
+bool
+parse_unread(const h2o_req_t *req)
+{
+	return find_held(req) >= 0;
+}
+
+void
+parse_taken(h2o_req_t *req)
+{
+	ssize_t i = find_held(req);
+
+	if (i >= 0)
+		h2o_delete_header(&req->headers, i);
+}
+
 void
 parse_held(h2o_req_t *req, struct held_body *out)
 {
-	ssize_t i = h2o_find_header_by_str(&req->headers, held_name, sizeof(held_name) - 1, -1);
+	ssize_t i = find_held(req);
 	long long head, length;
 
 	*out = (struct held_body){0};

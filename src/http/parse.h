@@ -49,5 +49,8 @@ struct held_body {
 void parse_init(int64_t max);
 /* Looks for a held body, and makes sure that a request with one ends its connection. Call before anything is answered. */
 void parse_held(h2o_req_t *req, struct held_body *out);
+/* Whether there is one that nobody has taken upon himself to read; and to do so. */
+bool parse_unread(const h2o_req_t *req);
+void parse_taken(h2o_req_t *req);
 
 #endif

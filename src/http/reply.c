@@ -11,6 +11,7 @@
 #include <json-c/json.h>
 
 #include "base/util.h"
+#include "http/parse.h"
 #include "http/reply.h"
 #include "http/server.h"
 
@@ -77,6 +78,8 @@ send_whole(h2o_req_t *req, int status, const char *content_type, const void *bod
 
 	reply_start(req, status, content_type);
 	req->res.content_length = n;
+	if (!req->http1_is_persistent && parse_unread(req))
+		server_drain(req);
 	h2o_start_response(req, &generator);
 	h2o_send(req, &v, n > 0 && !reply_is_head(req) ? 1 : 0, H2O_SEND_STATE_FINAL);
 }

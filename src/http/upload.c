@@ -575,6 +575,7 @@ upload_start(const struct request *rq)
 	u->conn = conn_of(rq->req);
 	u->verb = rq->verb;
 	u->body = rq->body;
+	parse_taken(rq->req);
 	u->fd = -1;
 	u->started_us = mono_us();
 	h2o_linklist_insert(&uploads, &u->link);

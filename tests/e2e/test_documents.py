@@ -516,6 +516,12 @@ def test_smuggling(aod):
     c = raw(aod, b"PUT /documents/tags HTTP/1.1\r\nHost: localhost\r\nOrigin: http://evil\r\nContent-Length: %d\r\n\r\n" % len(inner) + inner + inner)
     status, headers, _ = answer(c)
     assert status in (403, 404, 405) and headers["connection"] == "close"
+    # A body that is refused unread does not hide the answer.
+    c = raw(aod, b"PUT /documents/doc_0?ttl=x HTTP/1.1\r\nHost: localhost\r\nOrigin: http://evil\r\nContent-Length: 30000000\r\n\r\n")
+    for _ in range(30):
+        c.sendall(b"x" * 1000000)
+    status, headers, _ = answer(c)
+    assert status == 403 and headers["connection"] == "close"
     assert not [d for d in ask(aod, "GET", "/documents?limit=10000").json if d["filename"] == "smuggled"]
     # No client can say itself what aod-http notes about a body.
     c = raw(aod, b"POST /documents HTTP/1.1\r\nHost: localhost\r\nbody:held: 0 5\r\nContent-Length: 3\r\n\r\nabc")
