@@ -2,6 +2,7 @@
 /* Attacks on the kernel's own: namespaces, mounts, sockets, devices, and calls that agents have no use for. */
 #include "attack.h"
 
+#include <arpa/inet.h>
 #include <dirent.h>
 #include <fcntl.h>
 #include <linux/netlink.h>
@@ -19,6 +20,7 @@
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
 #include <sys/time.h>
+#include <sys/un.h>
 #include <sys/timex.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -236,6 +238,104 @@ change_network(void)
 		return done("netlink", -1);
 	errno = -answer.e.error;
 	return reached("RTM_NEWLINK", answer.e.error ? -1 : 0);
+}
+
+/* ---- aod's own interface ---- */
+
+static int
+by_port(void)
+{
+	struct sockaddr_in a = { .sin_family = AF_INET, .sin_port = htons((uint16_t)fact_number("port")), .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	return fd >= 0 && connect(fd, (struct sockaddr *)&a, sizeof(a)) == 0 ? fd : -1;
+}
+
+static int
+by_socket(void)
+{
+	struct sockaddr_un a = { .sun_family = AF_UNIX };
+	const char *path = getenv("AOD_SOCKET");
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	snprintf(a.sun_path, sizeof(a.sun_path), "%s", path ? path : "");
+	return fd >= 0 && connect(fd, (struct sockaddr *)&a, sizeof(a)) == 0 ? fd : -1;
+}
+
+/* Send a request and read the answer; its status, or -1. */
+static int
+ask_aod(int fd, const char *token, const char *method, const char *path, const char *body, char *text, size_t size)
+{
+	char ask[2048];
+	size_t len = 0;
+	ssize_t n;
+
+	snprintf(ask, sizeof(ask), "%s %s HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length: %zu\r\n%s%s%s\r\n%s",
+		 method, path, strlen(body), token ? "Authorization: Bearer " : "", token ? token : "", token ? "\r\n" : "", body);
+	if (fd < 0 || send(fd, ask, strlen(ask), MSG_NOSIGNAL) < 0)
+		return -1;
+	while (len + 1 < size && (n = recv(fd, text + len, size - 1 - len, 0)) > 0)
+		len += (size_t)n;
+	text[len] = '\0';
+	close(fd);
+	return len > 12 ? atoi(text + 9) : -1;
+}
+
+/* Ask over aod's port, as a process of this host and with the session's token, and over the socket that agents have: an answer with want in it is got. */
+static int
+try_aod(const char *method, const char *path, const char *body, const char *want)
+{
+	static const char *const ways[] = { "the port", "the port with a token", "the socket" };
+	static char text[1 << 18];
+	int status[3];
+
+	for (int i = 0; i < 3; i++) {
+		status[i] = ask_aod(i < 2 ? by_port() : by_socket(), i ? getenv("AOD_TOKEN") : NULL, method, path, body, text, sizeof(text));
+		if (status[i] == 200 && strstr(text, want)) {
+			say("%s answered", ways[i]);
+			return 0;
+		}
+	}
+	say("HTTP %d by port, %d with a token, %d by socket", status[0], status[1], status[2]);
+	return -EACCES;
+}
+
+static int
+list_by_http(void)
+{
+	return try_aod("GET", "/sessions?limit=1000", "", fact("other"));
+}
+
+static int
+events_by_http(void)
+{
+	char path[300];
+
+	snprintf(path, sizeof(path), "/sessions/%s/events", fact("other"));
+	return try_aod("GET", path, "", fact("other"));
+}
+
+static int
+write_by_http(void)
+{
+	char path[300];
+
+	snprintf(path, sizeof(path), "/sessions/%s/metadata", fact("other"));
+	return try_aod("PATCH", path, "{\"session_name\":\"renamed\"}", "");
+}
+
+/* A session without a sandbox, that is. */
+static int
+start_by_http(void)
+{
+	return try_aod("POST", "/sessions", "{\"command\":[\"/bin/true\"],\"async_mode\":true}", "session_id");
+}
+
+/* The blueprint that runs its prompt. */
+static int
+shell_by_http(void)
+{
+	return try_aod("POST", "/sessions", "{\"agent_name\":\"shell\",\"prompt\":\"true\"}", "session_id");
 }
 
 /* ---- calls that agents have no use for ---- */
@@ -457,6 +557,11 @@ const struct attack kernel_attacks[] = {
 	{ "alg-socket", alg_socket },
 	{ "key-socket", key_socket },
 	{ "change-network", change_network },
+	{ "list-by-http", list_by_http },
+	{ "events-by-http", events_by_http },
+	{ "write-by-http", write_by_http },
+	{ "start-by-http", start_by_http },
+	{ "start-shell-by-http", shell_by_http },
 	{ "io-uring", io_uring },
 	{ "keyctl", keys },
 	{ "add-key", add_a_key },

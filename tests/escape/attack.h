@@ -31,7 +31,7 @@ long fact_number(const char *key);
 int done(const char *call, long rc);
 /* The same for a call with nonsense for arguments: any error but those of somebody who refuses shows that the kernel looked at them. */
 int reached(const char *call, long rc);
-/* What started us: the session's init, or its shim. */
+/* What an agent is the child of: the init of its namespace; without one, of its shim. */
 extern pid_t starter;
 /* The file can be read, or opened for writing. */
 int can_read(const char *path);

@@ -118,11 +118,15 @@ class Scene:
             "other_tmp": self.file(os.path.join(other, "tmp", "secret")), "other_spool": os.path.join(a.session_dir(self.other), "1.spool"),
             "other_socket": os.path.join(other, "s"), "abstract": abstract, "host_tmp": self.host_tmp, "host_home": self.host_home,
             "outside": self.outside, "canary": os.path.join(self.outside, "canary"), "victim": self.victim.proc.pid,
-            "address": self.victim.address, "aod": a.pid,
+            "address": self.victim.address, "aod": a.pid, "port": a.ports["runtime"], "other": self.other,
             "setuid_program": privileged_copy(self.attack, os.path.join(self.bin, "suid"), mode=0o4755),
             "capable_program": privileged_copy(self.attack, os.path.join(self.bin, "capable"), capability=13),
         }
-        self.facts["credential"] = self.facts["other_file"]
+        a.blueprint("keeper", "[Agent]\nAdapter=command\nExecStart=/bin/sh -c 'echo $CREDENTIALS_DIRECTORY; sleep 1000'\n"
+                              "[Sandbox]\nSandbox=strict\nSetCredential=token:%s\n" % self.secret)
+        keeper = a.create(agent_name="keeper", prompt="x")["session_id"]
+        where = a.wait_event(keeper, lambda e: e["event_type"] == "output")["text"]
+        self.facts["credential"] = "/proc/%d/root%s/token" % (min(a.session_processes(keeper)), where)
 
     def project(self, name):
         d = os.path.join(self.base, name)
@@ -152,17 +156,19 @@ class Scene:
         mode = os.stat(os.path.join(self.outside, "canary")).st_mode & 0o7777
         return (content, mode, sorted(os.listdir(self.outside))) == (self.secret + "\n", 0o666, ["canary", "to-remove"])
 
-    def attacks(self, name, sandbox, adapter="command"):
-        """{attack: (verdict, how)} of a session, by what it printed; and its events."""
+    def attacks(self, name, sandbox, demo=False):
+        """{attack: (verdict, how)} of a session, by what it printed; and its events. demo: an agent that has its tool do it."""
         project = self.project(name)
         facts = self.facts_file(project, session=name, control=int(sandbox == "none"))
         self.prepare()
-        self.aod.blueprint(name, "[Agent]\nAdapter=command\nExecStart=%s %s\nWorkingDirectory=%s\n[Sandbox]\n%s\n" % (
-            self.attack, facts, project, "Sandbox=none\nSystemCallFilter=no" if sandbox == "none" else "Sandbox=" + sandbox))
-        sid = self.aod.create(agent_name=name, prompt="x")["session_id"]
+        agent = "Adapter=claude\nExecStart=%s" % lib.DEMO if demo else "Adapter=command\nExecStart=%s %s" % (self.attack, facts)
+        self.aod.blueprint(name, "[Agent]\n%s\nWorkingDirectory=%s\n[Sandbox]\n%s\n" % (
+            agent, project, "Sandbox=none\nSystemCallFilter=no" if sandbox == "none" else "Sandbox=" + sandbox))
+        sid = self.aod.create(agent_name=name, prompt="bash %s %s" % (self.attack, facts))["session_id"]
         s = self.aod.wait_status(sid, timeout=180)
         events = self.aod.events(sid)
-        out = verdicts(line.replace(self.base, "…").replace(self.secret, "…") for line in outputs(events, "stdout"))
+        said = [e["tool_output"] for e in events if e["event_type"] == "post_tool"] if demo else outputs(events, "stdout")
+        out = verdicts(line.replace(self.base, "…").replace(self.secret, "…") for text in said for line in text.splitlines())
         assert out.get("end") == ("of", "attacks"), (s, outputs(events), self.aod.log()[-3000:])
         return out, events, project
 
@@ -229,6 +235,14 @@ def test_refusals_are_events(strict):
     assert denied["bpf"]["reason"] == "bpf(2) by attack was refused; it takes SystemCallFilter=bpf"
     assert denied["unshare"]["key"].startswith("RestrictNamespaces=")
     assert "AF_" in denied["socket"]["key"]
+
+
+def test_strict_by_an_agents_tool(scene, control):
+    """The same attacks, made by what a tool of an agent starts."""
+    out, events, project = scene.attacks("agent", "strict", demo=True)
+    assert set(out) == {*attack_names(), "end"}
+    assert not {n: how for n, (verdict, how) in out.items() if verdict == "got"}
+    assert scene.intact()
 
 
 @pytest.fixture(scope="module")
