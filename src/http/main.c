@@ -12,18 +12,16 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
-#include <grp.h>
 #include <malloc.h>
-#include <pwd.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
 
 #include "base/log.h"
 #include "base/util.h"
+#include "http/cage.h"
 #include "http/forward.h"
 #include "http/documents.h"
 #include "http/live.h"
@@ -39,6 +37,7 @@
 #include "wire/wire.h"
 
 #define MMAP_THRESHOLD (128 << 10)
+#define LOG_ROOM (64 << 20) /* the log may be a file, too, and be longer than the largest document */
 
 struct options {
 	const char *db, *www, *user, *documents, *uploads, *tls_cert, *tls_key;
@@ -128,51 +127,6 @@ parse_options(int argc, char **argv, struct options *o, struct err *e)
 	return 0;
 }
 
-/* Become user for good. The database is open by now. */
-static int
-drop_privileges(const char *user, struct err *e)
-{
-	struct passwd *pw = getpwnam(user);
-	int64_t number;
-	uid_t uid;
-	gid_t gid;
-
-	if (!pw && parse_i64(user, 1, UINT32_MAX - 1, &number))
-		pw = getpwuid((uid_t)number);
-	if (pw) {
-		uid = pw->pw_uid;
-		gid = pw->pw_gid;
-	} else if (parse_i64(user, 1, UINT32_MAX - 1, &number)) {
-		uid = (uid_t)number;
-		gid = (gid_t)number;
-	} else {
-		return err_set(e, -EINVAL, "--user %s: no such user", user);
-	}
-	if (uid == 0)
-		return err_set(e, -EINVAL, "--user %s: is root", user);
-	if (setgroups(0, NULL) < 0 || setresgid(gid, gid, gid) < 0 || setresuid(uid, uid, uid) < 0)
-		return err_errno(e, -errno, "--user %s", user);
-	if (setuid(0) == 0)
-		return err_set(e, -EPERM, "--user %s: privileges came back", user);
-	return 0;
-}
-
-static int
-confine(const char *user, struct err *e)
-{
-	int r;
-
-	if (user && geteuid() == 0 && (r = drop_privileges(user, e)) < 0)
-		return r;
-	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
-		return err_errno(e, -errno, "PR_SET_NO_NEW_PRIVS");
-	if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
-		return err_errno(e, -errno, "PR_SET_DUMPABLE");
-	if (chdir("/") < 0)
-		return err_errno(e, -errno, "chdir /");
-	return 0;
-}
-
 /* As many descriptors as we may have, for MAX_CONNECTIONS. */
 static void
 raise_limits(void)
@@ -237,6 +191,7 @@ static int
 start(int argc, char **argv, struct err *e)
 {
 	struct options o = {.max_document = 1LL << 30, .auth = {.operator_uid = geteuid(), .operator_gid = (gid_t)-1, .tcp_others = ROLE_OPERATOR}};
+	struct cage cage;
 	int r;
 
 	if ((r = parse_options(argc, argv, &o, e)) < 0)
@@ -250,13 +205,16 @@ start(int argc, char **argv, struct err *e)
 		return r;
 	if (o.tls_cert && (r = tls_load(o.tls_cert, o.tls_key, &front.tls, e)) < 0)
 		return r;
-	if ((r = auth_init(&o.auth, e)) < 0 || (r = confine(o.user, e)) < 0)
+	if ((r = auth_init(&o.auth, e)) < 0)
 		return r;
 	watch_init();
 	live_init();
 	if ((r = server_init(o.listen, e)) < 0 || (r = init_signals(e)) < 0)
 		return r;
 	strv_free(o.listen);
+	cage = (struct cage){o.user, o.db, o.documents, o.uploads, o.max_document + LOG_ROOM};
+	if ((r = cage_close(&cage, e)) < 0)
+		return r;
 	reply_init();
 	route_init();
 	forward_init(WIRE_FD);
