@@ -361,7 +361,8 @@ put_verb(const struct verb *v)
 	static const struct {
 		unsigned bit;
 		const char *name;
-	} perms[] = { { PERM_READ, "read" }, { PERM_WRITE, "write" }, { PERM_EVENT, "event" }, { PERM_ADMIN, "admin" } };
+	} perms[] = { { PERM_READ, "read" }, { PERM_WRITE, "write" }, { PERM_EVENT, "event" }, { PERM_ADMIN, "admin" },
+		    { PERM_OWN, "own session" }, { PERM_SHARED, "session" }, { PERM_OPEN, "everybody" } };
 	size_t i;
 	int n = 0;
 

@@ -83,7 +83,7 @@ def test_files(aod, front, tmp_path):
             if fd >= 0:
                 t.call("close", fd)
             return fd
-        for path in ("/etc/shadow", "/root/.bashrc", "/proc/%d/mem" % aod.pid, "/proc/%d/environ" % aod.pid, state + "/sessions", state + "/sessions/" + sid,
+        for path in ("/etc/shadow", "/etc/gshadow", "/proc/%d/mem" % aod.pid, "/proc/%d/environ" % aod.pid, state + "/sessions", state + "/sessions/" + sid,
                      os.path.join(aod.root, "run/lock"), os.path.join(aod.root, "etc/blueprints")):
             assert try_open(path) < 0, path
         assert try_open(state + "/aod.db", os.O_RDWR) < 0
