@@ -449,6 +449,18 @@ log_device(void)
 	return can_open("/dev/kmsg", O_RDWR);
 }
 
+static int
+other_devices(void)
+{
+	static const char *const paths[] = { "/dev/fuse", "/dev/net/tun", "/dev/kvm", "/dev/vsock", "/dev/loop-control", "/dev/userfaultfd", "/dev/snapshot",
+					     "/dev/hwrng", "/dev/port", "/dev/console", "/dev/tty1", NULL };
+	int rc = -ENOENT;
+
+	for (const char *const *p = paths; rc != 0 && *p; p++)
+		rc = can_open(*p, O_RDWR | O_NOCTTY);
+	return rc;
+}
+
 /* The disks: what /dev has, and what one can make. */
 static int
 disks(void)
@@ -596,6 +608,7 @@ const struct attack kernel_attacks[] = {
 #endif
 	{ "dev-mem", memory_device },
 	{ "dev-kmsg", log_device },
+	{ "other-devices", other_devices },
 	{ "block-devices", disks },
 	{ "mknod", make_device },
 	{ "proc-sys", kernel_variables },

@@ -282,6 +282,34 @@ leave_group(void)
 	return join_below("/sys/fs/cgroup", 2);
 }
 
+/* The files that hold us to our limits. */
+static int
+raise_limits(void)
+{
+	static const char *const files[] = { "memory.max", "pids.max", "memory.limit_in_bytes", "cpu.max", "cpu.cfs_quota_us" };
+	char line[512], path[700];
+	FILE *f = fopen("/proc/self/cgroup", "re");
+	int rc = -ENOENT;
+
+	/* "NUMBER:CONTROLLERS:PATH" */
+	while (f && rc != 0 && fgets(line, sizeof(line), f)) {
+		char *controllers = strchr(line, ':'), *group = controllers ? strchr(controllers + 1, ':') : NULL;
+
+		if (!group)
+			continue;
+		*group++ = '\0';
+		group[strcspn(group, "\n")] = '\0';
+		for (size_t i = 0; rc != 0 && i < sizeof(files) / sizeof(*files); i++) {
+			snprintf(path, sizeof(path), "/sys/fs/cgroup/%s%s/%s", controllers[1] ? controllers + 1 : "unified", group, files[i]);
+			if (can_open(path, O_RDONLY) == 0)
+				rc = can_open(path, O_WRONLY);
+		}
+	}
+	if (f)
+		fclose(f);
+	return rc;
+}
+
 static int
 make_group(void)
 {
@@ -397,6 +425,7 @@ const struct attack process_attacks[] = {
 	{ "read-limits", limit_victim },
 	{ "change-priority", nice_victim },
 	{ "leave-cgroup", leave_group },
+	{ "raise-limits", raise_limits },
 	{ "make-cgroup", make_group },
 	{ "run-setuid", setuid_program },
 	{ "run-capable", capable_program },

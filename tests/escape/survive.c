@@ -184,6 +184,25 @@ bomb(void)
 	}
 }
 
+/* They keep whoever answers refused calls busy, each time under another name. */
+static void
+noisy(void)
+{
+	for (int i = 0; i < 8; i++)
+		if (fork() == 0) {
+			char name[16];
+
+			ignore_all();
+			if (i == 0 && write(ready[1], "x", 1) != 1)
+				_exit(1);
+			for (unsigned n = 0;; n++) {
+				snprintf(name, sizeof(name), "noisy%d-%u", i, n % 100000);
+				prctl(PR_SET_NAME, name);
+				syscall(SYS_reboot, 0, 0, 0, NULL);
+			}
+		}
+}
+
 int
 main(int argc, char **argv)
 {
@@ -192,7 +211,7 @@ main(int argc, char **argv)
 		void (*start)(void);
 	} methods[] = {
 		{ "twice", twice },	{ "daemon", daemonized }, { "deaf", deaf },	  { "stopped", stopped }, { "waiting", waiting },
-		{ "headless", headless }, { "sibling", sibling }, { "revived", revived }, { "bomb", bomb },
+		{ "headless", headless }, { "sibling", sibling }, { "revived", revived }, { "bomb", bomb }, { "noisy", noisy },
 	};
 	char c;
 

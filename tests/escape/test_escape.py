@@ -11,6 +11,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import time
 
 import pytest
 
@@ -292,7 +293,7 @@ def kill_marked(mark):
 METHODS = ["twice", "daemon", "deaf", "stopped", "waiting", "headless", "sibling", "revived"]
 
 
-@pytest.mark.parametrize("method", [*METHODS, "bomb"])
+@pytest.mark.parametrize("method", [*METHODS, "bomb", "noisy"])
 @pytest.mark.parametrize("end", ["stop", "exit", "delete"])
 def test_no_process_survives(scene, method, end):
     mark = "MARK-%s-%s-%s" % (method, end, scene.secret)
@@ -322,6 +323,49 @@ def test_control_survives(scene, method):
         assert marked(mark)
     finally:
         kill_marked(mark)
+
+
+# ---- aod's own hands ----
+
+
+def test_refused_calls_without_end(scene):
+    """Each is answered, a hundred are told of, and whoever answers has time for the rest."""
+    mark = "MARK-noisy-" + scene.secret
+    scene.aod.blueprint("noisy", "[Agent]\nAdapter=command\nExecStart=%s noisy %s\n[Sandbox]\nSandbox=strict\n" % (scene.survive, mark))
+    sid = scene.aod.create(agent_name="noisy", prompt="x")["session_id"]
+    wait_for("100 refusals", lambda: sum(e["event_type"] == "denied" for e in scene.aod.events(sid)) >= 100)
+    begun = time.monotonic()
+    assert scene.aod.post("/sessions/%s/stop" % sid, {"timeout_ms": 300}).json["success"] is True
+    scene.aod.wait_status(sid)
+    assert time.monotonic() - begun < 5
+    assert sum(e["event_type"] == "denied" for e in scene.aod.events(sid)) == 100
+    assert not marked(mark)
+
+
+LINKS = """cd "$1" || exit 1
+for d in tmp home work claude; do
+    mv $d moved-$d; rm -rf $d; ln -s "$2" $d; ls -ld $d
+done
+ln -s "$2" link; mkdir deep; ln -s "$2" deep/link; mkfifo fifo; echo end
+"""
+
+
+@pytest.mark.parametrize("then", ["resume", "delete"])
+def test_links_in_place_of_its_own_directories(scene, then):
+    """What an agent puts where aod looks later leads aod, which is root, nowhere."""
+    name = "links-" + then
+    scene.prepare()
+    scene.aod.blueprint(name, "[Agent]\nAdapter=command\nExecStart=/bin/sh -s\n[Sandbox]\nSandbox=strict\n")
+    sid = scene.aod.create(agent_name=name, prompt="set -- $HOME/.. %s\n%s" % (scene.outside, LINKS))["session_id"]
+    scene.aod.wait_status(sid)
+    out = outputs(scene.aod.events(sid), "stdout")
+    assert out[-1] == "end" and any("->" in line for line in out), (out, scene.aod.events(sid))
+    if then == "resume":
+        scene.aod.post("/sessions/%s/resume" % sid, {"prompt": "echo x >$HOME/made; echo x >/tmp/made; echo x >made; echo again"})
+        scene.aod.wait_status(sid)
+    assert scene.aod.delete("/sessions/" + sid).status == 200
+    wait_for("its directory to go", lambda: not os.path.exists(scene.aod.session_dir(sid)))
+    assert scene.intact(), os.listdir(scene.outside)
 
 
 # ---- filling up ----
