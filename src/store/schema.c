@@ -114,6 +114,8 @@ const char *const store_schema[] = {
 	" id INTEGER PRIMARY KEY, time_us BIGINT NOT NULL, who TEXT NOT NULL, origin TEXT NOT NULL, verb TEXT NOT NULL,"
 	" target TEXT NOT NULL, status INTEGER NOT NULL, count BIGINT NOT NULL);"
 	"CREATE INDEX session_parent ON session (parent_id) WHERE parent_id IS NOT NULL;",
+	/* 5 → 6: sessions that were made before those which are there already, on an older server. */
+	"CREATE INDEX session_created ON session (created_us, n);",
 };
 const int store_schema_version = ARRAY_LEN(store_schema);
 
@@ -179,10 +181,10 @@ const char *const store_sql[Q_COUNT] = {
 	[Q_SESSION_BY_N] = SESSION "WHERE n = ?1 LIMIT 1",
 	/* One statement for both: beginning and ending a read costs more than finding a row. */
 	[Q_SESSION_FIND] = SESSION "WHERE id = ?1 UNION ALL SELECT * FROM (" SESSION
-				   "WHERE name = ?1 ORDER BY n DESC LIMIT 1) AS by_name LIMIT 1",
-	[Q_SESSION_LIST] = SESSION "ORDER BY n DESC LIMIT ?1 OFFSET ?2",
-	[Q_SESSION_LIST_LIVE] = SESSION "WHERE state IN " LIVE " ORDER BY n DESC LIMIT ?1 OFFSET ?2",
-	[Q_SESSION_LIST_ENDED] = SESSION "WHERE state NOT IN " LIVE " ORDER BY n DESC LIMIT ?1 OFFSET ?2",
+				   "WHERE name = ?1 ORDER BY created_us DESC, n DESC LIMIT 1) AS by_name LIMIT 1",
+	[Q_SESSION_LIST] = SESSION "ORDER BY created_us DESC, n DESC LIMIT ?1 OFFSET ?2",
+	[Q_SESSION_LIST_LIVE] = SESSION "WHERE state IN " LIVE " ORDER BY created_us DESC, n DESC LIMIT ?1 OFFSET ?2",
+	[Q_SESSION_LIST_ENDED] = SESSION "WHERE state NOT IN " LIVE " ORDER BY created_us DESC, n DESC LIMIT ?1 OFFSET ?2",
 	[Q_LIVE] = "SELECT n FROM session WHERE state IN " LIVE " AND passive = 0 ORDER BY n LIMIT ?1",
 
 	[Q_RESULT_SET] = "INSERT INTO result (session, text) VALUES (?1, ?2)"

@@ -261,7 +261,8 @@ test_find_and_list(void **state)
 {
 	struct store *s = open_store();
 	struct buf b = BUF_INIT;
-	struct session_row row = { .id = "d", .name = "d", .state = SESSION_FINISHED, .exit_code = -1 };
+	struct session_row row = { .id = "d", .name = "d", .state = SESSION_FINISHED, .created_us = INT64_C(4000000000000000), .exit_code = -1 };
+	struct session_row old = { .id = "o", .name = "same", .state = SESSION_FINISHED, .created_us = 1, .exit_code = -1 };
 	int calls = 0;
 
 	OK(store_begin(s, &e));
@@ -270,6 +271,7 @@ test_find_and_list(void **state)
 	add_session_as(s, "same2", "x", false);
 	add_session_as(s, "c", "same2", false);
 	OK(store_session_add(s, &row, &e));
+	OK(store_session_add(s, &old, &e)); /* comes last, and was made first */
 	OK(store_commit(s, &e));
 
 	OK(store_session_find(s, "same", 4, put_session, &b, &e));  /* the newest of that name */
@@ -290,7 +292,7 @@ test_find_and_list(void **state)
 	buf_puts(&b, "| ");
 	OK(store_session_list(s, -1, 100, 2, put_session, &b, &e));
 	OK(store_session_list(s, -1, 0, 0, put_session, &b, &e));
-	assert_string_equal(b.data, "d c same2 b a | c same2 b a | d | c same2 | ");
+	assert_string_equal(b.data, "d c same2 b a o | c same2 b a | d o | c same2 | ");
 	assert_int_equal(store_session_list(s, -1, 0, -1, stop_at_second, &calls, &e), 42);
 	assert_int_equal(calls, 2);
 
