@@ -114,6 +114,8 @@ _aoctl()
 		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
 		compopt -o filenames 2>/dev/null
 		return ;;
+	--role) words='operator reader session' ;;
+	--session) words=$(_aoctl_sessions) ;;
 	--state) words='pending running stopping finished failed stopped' ;;
 	--output | -o) words='short cat json raw' ;;
 	--agent | -a) words=$(_aoctl_blueprints) ;;
@@ -127,13 +129,14 @@ _aoctl()
 		*) case $command in
 			'') words=$(aoctl __complete 2>/dev/null) ;;
 			doc) words=$(aoctl __complete old 2>/dev/null | sed -n 's/^doc-//p') ;;
+			token) words='create list revoke' ;;
 			help) words=$(aoctl __complete 2>/dev/null | grep -v '^-') ;;
 			delete | show) words=$(if [ -n "$blueprint" ]; then _aoctl_blueprints; else _aoctl_sessions; fi) ;;
 			resume | stop | status | logs | result | wait | plan) words=$(_aoctl_sessions) ;;
 			cat | edit | enable | disable | mask | unmask | history | diff | revert) words=$(_aoctl_blueprints) ;;
 			security) words=$(_aoctl_blueprints; _aoctl_sessions) ;;
 			verify | import)
-				mapfile -t COMPREPLY < <(compgen $([ "$command" = import ] && echo -d || echo -f) -- "$cur")
+				mapfile -t COMPREPLY < <(compgen -f -- "$cur")
 				compopt -o filenames 2>/dev/null
 				return ;;
 			*) return ;;

@@ -68,6 +68,12 @@ copy_row(const struct document_row *row, void *arg)
 }
 
 static int
+is_there(const struct document_row *row, void *arg)
+{
+	return 0;
+}
+
+static int
 invalid(struct err *e, const char *what)
 {
 	return err_set_status(e, 422, -EINVAL, "%s", what);
@@ -283,6 +289,26 @@ take_fields(const struct request *q, struct draft *d, struct err *e)
 	return take_expiry(q, d, e);
 }
 
+/* The id and the times that a document had with an older server. */
+static int
+take_origin(const struct request *q, struct draft *d, struct err *e)
+{
+	const char *id = request_text(q, "document_id"), *created = request_text(q, "created_at"), *updated = request_text(q, "updated_at");
+
+	if (!id)
+		return created || updated ? invalid(e, "created_at and updated_at go with document_id") : 0;
+	if (q->role != ROLE_OPERATOR)
+		return err_set_status(e, 403, -EPERM, "document_id is for operators, who take over documents of an older server");
+	if (!str_starts(id, "doc_") || strlen(id) != DOCUMENT_ID_SIZE - 1 || strspn(id + 4, "0123456789abcdef") != DOCUMENT_ID_SIZE - 5)
+		return invalid(e, "document_id: want doc_ and 24 hexadecimal digits");
+	if ((created && !time_parse_iso(created, &d->row.created_us)) || (updated && !time_parse_iso(updated, &d->row.updated_us)))
+		return invalid(e, "created_at, updated_at: want a time as in 2030-01-31T12:00:00Z");
+	if (store_document_get(q->m->store, id, strlen(id), is_there, NULL, NULL) == 0)
+		return err_set_status(e, 409, -EEXIST, "Document already exists: %s", id);
+	snprintf(d->id, sizeof(d->id), "%s", id);
+	return 0;
+}
+
 /* ---- contents ---------------------------------------------------------------------------------- */
 
 static int
@@ -396,7 +422,7 @@ action_document_create(struct request *q, struct err *e)
 	set_text(&d.filename, &d.row.filename, xstrdup("unknown"));
 	set_text(&d.tags, &d.row.tags, xstrdup("[]"));
 	set_text(&d.metadata, &d.row.metadata, xstrdup("{}"));
-	if ((r = take_fields(q, &d, e)) < 0)
+	if ((r = take_origin(q, &d, e)) < 0 || (r = take_fields(q, &d, e)) < 0)
 		drop_upload(q);
 	else if ((r = take_content(q, &d, e)) == 0)
 		r = manager_check(q->m, store_document_add(q->m->store, &d.row, e), e);
@@ -493,12 +519,6 @@ action_document_delete(struct request *q, struct err *e)
 	}
 	draft_free(&d);
 	return r;
-}
-
-static int
-is_there(const struct document_row *row, void *arg)
-{
-	return 0;
 }
 
 static void

@@ -27,22 +27,30 @@ is_empty(struct json_object *v)
 	}
 }
 
-static void
-event_from_args(const struct request *q, struct event *ev)
+static const char *
+member(struct json_object *o, const char *name)
 {
-	const char *when = request_text(q, "timestamp");
+	struct json_object *v;
+
+	return json_object_object_get_ex(o, name, &v) && json_object_is_type(v, json_type_string) ? json_object_get_string(v) : NULL;
+}
+
+void
+request_event(struct json_object *o, struct event *ev)
+{
+	const char *when = member(o, "timestamp"), *type = member(o, "event_type");
 	int64_t time_us = now_us();
 
 	if (when)
 		time_parse_iso(when, &time_us);
-	event_begin(ev, request_text(q, "event_type"), time_us);
+	event_begin(ev, type, time_us);
 	free(ev->timestamp);
 	ev->timestamp = xstrdup(when);
 	for (int k = 0; k < KEY_COUNT; k++) {
 		struct json_object *v = NULL;
 		const char *json;
 
-		if (!json_object_object_get_ex(q->args, event_key_names[k], &v) || is_empty(v))
+		if (!json_object_object_get_ex(o, event_key_names[k], &v) || is_empty(v))
 			continue;
 		json = json_object_to_json_string_ext(v, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE);
 		event_put_json(ev, (enum event_key)k, json, strlen(json));
@@ -70,7 +78,7 @@ append(struct request *q, struct session *s, struct run *r, struct err *e)
 	}
 	if (rc < 0)
 		return rc;
-	event_from_args(q, &q->m->event);
+	request_event(q->args, &q->m->event);
 	rc = session_add_event(q->m, target, r ? r->n : 0, &q->m->event, e);
 	if (rc == 0)
 		manager_reply(q->m, q->id, 200, "{\"ok\":true}", 11);

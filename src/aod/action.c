@@ -627,6 +627,7 @@ static const struct {
 	{ "slice.list", action_slices },
 	{ "event.append", action_append },
 	{ "event.append-any", action_append_any },
+	{ "session.import", action_import },
 	{ "plan.preview", do_plan },
 	{ "doctor", do_doctor },
 	{ "document.create", action_document_create },

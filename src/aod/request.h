@@ -40,9 +40,14 @@ void request_new_session(const struct request *q, struct session *s);
 int request_store_new(const struct request *q, struct session *s, struct err *e);
 
 /* action-event.c */
+/* An event as clients send it; its event_type is there. */
+void request_event(struct json_object *o, struct event *ev);
 int action_append(struct request *q, struct err *e);
 int action_append_any(struct request *q, struct err *e);
 int action_patch(struct request *q, struct err *e);
+
+/* action-import.c */
+int action_import(struct request *q, struct err *e);
 
 /* action-document.c */
 int action_document_create(struct request *q, struct err *e);

@@ -208,7 +208,8 @@ ao_new(struct applet_call *c)
 	if (!code) {
 		ctl_put_member_text(&members, "session_name", c->args.word);
 		ctl_put_member_text(&members, "prompt", prompt.data);
-		ctl_put_member_text(&members, "project_dir", dir);
+		if (!ctl_dir_of_agent(dir))
+			ctl_put_member_text(&members, "project_dir", dir);
 		if (agent && *agent)
 			ctl_put_member_text(&members, "agent_name", agent);
 		if (parent && *parent)

@@ -105,7 +105,7 @@ ctl_request_body(struct ctl *c, const struct verb *v, int first_word, struct buf
 	if (r == 0) {
 		c->args.value[OPT_PROJECT_DIR] = NULL;
 		ctl_put_members(&members, &c->args, v);
-		if (starts)
+		if (starts && !ctl_dir_of_agent(dir.data))
 			ctl_put_member_text(&members, "project_dir", dir.data);
 		for (i = 0; c->args.rest && c->args.rest[i]; i++) {
 			buf_puts(&members, i ? "," : members.len ? ",\"command\":[" : "\"command\":[");

@@ -10,6 +10,7 @@
 #include <inttypes.h>
 #include <json-c/json.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
@@ -64,6 +65,15 @@ ctl_session_call(struct ctl *c, const char *method, const char *id, const char *
 	CLEANUP_FREE char *path = session_path(id, tail);
 
 	return client_call(c->client, method, path, body, 0, CLIENT_REPLY_MAX, &c->reply, e);
+}
+
+bool
+ctl_dir_of_agent(const char *dir)
+{
+	const char *id = getenv("AOD_SESSION_ID");
+	CLEANUP_FREE char *part = id && *id ? xasprintf("/sessions/%s/", id) : NULL;
+
+	return part && strstr(dir, part);
 }
 
 int

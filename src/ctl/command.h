@@ -53,6 +53,7 @@ int cmd_revert(struct ctl *c);
 int cmd_import(struct ctl *c);
 int cmd_security(struct ctl *c);
 int cmd_doctor(struct ctl *c);
+int cmd_token(struct ctl *c);
 int cmd_help(struct ctl *c);
 int cmd_version(struct ctl *c);
 int cmd_complete(struct ctl *c);
@@ -76,6 +77,11 @@ void session_put_state(struct buf *out, struct json_object *session);
 bool ctl_in_list(const char *list, const char *word);
 /* "key=value\n" on one line, harmless for stdout. */
 void ctl_put_property(struct buf *out, const char *key, const char *value);
+/*
+ * Whether a directory is the one that aod gave to the agent which we are part of, as AOD_SESSION_ID says: no other session may work there, and one that
+ * is started from it gets one of its own.
+ */
+bool ctl_dir_of_agent(const char *dir);
 /* The prompt or command, project directory and blueprint that were asked for, as a JSON object of verb v. */
 int ctl_request_body(struct ctl *c, const struct verb *v, int first_word, struct buf *body, struct err *e);
 

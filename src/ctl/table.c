@@ -80,16 +80,22 @@ const struct ctl_command ctl_commands[CMD_COUNT] = {
 		       "Without TO it is the newest, without FROM the one before." },
 	[CMD_REVERT] = { "revert", NULL, "NAME VERSION", 2, 2, false, false, "Bring an earlier version of a blueprint back.",
 			 "It becomes the newest version; no version is lost." },
-	[CMD_IMPORT] = { "import", NULL, "DIR", 1, 1, false, false, "Take over agents of the old directory format as blueprints.",
-			 "DIR holds a directory for each agent (or is one), with agent.json, agent.system-prompt.md, agent.mcp.json and "
-			 ".disabled. One line for each says what was done: created, updated, unchanged or skipped, with the reason. "
-			 "It may be repeated. Exit status 1 means that something was skipped." },
+	[CMD_IMPORT] = { "import", NULL, "DIR | DATABASE...", 1, -1, false, false, "Take over an older installation: agents, sessions, documents.",
+			 "DIR is where it was: its agents (agents/), sessions (observability.db) and documents (documents.db and the files beside it) "
+			 "are looked for there, below .agent-orchestrator/ and document-data/. A directory without any of these holds one directory for "
+			 "each agent (or is one), with agent.json, agent.system-prompt.md, agent.mcp.json and .disabled. A DATABASE is one of the two. "
+			 "Ids and times are kept; sessions that never finished are stopped. One line for each says what was done: created, updated, unchanged "
+			 "or skipped, with the reason. It may be repeated, and goes on where it was broken off. Exit status 1 means that something was "
+			 "skipped." },
 	[CMD_SECURITY] = { "security", NULL, "[NAME]", 0, 1, false, false, "Show how much of the host blueprints leave to their agents.",
 			   "NAME is a blueprint, or a session, whose blueprint is looked at as it is now. The exposure is from 0 (nothing) to 10, in the "
 			   "manner of systemd-analyze security; each line says what it is made of, and what would mend it. Without NAME there is "
 			   "a line for each blueprint." },
 	[CMD_DOC] = { "doc", NULL, "COMMAND [ARGUMENT...]", 0, 0, true, false, "Documents that agents share: push, pull, read, search and more.",
 		      "The same as the commands doc-push, doc-pull and so on, which see below." },
+	[CMD_TOKEN] = { "token", NULL, "create NAME | list | revoke NAME...", 1, -1, false, false, "Make, list and revoke tokens, which say who asks over TCP.",
+			"create prints the text of the token, which is shown this once and kept nowhere; what it is good for is said by its role. Who has "
+			"it gives it as --token or in AOD_TOKEN." },
 	[CMD_DOCTOR] = { "doctor", NULL, "", 0, 0, false, false, NULL,
 			 "Exit status 1 means that a check failed." },
 	[CMD_HELP] = { "help", NULL, "[COMMAND]", 0, 1, false, false, "Show this help, or that of a command.", NULL },
@@ -138,6 +144,10 @@ const struct ctl_option ctl_options[] = {
 	{ OPT_THRESHOLD, 0, "threshold", "N", NULL, B(SECURITY),
 	  "Exit with status 1 when an exposure is over N, which is 0 to 100: ten times the exposure." },
 	{ OPT_DRY_RUN, 'n', "dry-run", NULL, NULL, B(IMPORT), "Say what would be done, and do nothing." },
+	{ OPT_ROLE, 0, "role", "ROLE", NULL, B(TOKEN), "create: operator, who may do everything; reader, who sees everything (default); or session." },
+	{ OPT_EXPIRES, 0, "expires", "SPAN", NULL, B(TOKEN), "create: how long it is good, such as 12h or 90d; default until it is revoked." },
+	{ OPT_SESSION, 0, "session", "NAME", NULL, B(TOKEN), "create: the session whose token it is, for role session; it ends with that." },
+	{ OPT_FILES, 0, "files", "DIR", NULL, B(IMPORT), "Where the contents of documents are, by their ids." },
 
 	{ OPT_URL, 0, "url", "URL", NULL, CTL_EVERY, "Talk to aod over TCP, such as http://127.0.0.1:8765." },
 	{ OPT_SOCKET, 0, "socket", "PATH", NULL, CTL_EVERY, "Talk to aod over this unix socket." },

@@ -34,7 +34,7 @@
 #define SNIFF 4096	       /* bytes that show whether it is text */
 #define RAW_EXTRA (64 << 20)   /* of chunk sizes, trailers and the like, above twice the largest document */
 
-enum field { F_FILENAME, F_TAGS, F_METADATA, F_EXPIRES_AT, F_TTL, F_COUNT, F_FILE, F_OTHER };
+enum field { F_FILENAME, F_TAGS, F_METADATA, F_EXPIRES_AT, F_TTL, F_ID, F_CREATED_AT, F_UPDATED_AT, F_COUNT, F_FILE, F_OTHER };
 static const struct {
 	const char *name, *header; /* in the form and the query string; and the header */
 } fields[F_COUNT] = {
@@ -43,6 +43,9 @@ static const struct {
 	[F_METADATA] = {"metadata", "x-metadata"},
 	[F_EXPIRES_AT] = {"expires_at", "x-expires-at"},
 	[F_TTL] = {"ttl", "x-ttl"},
+	[F_ID] = {"document_id", "x-document-id"},
+	[F_CREATED_AT] = {"created_at", "x-created-at"},
+	[F_UPDATED_AT] = {"updated_at", "x-updated-at"},
 };
 
 struct upload {

@@ -187,14 +187,14 @@ def test_show_config(aod, tmp_path):
     said(old(aod, "ao-show-config", gone), err="Error: Session '%s' does not exist\n" % gone, code=FAILED)
 
 
-def test_list_and_clean(make_aod):
+def test_list_and_clean(make_aod, tmp_path):
     aod = make_aod()
     said(old(aod, "ao-list-sessions"), "No sessions found\n")
     said(old(aod, "ao-clean"), "No sessions to remove\n")
     said(old(aod, "ao-delete-all"), "No sessions to remove\n")
-    sid, dirs = str(uuid.uuid4()), os.path.realpath("/")
+    sid, dirs = str(uuid.uuid4()), os.path.realpath(tmp_path)
     aod.post("/sessions", {"session_id": sid, "session_name": "first"})
-    old(aod, "ao-new", "second", "--agent", "demo", "-p", "say x", "--project-dir", "/")
+    old(aod, "ao-new", "second", "--agent", "demo", "-p", "say x", "--project-dir", str(tmp_path))
     said(old(aod, "ao-list-sessions"), "second (session-id: %s, project-dir: %s)\nfirst (session-id: %s, project-dir: None)\n" % (
         aod.session("second")["session_id"], dirs, sid))
     said(old(aod, "ao-clean", "--project-dir", "/"), "All sessions removed\n")
