@@ -49,11 +49,11 @@ def privileged_copy(path, to, mode=None, capability=None):
 class Victim:
     """A process with a secret in its memory, which an attack is told the place of."""
 
-    def __init__(self, secret):
+    def __init__(self, secret, user):
         self.code = ("import ctypes, sys\nb = ctypes.create_string_buffer(sys.argv[1].encode() + bytes(64))\n"
                      "print(ctypes.addressof(b), flush=True)\nsys.stdin.read()")
         self.proc = subprocess.Popen([sys.executable, "-c", self.code, secret], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-                                     env={"ESCAPE_SECRET": secret})
+                                     env={"ESCAPE_SECRET": secret}, user=user, group=user, extra_groups=[] if user else None)
         self.address = int(self.proc.stdout.readline())
 
     def close(self):
@@ -64,9 +64,10 @@ class Victim:
 
 
 class Scene:
-    """One aod, a session with something to be stolen, and files outside."""
+    """One aod, a session with something to be stolen, and files outside. user: aod runs as this one, and not as root."""
 
-    def __init__(self):
+    def __init__(self, user=None):
+        self.user = user
         self.base = self.aod = self.victim = self.host_tmp = self.host_home = None
         self.listeners = []
 
@@ -82,8 +83,12 @@ class Scene:
         os.chmod(self.outside, 0o777)
         self.attack = compile_program(self.bin, "attack", "attack.c", "attack-file.c", "attack-process.c", "attack-kernel.c")
         self.survive = compile_program(self.bin, "survive", "survive.c")
-        self.aod = lib.Aod(root=os.path.join(self.base, "root"), env={"ESCAPE_SECRET": self.secret})
-        self.victim = Victim(self.secret)
+        prefix = []
+        if self.user:
+            prefix = ["setpriv", "--reuid=%d" % self.user, "--regid=%d" % self.user, "--clear-groups", "--"]
+            os.chown(self.base, self.user, self.user)
+        self.aod = lib.Aod(root=os.path.join(self.base, "root"), env={"ESCAPE_SECRET": self.secret, "HOME": self.base}, prefix=prefix)
+        self.victim = Victim(self.secret, self.user)
         self.write_facts()
 
     def listen(self, name):
@@ -244,6 +249,31 @@ def test_strict_by_an_agents_tool(scene, control):
     assert set(out) == {*attack_names(), "end"}
     assert not {n: how for n, (verdict, how) in out.items() if verdict == "got"}
     assert scene.intact()
+
+
+# An ordinary user, with its own aod.
+USER = 61000
+
+
+@pytest.fixture(scope="module")
+def users_scene():
+    s = Scene(USER)
+    try:
+        s.open()
+        yield s
+    finally:
+        s.close()
+
+
+def test_strict_of_a_user(users_scene):
+    """The same where aod is not root, and the agent has its user's number."""
+    control = users_scene.attacks("control", "none")[0]
+    out, events, project = users_scene.attacks("strict", "strict")
+    assert {n: how for n, (verdict, how) in control.items() if verdict == "got"}.keys() > {
+        "read-database", "read-other-session", "read-memory", "trace-process", "signal-aod", "write-outside", "run-setuid", "unshare", "io-uring"}
+    # aod knows who is at the other end of its port by the user alone, and here that is its own.
+    assert not {n: how for n, (verdict, how) in out.items() if verdict == "got" and not n.endswith("-by-http")}
+    assert users_scene.intact()
 
 
 @pytest.fixture(scope="module")
