@@ -36,6 +36,8 @@
 #include "http/watch.h"
 #include "wire/wire.h"
 
+/* A connection may have a file open, or be drained through a second descriptor. */
+#define DESCRIPTORS (2 * (MAX_CONNECTIONS + 2 * MAX_UNIX_CONNECTIONS))
 #define MMAP_THRESHOLD (128 << 10)
 #define LOG_ROOM (64 << 20) /* the log may be a file, too, and be longer than the largest document */
 
@@ -134,7 +136,7 @@ raise_limits(void)
 	struct rlimit r;
 
 	if (getrlimit(RLIMIT_NOFILE, &r) == 0 && r.rlim_cur < r.rlim_max) {
-		r.rlim_cur = r.rlim_max < 2 * MAX_CONNECTIONS ? r.rlim_max : 2 * MAX_CONNECTIONS;
+		r.rlim_cur = r.rlim_max < DESCRIPTORS ? r.rlim_max : DESCRIPTORS;
 		setrlimit(RLIMIT_NOFILE, &r);
 	}
 	/* Bodies are large and rare: give their memory back. */

@@ -64,10 +64,12 @@ parse_length(const struct phr_header *h, int64_t *out)
 	return parse_i64(text, 0, INT64_MAX, out);
 }
 
-/* Headers that say where the body ends. False when they leave a doubt. */
+/* Headers that say where the body ends. False when they leave a doubt, or there are two names of the host (RFC 9112, section 3.2). */
 static bool
 find_body(struct phr_header *headers, size_t n, int minor_version, struct phr_header **length, struct phr_header **coding)
 {
+	struct phr_header *host = NULL;
+
 	for (size_t i = 0; i < n; i++) {
 		struct phr_header *h = &headers[i], **which = NULL;
 
@@ -77,6 +79,8 @@ find_body(struct phr_header *headers, size_t n, int minor_version, struct phr_he
 			which = length;
 		else if (is_name(h, "transfer-encoding"))
 			which = coding;
+		else if (is_name(h, "host"))
+			which = &host;
 		if (which && *which)
 			return false;
 		if (which)

@@ -279,6 +279,7 @@ route_request(h2o_handler_t *self, h2o_req_t *req)
 	char method[16] = "";
 	struct buf decoded = BUF_INIT;
 
+	c->used_us = mono_us();
 	parse_held(req, &rq.body);
 	if (mark) {
 		rq.query_text = mark + 1;

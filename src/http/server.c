@@ -39,6 +39,7 @@
 #define DRAIN_US (5 * 1000000LL)
 #define DRAIN_BYTES (256ULL << 20)
 #define DRAIN_READS 16        /* in one turn */
+#define ROOM_MADE 64          /* connections that are closed at a time to make room */
 #define QUIT_ANSWER_US 300000 /* left for the last answers to go out */
 
 struct front front;
@@ -47,7 +48,12 @@ static struct listener listeners[LISTENERS_MAX];
 static int listener_count;
 static h2o_linklist_t conns;
 static int conn_count;
-static bool paused; /* listeners do not accept for now */
+/* Connections come out of three rooms, so that a crowd in one of them is none in the others. */
+static struct room {
+	int count, max;
+	bool paused; /* its listeners do not accept for now */
+} rooms[] = {{0, MAX_CONNECTIONS, false}, {0, MAX_UNIX_CONNECTIONS, false}, {0, MAX_UNIX_CONNECTIONS, false}};
+enum { ROOM_TCP, ROOM_UNIX, ROOM_AGENTS };
 static int64_t quit_by_us;
 
 /* ---- connections ------------------------------------------------------------------------- */
@@ -67,11 +73,11 @@ conn_of(h2o_req_t *req)
 static void on_accept(h2o_socket_t *sock, const char *err);
 
 static void
-set_accepting(bool on)
+set_accepting(struct room *room, bool on)
 {
-	paused = !on;
+	room->paused = !on;
 	for (int i = 0; i < listener_count; i++)
-		if (listeners[i].sock) {
+		if (listeners[i].sock && listeners[i].room == room) {
 			if (on)
 				h2o_socket_read_start(listeners[i].sock, on_accept);
 			else
@@ -83,6 +89,7 @@ static void
 on_conn_close(void *arg)
 {
 	struct conn *c = arg;
+	struct room *room = c->listener->room;
 
 	h2o_linklist_unlink(&c->link);
 	free(c->caller);
@@ -90,8 +97,49 @@ on_conn_close(void *arg)
 	auth_conn_free(&c->auth);
 	free(c);
 	conn_count--;
-	if (paused && !front.quitting)
-		set_accepting(true);
+	room->count--;
+	if (room->paused && !front.quitting)
+		set_accepting(room, true);
+}
+
+/* Those that wait for a request, the longest first. */
+struct waiting {
+	const struct room *room;
+	struct conn *conns[ROOM_MADE];
+	int count;
+};
+
+static int
+note_waiting(h2o_req_t *req, void *arg)
+{
+	struct waiting *w = arg;
+	struct conn *c = conn_of(req);
+	int i;
+
+	/* h2o finds the path's configuration when it has all of a request. */
+	if (req->pathconf || c->listener->room != w->room)
+		return 0;
+	if (w->count == ROOM_MADE && c->used_us >= w->conns[ROOM_MADE - 1]->used_us)
+		return 0;
+	i = w->count < ROOM_MADE ? w->count++ : ROOM_MADE - 1;
+	for (; i > 0 && w->conns[i - 1]->used_us > c->used_us; i--)
+		w->conns[i] = w->conns[i - 1];
+	w->conns[i] = c;
+	return 0;
+}
+
+/*
+ * A thousand clients that send a byte a second each must not keep others out. A client that waits with an open connection
+ * opens another one when it needs to.
+ */
+static void
+make_room(const struct room *room)
+{
+	struct waiting w = {.room = room};
+
+	front.conf.http1.callbacks.foreach_request(&front.ctx, note_waiting, &w);
+	for (int i = 0; i < w.count; i++)
+		shutdown(h2o_socket_get_fd(w.conns[i]->sock), SHUT_RDWR);
 }
 
 static void
@@ -105,8 +153,9 @@ on_accept(h2o_socket_t *sock, const char *err)
 	if (err || !l)
 		return;
 	for (int i = 0; i < ACCEPTS_A_TURN; i++) {
-		if (conn_count >= MAX_CONNECTIONS) {
-			set_accepting(false);
+		if (l->room->count >= l->room->max) {
+			set_accepting(l->room, false);
+			make_room(l->room);
 			return;
 		}
 		h2o_socket_t *s = h2o_evloop_socket_accept(sock);
@@ -116,7 +165,7 @@ on_accept(h2o_socket_t *sock, const char *err)
 			if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS ||
 			    errno == ENOMEM) {
 				log_warn("cannot accept a connection: %s", strerror(errno));
-				set_accepting(false);
+				set_accepting(l->room, false);
 			}
 			return;
 		}
@@ -124,10 +173,12 @@ on_accept(h2o_socket_t *sock, const char *err)
 
 		c->sock = s;
 		c->listener = l;
+		c->used_us = mono_us();
 		s->on_close.cb = on_conn_close;
 		s->on_close.data = c;
 		h2o_linklist_insert(&conns, &c->link);
 		conn_count++;
+		l->room->count++;
 		h2o_accept(&l->accept, s);
 	}
 }
@@ -458,6 +509,7 @@ add_listener(const char *arg, struct err *e)
 		l->number = ntohs(((struct sockaddr_in *)&ss)->sin_port);
 	else if (ss.ss_family == AF_INET6)
 		l->number = ntohs(((struct sockaddr_in6 *)&ss)->sin6_port);
+	l->room = &rooms[!l->unix_socket ? ROOM_TCP : strcmp(l->name, "agents") ? ROOM_UNIX : ROOM_AGENTS];
 	l->tokens_only = l->unix_socket ? strcmp(l->name, "agents") == 0 : front.tls != NULL;
 	l->accept = (h2o_accept_ctx_t){.ctx = &front.ctx, .hosts = front.conf.hosts, .ssl_ctx = l->unix_socket ? NULL : front.tls};
 	l->sock = h2o_evloop_socket_create(front.loop, (int)fd, H2O_SOCKET_FLAG_DONT_READ);
@@ -478,7 +530,8 @@ server_init(char *const *listen, struct err *e)
 			return r;
 	if (listener_count == 0)
 		return err_set(e, -EINVAL, "no --listen given");
-	set_accepting(true);
+	for (size_t i = 0; i < ARRAY_LEN(rooms); i++)
+		set_accepting(&rooms[i], true);
 	return 0;
 }
 
@@ -544,8 +597,11 @@ sleep_ms(int64_t next_tick)
 static void
 tick(int64_t now)
 {
-	if (paused && !front.quitting && conn_count < MAX_CONNECTIONS)
-		set_accepting(true);
+	for (size_t i = 0; i < ARRAY_LEN(rooms) && !front.quitting; i++)
+		if (rooms[i].paused && rooms[i].count < rooms[i].max)
+			set_accepting(&rooms[i], true);
+		else if (rooms[i].paused)
+			make_room(&rooms[i]);
 	forward_tick(now);
 	refuse_tick(now);
 	live_tick(now);

@@ -20,7 +20,8 @@
 #include "store/store.h"
 
 #define MAX_BODY (16u << 20)              /* bytes of a request's body */
-#define MAX_CONNECTIONS 4096              /* further ones wait in the listen queue */
+#define MAX_CONNECTIONS 4096              /* over TCP; for a further one, those make room that have waited longest for a request */
+#define MAX_UNIX_CONNECTIONS 1024         /* so many more over each unix socket, whatever goes on elsewhere */
 #define REQUEST_TIMEOUT_MS 30000          /* idle, or for a whole request */
 #define STALL_TIMEOUT_US (60 * 1000000LL) /* a write that makes no progress */
 #define QUIT_TIMEOUT_US (1500 * 1000LL)
@@ -42,6 +43,7 @@ struct listener {
 	unsigned port;    /* PORT_… bit */
 	bool unix_socket;
 	bool tokens_only; /* who connects is nobody */
+	struct room *room;
 	int number;         /* TCP port, 0 for the unix socket */
 	h2o_socket_t *sock; /* NULL once closed */
 	h2o_accept_ctx_t accept;
@@ -53,6 +55,7 @@ struct conn {
 	h2o_socket_t *sock;
 	const struct listener *listener;
 	uint64_t progress;  /* of the write in flight, when last looked at */
+	int64_t used_us;    /* when it was accepted, or its latest request came */
 	int64_t stalled_us; /* since when there is none; 0 = nothing in flight */
 	void (*on_gone)(void *arg);
 	void *gone_arg;

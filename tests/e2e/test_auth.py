@@ -5,6 +5,7 @@ import http.client
 import json
 import os
 import re
+import resource
 import socket
 import ssl
 import subprocess
@@ -520,3 +521,54 @@ def test_the_audit_trail_is_not_for_readers(aod):
     assert ask(aod, "GET", "/audit", None, make_token(aod, "reader")).status == 403
     # and a refusal is in it
     wait_for("the refusal", lambda: [r for r in aod.get("/audit").json["audit"] if r["verb"] == "audit.list" and r["status"] == 403])
+
+
+# ---- slow and hostile clients --------------------------------------------------------------------------------
+
+
+def test_clients_that_keep_connections_open_do_not_keep_others_out(make_aod):
+    """More than there is room for over TCP, with half a request each: who comes with a whole one is served, and the unix sockets are apart."""
+    a = make_aod()
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard < 5000:
+        pytest.skip("the limit of open files is %d" % hard)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (5000, hard))
+    crowd = []
+    try:
+        for i in range(4200):
+            s = socket.create_connection(("127.0.0.1", a.ports["runtime"]), timeout=WAIT)
+            s.sendall(b"GET /sessions HTTP/1.1\r\nHost: loc" if i % 2 else b"POST /sessions HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\n{")
+            crowd.append(s)
+        for where in ("tcp", "unix", "agents"):
+            t = time.monotonic()
+            assert ask(a, "GET", "/health", where=where).status == 200
+            assert time.monotonic() - t < 5
+        # those that waited longest made room
+        crowd[0].settimeout(WAIT)
+        assert crowd[0].recv(1) == b""
+    finally:
+        for s in crowd:
+            s.close()
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert ask(a, "GET", "/sessions", where="tcp").status == 200
+
+
+def test_odd_requests_are_answered_or_closed(aod):
+    big = b"X-Big: " + b"x" * (1 << 20)
+    for raw in (b"GET / HTTP/1.1\r\nHost: localhost\r\n" + big + b"\r\n\r\n", b"GET /" + b"a" * (1 << 20) + b" HTTP/1.1\r\nHost: localhost\r\n\r\n",
+                b"GET /health HTTP/1.1\r\nHost: localhost\r\n" + b"".join(b"X-%d: y\r\n" % i for i in range(5000)) + b"\r\n", b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
+                b"GET  HTTP/9.9\r\n\r\n", b"\r\n\r\n\r\n", b"GET /health HTTP/1.1\r\nHost: a\r\nHost: localhost\r\n\r\n", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"):
+        with socket.create_connection(("127.0.0.1", aod.ports["runtime"]), timeout=WAIT) as s:
+            with contextlib.suppress(ConnectionError):
+                s.sendall(raw)
+            with contextlib.suppress(ConnectionError):
+                s.shutdown(socket.SHUT_WR)
+            got = b""
+            with contextlib.suppress(ConnectionError):
+                while True:
+                    data = s.recv(65536)
+                    if not data:
+                        break
+                    got += data
+            assert not got or got.startswith((b"HTTP/1.1 4", b"HTTP/1.0 4")), (raw[:40], got[:200])
+    assert aod.get("/health").status == 200
