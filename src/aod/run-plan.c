@@ -163,16 +163,30 @@ add_server(const struct manager *m, char **visible, struct json_object *server)
 	return visible;
 }
 
+/* The commands that aod has for agents: the directory that is first in their PATH, and the program to which all that is in it leads. */
 static char **
-mcp_files(const struct manager *m, const struct blueprint *b, const char *mcp_config)
+add_commands(const struct manager *m, char **visible)
 {
+	CLEANUP_FREE char *bin = xasprintf("%s/bin", m->cfg->libexec), *aoctl = xasprintf("%s/aoctl", bin);
+	CLEANUP_FREE char *program = realpath(aoctl, NULL);
+
+	if (program) {
+		visible = strv_add(visible, bin);
+		visible = strv_add(visible, program);
+	}
+	return visible;
+}
+
+static char **
+visible_files(const struct manager *m, const struct blueprint *b, const char *mcp_config)
+{
+	char **visible = add_commands(m, NULL);
 	struct json_object *o, *servers = NULL;
 	struct buf merged = BUF_INIT;
-	char **visible = NULL;
 	bool bad;
 
 	if (!blueprint_mcp_json(&merged, b, mcp_config, &bad))
-		return NULL;
+		return visible;
 	o = json_tokener_parse(merged.data);
 	if (json_object_object_get_ex(o, "mcpServers", &servers) && json_object_is_type(servers, json_type_object)) {
 		struct json_object_iter it;
@@ -282,7 +296,7 @@ call_plan_make(struct manager *m, const struct session_row *row, const struct ru
 	       const char *dir, const char *cwd, struct plan **out, struct err *e)
 {
 	CLEANUP_FREE char *user = NULL, *home = NULL;
-	char **visible = mcp_files(m, b, in->mcp), **closed = closed_dirs(m, args, b, dir, cwd, visible);
+	char **visible = visible_files(m, b, in->mcp), **closed = closed_dirs(m, args, b, dir, cwd, visible);
 	struct sandbox_paths paths = {
 		.git_is_file = git_is_file(cwd),
 		.visible = visible,

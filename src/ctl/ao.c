@@ -393,10 +393,15 @@ ao_clean(struct applet_call *c)
 	int code = list ? 0 : 1;
 
 	for (i = 0; i < n && !code; i++) {
-		CLEANUP_FREE char *path = session_path(or_none(json_object_array_get_idx(list, i), "session_id"), "");
+		const char *id = or_none(json_object_array_get_idx(list, i), "session_id"), *own = c->inside ? getenv("AOD_SESSION_ID") : NULL;
+		CLEANUP_FREE char *path = session_path(id, "");
 		struct err e = { 0 };
-		int r = client_call(c->client, "DELETE", path, NULL, 0, CLIENT_REPLY_MAX, &c->reply, &e);
+		int r;
 
+		/* An agent that is told to clean up does not mean itself. */
+		if (own && !strcmp(own, id))
+			continue;
+		r = client_call(c->client, "DELETE", path, NULL, 0, CLIENT_REPLY_MAX, &c->reply, &e);
 		/* Another one may delete at the same time. */
 		if (r < 0 && r != -ENOENT)
 			code = refused(c, &e);

@@ -301,3 +301,29 @@ def test_completion(aod, tmp_path):
     assert d in complete("_aoctl", "aoctl", "doc", "read", "doc_") and "--limit=" in complete("_aoctl", "aoctl", "doc", "read", "--l")
     p = subprocess.run(["bash", "-c", "source '%s'; complete -p" % script], stdout=subprocess.PIPE, text=True, env=env, timeout=WAIT)
     assert all("_aoctl_old %s\n" % c in p.stdout for c in names())
+
+
+def test_an_agent_that_cleans_up_stays(aod):
+    boss, kid = nm(), nm()
+    sid = aod.sh("ao-new %s --agent demo -p 'say x' && AGENT_ORCHESTRATOR_PROJECT_DIR= ao-clean && ao-list-sessions" % kid, session_name=boss)
+    s = aod.wait_status(sid)
+    assert s["result"] == "success" and aod.get("/sessions/" + kid).status == 404, s
+    lines = aod.result(sid).splitlines()
+    assert lines[:2] == ["x", "All sessions removed"] and lines[2].startswith(boss + " (session-id: " + sid), lines
+
+
+def test_in_a_strict_sandbox(aod, tmp_path):
+    """What aod has for agents is there, wherever it was installed, and cannot be changed; documents go both ways over the one socket."""
+    aod.blueprint("caged", "[Blueprint]\nDescription=d\n[Agent]\nAdapter=command\nExecStart=/bin/sh\n[Sandbox]\nSandbox=strict\n")
+    wait_for("the blueprint", lambda: aod.get("/agents/caged").status == 200)
+    project = tmp_path / "project"
+    project.mkdir()
+    r = aod.post("/sessions", {"agent_name": "caged", "project_dir": str(project), "prompt": "\n".join([
+        "set -e", "echo made in a cage >report.md", "id=$(doc-push report.md | sed -n 's/.*\"id\": \"\\(doc_[0-9a-f]*\\)\".*/\\1/p')",
+        "doc-pull $id -o back.md >/dev/null", "cmp report.md back.md", "doc-read $id", "ao-status $AOD_SESSION_NAME",
+        "for f in aoctl doc-push .made new; do ! sh -c \"echo x >>%s/bin/$f\" 2>/dev/null; done" % BUILD])})
+    if r.status == 422:
+        pytest.skip("no strict sandbox on this host: %s" % r.detail)
+    s = aod.wait_status(r.json["session"]["session_id"])
+    assert s["result"] == "success", [e.get("text") for e in aod.events(s["session_id"])]
+    assert aod.result(s["session_id"]) == "made in a cage\nrunning" and (project / "back.md").read_text() == "made in a cage\n"
