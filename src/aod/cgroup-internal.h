@@ -12,7 +12,7 @@
 
 #define BIT(k) (1u << (k))
 /* What each session gets a group for; the other controllers only where a limit asks for it. */
-#define CG_ALWAYS (BIT(CG_MEMORY) | BIT(CG_PIDS) | BIT(CG_CPUACCT) | BIT(CG_FREEZER) | BIT(CG_KILL) | BIT(CG_PSI))
+#define CG_ALWAYS (BIT(CG_MEMORY) | BIT(CG_PIDS) | BIT(CG_IO) | BIT(CG_CPUACCT) | BIT(CG_FREEZER) | BIT(CG_KILL) | BIT(CG_PSI))
 #define CG_HIERARCHIES_MAX 12
 #define CG_FILE_MAX 16384  /* bytes of a figures file that are looked at */
 #define CG_REL_MAX 512	   /* agents/… path of a group */

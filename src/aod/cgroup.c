@@ -260,6 +260,7 @@ static int
 make_and_limit(struct cgroups *c, const char *rel, const struct limits *l, bool slice, struct err *e)
 {
 	unsigned wants = cgroup_wants(l) | CG_ALWAYS;
+	bool fresh = false; /* nobody can be in it yet */
 
 	for (int i = 0; i < c->count; i++) {
 		const struct hierarchy *h = &c->h[i];
@@ -277,7 +278,8 @@ make_and_limit(struct cgroups *c, const char *rel, const struct limits *l, bool 
 		r = cgroup_write_limits(c, h, dir, l, e);
 		if (r < 0)
 			return r;
-		if (made == 0 || i == 0)
+		fresh = fresh || (made > 0 && i == 0);
+		if (made == 0 || fresh)
 			continue;
 		if (slice)
 			move_in_below(c, h, rel, 0);
