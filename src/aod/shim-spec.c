@@ -66,6 +66,17 @@ put_files(struct buf *b, const struct run *r)
 	put_number(b, "key", r->s.row.n);
 }
 
+/* The kernel spares aod when memory is short (OOMScoreAdjust= of aod.service): that is not for agents to inherit. */
+static bool
+is_spared(void)
+{
+	struct buf text = BUF_INIT;
+	bool yes = file_read("/proc/self/oom_score_adj", 64, &text, NULL) == 0 && text.len && text.data[0] == '-';
+
+	buf_free(&text);
+	return yes;
+}
+
 static void
 put_process(struct buf *b, const struct plan *p, const struct sandbox *s)
 {
@@ -79,8 +90,8 @@ put_process(struct buf *b, const struct plan *p, const struct sandbox *s)
 	}
 	if (s->nice != INT64_MIN)
 		put_number(b, "nice", s->nice);
-	if (s->oom_score_adj != INT64_MIN)
-		put_number(b, "oom_score_adj", s->oom_score_adj);
+	if (s->oom_score_adj != INT64_MIN || is_spared())
+		put_number(b, "oom_score_adj", s->oom_score_adj != INT64_MIN ? s->oom_score_adj : 0);
 	for (int i = 0; i < s->rlimit_count; i++) {
 		const struct sandbox_rlimit *l = &s->rlimits[i];
 
