@@ -263,6 +263,9 @@ contain_freeze(struct run *r, bool frozen, struct err *e)
 		return err_set_status(e, 409, -ENOTSUP, "Session '%s' cannot be frozen: %s", r->s.row.name,
 				      *r->m->cgroup_why ? r->m->cgroup_why : "there is no freezer among this host's control groups");
 	rc = cgroup_freeze(groups(r), r->in.slice, r->s.row.id, frozen, e);
+	/* What its quota holds back, or a disk, stands still already, and is frozen by the kernel as soon as it would go on. */
+	if (rc == -EAGAIN)
+		rc = 0;
 	if (rc == 0)
 		r->in.frozen = frozen;
 	return rc;
