@@ -441,10 +441,14 @@ check_match(const struct request *q, const struct draft *d, struct err *e)
 	if (!want || !strcmp(want, "*"))
 		return 0;
 	CLEANUP_FREE char *tag = xasprintf("\"%s\"", d->row.sha256);
+	const char *p = strstr(want, tag);
 
-	return strstr(want, tag) ? 0
-				 : err_set_status(e, 412, -EBUSY, "The document is at version %lld with the checksum %s: read it again",
-						  (long long)d->row.version, d->row.sha256);
+	/* Weak tags (W/"…") never match here. */
+	while (p && p > want && p[-1] == '/')
+		p = strstr(p + 1, tag);
+	return p ? 0
+		 : err_set_status(e, 412, -EBUSY, "The document is at version %lld with the checksum %s: read it again",
+				  (long long)d->row.version, d->row.sha256);
 }
 
 static int

@@ -71,7 +71,8 @@ seal(const struct documents *d, int fd, int64_t size, struct err *e)
 		return storage_error(e, "upload");
 	if (!S_ISREG(st.st_mode) || st.st_nlink != 1 || st.st_size != size)
 		return err_set_status(e, 500, -EINVAL, "the upload is not what aod-http says");
-	if (((st.st_uid != geteuid() || st.st_gid != d->gid) && fchown(fd, geteuid(), d->gid) < 0) || fchmod(fd, 0440) < 0)
+	if (((st.st_uid != geteuid() || st.st_gid != d->gid) && fchown(fd, geteuid(), d->gid) < 0) ||
+	    ((st.st_mode & 07777) != 0440 && fchmod(fd, 0440) < 0))
 		return storage_error(e, "upload");
 	if (fcntl(fd, F_SETLEASE, F_RDLCK) < 0) {
 		if (errno == EAGAIN)

@@ -11,7 +11,7 @@
 
 #include "aod/manager.h"
 
-#define DOCUMENT_TEXT_MAX (1 << 20) /* bytes at the beginning of a document that can be searched */
+#define DOCUMENT_TEXT_MAX (256 << 10) /* bytes at the beginning of a document that can be searched: a turn of the loop, 30 ms */
 
 /* Makes the directories. Before the front is started. */
 int documents_open(struct manager *m, struct err *e);

@@ -99,8 +99,9 @@ documents_context(const struct request *rq, struct buf *b)
 	put_member(b, "base", base.data, base.len);
 	if (rq->id_len)
 		put_member(b, "id", rq->id, rq->id_len);
-	if (match.base && match.len <= MATCH_MAX)
-		put_member(b, "if_match", match.base, match.len);
+	/* One that is too long matches nothing. */
+	if (match.base)
+		put_member(b, "if_match", match.base, match.len <= MATCH_MAX ? match.len : 0);
 	if (session.base && session.len <= HINT_MAX)
 		put_member(b, "session_hint", session.base, session.len);
 	buf_free(&base);

@@ -86,11 +86,20 @@ find_header(const h2o_req_t *req, const char *name, h2o_iovec_t *out)
 	return i >= 0;
 }
 
-/* Whether a list of entity tags has ours, or is "*". Weak ones (W/"…") have the same text. */
+/* Whether a list of entity tags has ours, or is "*". Weak ones (W/"…") have the same text, and count where weak is set. */
 static bool
-has_tag(h2o_iovec_t list, const char *etag)
+has_tag(h2o_iovec_t list, const char *etag, bool weak)
 {
-	return h2o_memis(list.base, list.len, H2O_STRLIT("*")) || memmem(list.base, list.len, etag, strlen(etag)) != NULL;
+	const char *p = list.base, *end = p + list.len;
+
+	if (h2o_memis(list.base, list.len, H2O_STRLIT("*")))
+		return true;
+	while ((p = memmem(p, (size_t)(end - p), etag, strlen(etag))) != NULL) {
+		if (weak || p == list.base || p[-1] != '/')
+			return true;
+		p++;
+	}
+	return false;
 }
 
 /* The second of an HTTP date; -1 when it is none. */
@@ -114,13 +123,13 @@ check_conditions(const h2o_req_t *req, const struct wanted *w)
 	h2o_iovec_t v;
 
 	if (find_header(req, "if-match", &v)) {
-		if (!has_tag(v, w->etag))
+		if (!has_tag(v, w->etag, false))
 			return 412;
 	} else if (find_header(req, "if-unmodified-since", &v) && (date = parse_date(v)) >= 0 && modified > date) {
 		return 412;
 	}
 	if (find_header(req, "if-none-match", &v))
-		return has_tag(v, w->etag) ? 304 : 0;
+		return has_tag(v, w->etag, true) ? 304 : 0;
 	if (find_header(req, "if-modified-since", &v) && (date = parse_date(v)) >= 0 && modified <= date)
 		return 304;
 	return 0;

@@ -153,7 +153,7 @@ open_file(struct upload *u, struct err *e)
 	if (getrandom(r, sizeof(r), 0) != (ssize_t)sizeof(r))
 		abort();
 	put_hex(u->name, r, sizeof(r));
-	u->fd = openat(uploads_dir, u->name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+	u->fd = openat(uploads_dir, u->name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0440);
 	if (u->fd < 0)
 		return storage_error(e);
 	u->sum = EVP_MD_CTX_new();

@@ -244,7 +244,7 @@ def test_conditions(aod):
     early = "Thu, 01 Jan 2015 00:00:00 GMT"
     for headers, want in (({"If-None-Match": tag}, 304), ({"If-None-Match": "*"}, 304), ({"If-None-Match": '"x", W/' + tag}, 304),
                           ({"If-None-Match": '"x"'}, 200), ({"If-Modified-Since": modified}, 304), ({"If-Modified-Since": early}, 200),
-                          ({"If-None-Match": '"x"', "If-Modified-Since": modified}, 200), ({"If-Match": tag}, 200), ({"If-Match": '"x"'}, 412),
+                          ({"If-None-Match": '"x"', "If-Modified-Since": modified}, 200), ({"If-Match": tag}, 200), ({"If-Match": '"x"'}, 412), ({"If-Match": "W/" + tag}, 412),
                           ({"If-Unmodified-Since": early}, 412), ({"If-Unmodified-Since": modified}, 200), ({"If-Modified-Since": "yesterday"}, 200)):
         r = ask(aod, "GET", path, headers=headers)
         assert r.status == want, headers
@@ -333,8 +333,8 @@ def test_versions(make_aod):
     path = "/documents/" + d["id"]
     r = ask(a, "PUT", path, b"two", {"Content-Type": "text/x-two", "If-Match": '"%s"' % d["checksum"]})
     assert r.status == 200 and (r.json["version"], r.json["tags"], r.json["filename"]) == (2, ["keep"], "f.txt")
-    r = ask(a, "PUT", path, b"three", {"If-Match": '"%s"' % d["checksum"]})
-    assert r.status == 412
+    for match in ('"%s"' % d["checksum"], 'W/"%s"' % sha256(b"two"), "x" * 5000, ""):
+        assert ask(a, "PUT", path, b"three", {"If-Match": match}).status == 412, match
     assert ask(a, "GET", path).data == b"two" and ask(a, "GET", path + "?version=1").data == b"one"
     assert ask(a, "GET", path + "?version=2").data == b"two" and ask(a, "GET", path + "?version=9").status == 404
     versions = ask(a, "GET", path + "/versions").json
