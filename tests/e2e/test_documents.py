@@ -8,6 +8,7 @@ import json
 import os
 import re
 import socket
+import ssl
 import subprocess
 import threading
 import time
@@ -322,6 +323,27 @@ def test_large_document(make_aod):
         rest = c.recv(1 << 20)
     assert seen == size and got.hexdigest() == d["checksum"]
     assert rss_mib(a.pid) - before[0] < 20 and rss_mib(a.http_pid()) - before[1] < 20
+
+
+def test_over_tls(make_aod, tmp_path):
+    """TLS is read by h2o, not from the socket; two uploads, of known length and in chunks, and a query, one behind the other."""
+    cert, key = str(tmp_path / "cert.pem"), str(tmp_path / "key.pem")
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2", "-subj", "/CN=localhost",
+                    "-addext", "subjectAltName=DNS:localhost", "-keyout", key, "-out", cert], stderr=subprocess.DEVNULL, check=True)
+    a = make_aod(args=["--tls-cert", cert, "--tls-key", key])
+    token = a.request("POST", "/tokens", {"name": "t", "role": "operator"}, unix=True).json["token"].encode()
+    tls = ssl.create_default_context(cafile=cert)
+    data, before = os.urandom(20 << 20), rss_mib(a.http_pid())
+    head = b" HTTP/1.1\r\nHost: localhost\r\nContent-Type: x/y\r\nAuthorization: Bearer " + token + b"\r\n"
+    with tls.wrap_socket(socket.create_connection(("127.0.0.1", a.ports["context"])), server_hostname="localhost") as c:
+        c.sendall(b"POST /documents" + head + b"Content-Length: %d\r\n\r\n" % len(data) + data)
+        c.sendall(b"POST /documents" + head + b"Transfer-Encoding: chunked\r\n\r\n%x\r\n" % len(data) + data + b"\r\n0\r\n\r\n")
+        c.sendall(b"GET /documents" + head + b"\r\n")
+        for _ in range(2):
+            status, _, body = answer(c)
+            assert status == 201 and json.loads(body)["checksum"] == sha256(data) and json.loads(body)["url"].startswith("https://localhost")
+        assert len(json.loads(answer(c)[2])) == 2
+    wait_for("memory to go back", lambda: rss_mib(a.http_pid()) - before < 40)
 
 
 # ---- versions, changes, relations, search, expiry --------------------------------------------------------------
