@@ -12,6 +12,7 @@
 #include <sys/wait.h>
 
 #include "aod/cgroup.h"
+#include "aod/credentials.h"
 #include "aod/dynuser.h"
 #include "aod/host.h"
 #include "aod/netns.h"
@@ -25,7 +26,9 @@
 
 #define REMOVE_PAUSE_S 0.05 /* the removal of groups holds no start up */
 #define REMOVE_TRIES 40
-#define KILL_US 1000000
+#define KILL_US 200000
+#define OOM_AGAIN_S 0.01
+#define OOM_TRIES 15
 #define KILL_PAUSE_US 2000
 
 /* A group whose run has ended. */
@@ -41,10 +44,13 @@ groups(const struct run *r)
 	return r->m->cgroups;
 }
 
+static void on_oom_again(struct ev_loop *loop, ev_timer *w, int revents);
+
 void
 contain_init(struct run *r)
 {
 	r->in = (struct contained){ .uid = -1, .gid = -1, .workspace_quota = -1, .oom_fd = -1 };
+	ev_timer_init(&r->in.oom_again_w, on_oom_again, 0., 0.);
 }
 
 static void
@@ -53,6 +59,7 @@ unwatch(struct run *r)
 	if (r->in.oom_fd < 0)
 		return;
 	ev_io_stop(r->m->loop, &r->in.oom_w);
+	ev_timer_stop(r->m->loop, &r->in.oom_again_w);
 	close(r->in.oom_fd);
 	r->in.oom_fd = -1;
 }
@@ -109,7 +116,7 @@ contain_check(const struct manager *m, const struct blueprint *b, const struct s
 		rc = err_set_status(e, 422, -ENOTSUP, "Slice= cannot have its effect here: %s", m->cgroup_why);
 	if (rc == 0 && (s->user || s->group) && !s->dynamic_user)
 		rc = user_resolve(s->user, s->group, &uid, &gid, e);
-	return rc;
+	return rc < 0 ? rc : credentials_check(s, e);
 }
 
 static int
@@ -186,18 +193,39 @@ contain_group(struct run *r, const struct sandbox *s, struct err *e)
 	return rc < 0 ? rc : cgroup_make(groups(r), r->in.slice, r->s.row.id, &s->limits, e);
 }
 
+/* v1 says that memory is short before it kills: looked at again, until the kill is counted. */
+static void
+look_for_kills(struct run *r)
+{
+	int64_t before = r->in.oom_kills;
+	struct err e = { 0 };
+
+	if (!r->m->loaded || r->exited || r->m->broken.code)
+		return;
+	manager_check(r->m, contain_look(r, &e), &e);
+	if (r->in.oom_kills != before || ++r->in.oom_tries > OOM_TRIES)
+		return;
+	ev_timer_set(&r->in.oom_again_w, OOM_AGAIN_S * r->in.oom_tries, 0.);
+	ev_timer_start(r->m->loop, &r->in.oom_again_w);
+}
+
+static void
+on_oom_again(struct ev_loop *loop, ev_timer *w, int revents)
+{
+	look_for_kills(CONTAINER_OF(w, struct run, in.oom_again_w));
+}
+
 static void
 on_oom(struct ev_loop *loop, ev_io *w, int revents)
 {
 	struct run *r = CONTAINER_OF(w, struct run, in.oom_w);
-	struct err e = { 0 };
 	char bytes[4096];
-	ssize_t n;
 
-	while ((n = read(w->fd, bytes, sizeof(bytes))) > (ssize_t)sizeof(uint64_t))
+	while (read(w->fd, bytes, sizeof(bytes)) > (ssize_t)sizeof(uint64_t))
 		;
-	if (r->m->loaded && !r->exited && !r->m->broken.code)
-		manager_check(r->m, contain_look(r, &e), &e);
+	r->in.oom_tries = 0;
+	ev_timer_stop(loop, &r->in.oom_again_w);
+	look_for_kills(r);
 }
 
 void

@@ -30,8 +30,9 @@ struct contained {
 	bool frozen;
 	bool basic_filter;	 /* SystemCallFilter=yes */
 	int64_t oom_kills, task_hits; /* that events told of */
-	int oom_fd;
+	int oom_fd, oom_tries;
 	ev_io oom_w;
+	ev_timer oom_again_w;
 	/* How a run that aod itself ends is to be said to have ended; OUTCOME_NONE: as the adapter says. */
 	enum outcome why;
 	char *why_text, *oom_text;
@@ -70,7 +71,7 @@ int contain_set(struct run *r, char *const *properties, struct err *e);
 int contain_look(struct run *r, struct err *e);
 /* More disk than WorkspaceQuota= is used. */
 void run_over_quota(struct run *r, int64_t bytes);
-/* SIGKILL to all of it, until nothing is left or it has been tried for a second. How many there were. */
+/* SIGKILL to all of it, until nothing is left or it has been tried for a while; contain_release() goes on then. How many there were. */
 int contain_kill(struct run *r);
 
 /* ---- end ---- */

@@ -259,6 +259,9 @@ host_check(const struct host *h, const struct sandbox *s, struct err *e)
 
 		rc = check_needs(h, key, sandbox_key_needs(s->needs[i]), e);
 	}
+	/* Landlock can stand in for what workspace is about, but not for all that strict promises. */
+	if (s->profile == SANDBOX_STRICT || (s->profile == SANDBOX_WORKSPACE && !h->landlock))
+		flags |= CLONE_NEWNS;
 	if (rc == 0)
 		rc = check_needs(h, profile, namespace_needs(flags), e);
 	for (int i = 0; rc == 0 && i < s->mount_count; i++)

@@ -259,6 +259,7 @@ closed_dirs(const struct manager *m, const struct run_args *args, const struct b
 {
 	char *const *program = args->command ? args->command : blueprint_words(b, D_ExecStart);
 	CLEANUP_FREE char *path = find_program(m, program ? program[0] : "claude");
+	CLEANUP_FREE char *credentials = xasprintf("%s/credentials", m->cfg->run);
 	char **closed = NULL;
 	int64_t uid, gid;
 
@@ -268,6 +269,8 @@ closed_dirs(const struct manager *m, const struct run_args *args, const struct b
 	closed = add_closed(closed, cwd, uid, gid);
 	if (path)
 		closed = add_closed(closed, path, uid, gid);
+	if (blueprint_words(b, D_LoadCredential) || blueprint_words(b, D_SetCredential))
+		closed = add_closed(closed, credentials, uid, gid);
 	for (; visible && *visible; visible++)
 		closed = add_closed(closed, *visible, uid, gid);
 	return closed;
