@@ -435,6 +435,20 @@ def test_workspace_quota(scene):
     assert s["result"] == "resources", s
 
 
+def test_output_without_end(scene):
+    """Who prints all the time holds up nobody else, can be stopped, and leaves nothing on the disk."""
+    scene.aod.blueprint("flood", "[Agent]\nAdapter=command\nExecStart=/usr/bin/yes %s\n[Sandbox]\nSandbox=strict\n" % ("y" * 200))
+    sid = scene.aod.create(agent_name="flood", prompt="x")["session_id"]
+    wait_for("50 000 lines", lambda: scene.aod.session(sid)["seq"] > 50000, 60)
+    begun = time.monotonic()
+    assert scene.aod.wait_status(scene.aod.sh("echo there"))["result"] == "success"
+    assert scene.aod.post("/sessions/%s/stop" % sid, {"timeout_ms": 300}).json["success"] is True
+    scene.aod.wait_status(sid)
+    assert time.monotonic() - begun < 20
+    assert scene.aod.delete("/sessions/" + sid).status == 200
+    wait_for("its directory to go", lambda: not os.path.exists(scene.aod.session_dir(sid)))
+
+
 def test_a_session_gets_no_descriptor_of_ours(scene):
     """Nothing is open but the three that it needs."""
     s, out, events = run_limited(scene, "descriptors", "ls -l /proc/self/fd | grep -c ^l; ls /proc/self/fd | tr \"\\\\n\" \" \"", "[Sandbox]\nSandbox=strict\n")
