@@ -162,6 +162,8 @@ run_spawn(struct run *r, struct err *e)
 	if (rc == 0)
 		rc = contain_group(r, r->plan->sandbox, e);
 	if (rc == 0)
+		rc = token_note_group(r, e);
+	if (rc == 0)
 		rc = shim_fds_get(r, &fds, e);
 	if (rc < 0)
 		return rc;

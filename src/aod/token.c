@@ -5,7 +5,9 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/random.h>
+#include <sys/stat.h>
 
+#include "aod/cgroup.h"
 #include "aod/run.h"
 #include "aod/token.h"
 #include "base/util.h"
@@ -43,6 +45,25 @@ token_store_run(struct run *r, struct err *e)
 	if (rc >= 0)
 		rc = store_token_add(r->m->store, &row, e);
 	return manager_check(r->m, rc, e);
+}
+
+int
+token_note_group(struct run *r, struct err *e)
+{
+	char **lines = NULL;
+	struct stat st;
+	int rc = 0;
+
+	if (r->in.group && r->plan->sandbox && r->plan->sandbox->profile != SANDBOX_NONE)
+		lines = cgroup_spec(r->m->cgroups, r->in.slice, r->s.row.id);
+	/* v2's is the first, if it is there; the kernel does not say v1's. */
+	if (lines && str_starts(lines[0], "cgroup=") && stat(lines[0] + 7, &st) == 0) {
+		rc = manager_begin(r->m, e);
+		if (rc == 0)
+			rc = manager_check(r->m, store_token_set_cgroup(r->m->store, r->s.row.n, (int64_t)st.st_ino, e), e);
+	}
+	strv_free(lines);
+	return rc;
 }
 
 int

@@ -53,20 +53,22 @@ role_of_unix(int fd)
 static enum role
 role_of_tcp(int fd, const char **why)
 {
-	uid_t uid;
+	struct peer p;
 
-	if (peer_tcp_uid(fd, &uid) < 0) {
+	if (peer_tcp(fd, &p) < 0) {
 		/* Where aod is not root, no agent has a user of its own that it could hide. */
 		if (options.operator_uid != 0)
 			return options.tcp_others;
 		*why = "it could not be found out whose connection this is: try again, or send a token";
 		return ROLE_NONE;
 	}
-	if (uid >= DYNAMIC_UID_MIN && uid <= DYNAMIC_UID_MAX) {
+	/* A user that only agents have, or the control group of a run whose agent is in a sandbox. */
+	if ((p.uid >= DYNAMIC_UID_MIN && p.uid <= DYNAMIC_UID_MAX) ||
+	    (p.cgroup != 0 && store_token_has_cgroup(front.store, (int64_t)p.cgroup, NULL) != 0)) {
 		*why = "agents have to send their token: Authorization: Bearer $AOD_TOKEN";
 		return ROLE_NONE;
 	}
-	if (uid == 0 || uid == options.operator_uid)
+	if (p.uid == 0 || p.uid == options.operator_uid)
 		return ROLE_OPERATOR;
 	return options.tcp_others;
 }

@@ -56,9 +56,28 @@ set_addresses(struct inet_diag_sockid *id, int fd)
 	return 0;
 }
 
+static uint64_t
+find_cgroup(const char *p, size_t n)
+{
+	uint64_t cgroup = 0;
+
+	while (n >= NLA_HDRLEN) {
+		const struct nlattr *a = (const struct nlattr *)p;
+		size_t whole = NLA_ALIGN(a->nla_len);
+
+		if (a->nla_len < NLA_HDRLEN || whole > n)
+			break;
+		if (a->nla_type == INET_DIAG_CGROUP_ID && a->nla_len == NLA_HDRLEN + sizeof(cgroup))
+			memcpy(&cgroup, p + NLA_HDRLEN, sizeof(cgroup));
+		p += whole;
+		n -= whole;
+	}
+	return cgroup;
+}
+
 /* The kernel looks on for a listener where there is no such connection, and has no owner for one that only waits for its end. */
 static int
-take_answer(const struct nlmsghdr *head, size_t n, const struct inet_diag_sockid *id, uid_t *uid)
+take_answer(const struct nlmsghdr *head, size_t n, const struct inet_diag_sockid *id, struct peer *out)
 {
 	const struct inet_diag_msg *m = (const struct inet_diag_msg *)(head + 1);
 
@@ -68,12 +87,13 @@ take_answer(const struct nlmsghdr *head, size_t n, const struct inet_diag_sockid
 	    (m->idiag_state != TCP_ESTABLISHED && m->idiag_state != TCP_CLOSE_WAIT && m->idiag_state != TCP_FIN_WAIT1 &&
 	     m->idiag_state != TCP_FIN_WAIT2))
 		return -ENOENT;
-	*uid = m->idiag_uid;
+	out->uid = m->idiag_uid;
+	out->cgroup = find_cgroup((const char *)(m + 1), n - sizeof(*head) - sizeof(*m));
 	return 0;
 }
 
 int
-peer_tcp_uid(int fd, uid_t *uid)
+peer_tcp(int fd, struct peer *out)
 {
 	static uint32_t seq;
 	struct query q = {
@@ -97,7 +117,7 @@ peer_tcp_uid(int fd, uid_t *uid)
 		if (n < (ssize_t)sizeof(answer.head))
 			return n < 0 ? -errno : -EPROTO;
 	} while (answer.head.nlmsg_seq != seq);
-	return take_answer(&answer.head, (size_t)n, &q.req.id, uid);
+	return take_answer(&answer.head, (size_t)n, &q.req.id, out);
 }
 
 bool

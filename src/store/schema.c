@@ -116,6 +116,9 @@ const char *const store_schema[] = {
 	"CREATE INDEX session_parent ON session (parent_id) WHERE parent_id IS NOT NULL;",
 	/* 5 → 6: sessions that were made before those which are there already, on an older server. */
 	"CREATE INDEX session_created ON session (created_us, n);",
+	/* 6 → 7: the control group that a run's processes are in, by the number that the kernel has for it; 0: not known. */
+	"ALTER TABLE token ADD COLUMN cgroup BIGINT NOT NULL DEFAULT 0;"
+	"CREATE INDEX token_cgroup ON token (cgroup) WHERE cgroup <> 0;",
 };
 const int store_schema_version = ARRAY_LEN(store_schema);
 
@@ -270,6 +273,8 @@ const char *const store_sql[Q_COUNT] = {
 	[Q_TOKEN_END_SESSION] = "DELETE FROM token WHERE session = ?1",
 	[Q_TOKEN_PURGE] = "DELETE FROM token WHERE expires_us > 0 AND expires_us <= ?1",
 	[Q_TOKEN_USED] = "UPDATE token SET used_us = ?2 WHERE id = ?1",
+	[Q_TOKEN_SET_CGROUP] = "UPDATE token SET cgroup = ?2 WHERE session = ?1 AND kind = 'run'",
+	[Q_TOKEN_CGROUP] = "SELECT 1 FROM token WHERE cgroup = ?1 AND cgroup <> 0 LIMIT 1",
 	[Q_SESSION_OWNED] = "WITH RECURSIVE up (id, parent_id) AS (SELECT id, parent_id FROM session WHERE n = ?1 UNION"
 			    " SELECT p.id, p.parent_id FROM session p JOIN up ON p.id = up.parent_id)"
 			    " SELECT 1 FROM up WHERE id = ?2 LIMIT 1",

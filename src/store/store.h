@@ -268,6 +268,9 @@ int store_token_revoke(struct store *s, const char *key, struct err *e);
 /* All of a session; how many there were. */
 int store_token_end_session(struct store *s, int64_t session, struct err *e);
 int store_token_logout(struct store *s, const char *id, struct err *e); /* if it is of kind login */
+/* The run of a session has this control group (as in stat(2) of its directory); and whether a group is that of a run. 1, 0 */
+int store_token_set_cgroup(struct store *s, int64_t session, int64_t cgroup, struct err *e);
+int store_token_has_cgroup(struct store *s, int64_t cgroup, struct err *e);
 int store_token_purge(struct store *s, int64_t now_us, struct err *e); /* expired ones */
 int store_token_used(struct store *s, const char *id, int64_t now_us, struct err *e);
 

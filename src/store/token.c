@@ -118,6 +118,33 @@ store_token_revoke(struct store *s, const char *key, struct err *e)
 }
 
 int
+store_token_set_cgroup(struct store *s, int64_t session, int64_t cgroup, struct err *e)
+{
+	sqlite3_stmt *st = store_stmt(s, Q_TOKEN_SET_CGROUP, e);
+
+	if (st) {
+		sqlite3_bind_int64(st, 1, session);
+		sqlite3_bind_int64(st, 2, cgroup);
+	}
+	return store_exec(s, st, e);
+}
+
+int
+store_token_has_cgroup(struct store *s, int64_t cgroup, struct err *e)
+{
+	sqlite3_stmt *st = store_query(s, Q_TOKEN_CGROUP, e);
+	int r;
+
+	if (!st)
+		return s->code;
+	sqlite3_bind_int64(st, 1, cgroup);
+	r = store_step(s, st, e);
+	if (r > 0)
+		sqlite3_reset(st);
+	return r;
+}
+
+int
 store_token_logout(struct store *s, const char *id, struct err *e)
 {
 	sqlite3_stmt *st = store_stmt(s, Q_TOKEN_LOGOUT, e);

@@ -572,3 +572,49 @@ def test_odd_requests_are_answered_or_closed(aod):
                     got += data
             assert not got or got.startswith((b"HTTP/1.1 4", b"HTTP/1.0 4")), (raw[:40], got[:200])
     assert aod.get("/health").status == 200
+
+
+# ---- from inside a sandbox -----------------------------------------------------------------------------------
+
+LOOK = r'''
+import json, os, socket
+def ask(where, token):
+    s = socket.socket(socket.AF_UNIX if isinstance(where, str) else socket.AF_INET)
+    s.settimeout(20)
+    try:
+        s.connect(where)
+    except OSError as e:
+        return e.strerror
+    s.sendall(b"GET /sessions HTTP/1.1\r\nHost: localhost\r\n%s\r\n" % (b"Authorization: Bearer %s\r\n" % token.encode() if token else b""))
+    return s.recv(4096).split()[1].decode()
+token, agents = os.environ["AOD_TOKEN"], os.environ["AOD_SOCKET"]
+print("LOOK", json.dumps({"tcp": ask(("127.0.0.1", PORT), None), "tcp token": ask(("127.0.0.1", PORT), token), "agents": ask(agents, None),
+                          "agents token": ask(agents, token), "aod.sock": ask(SOCKET, None)}))
+'''
+
+
+@root_only
+@pytest.mark.parametrize("sandbox", ["strict", "workspace"])
+def test_an_agent_in_a_sandbox_is_nobody_without_its_token(make_aod, sandbox):
+    a = make_aod()
+    if sandbox == "workspace" and not a_group(a):
+        pytest.skip("without control groups (v2) an agent that has aod's user cannot be told from that user")
+    a.blueprint("boxed", "[Agent]\nAdapter=command\nExecStart=/usr/bin/python3 -\n[Sandbox]\nSandbox=%s\n" % sandbox)
+    code = "PORT = %d\nSOCKET = %r\n" % (a.ports["runtime"], a.socket) + LOOK
+    s = a.create(agent_name="boxed", prompt=code)
+    sid = s["session_id"]
+    a.wait_status(sid)
+    out = "\n".join(e.get("text", "") for e in a.events(sid) if e["event_type"] == "output")
+    found = [line for line in out.splitlines() if line.startswith("LOOK ")]
+    assert found, a.events(sid)
+    got = json.loads(found[0][5:])
+    assert got["tcp"] == "401" and got["tcp token"] == "200" and got["agents"] == "401" and got["agents token"] == "200", got
+    assert got["aod.sock"] not in ("200",), got
+
+
+def a_group(a):
+    """Whether sessions have a group of v2 here."""
+    s = a.create(command=["/bin/cat", "/proc/self/cgroup"])
+    a.wait_status(s["session_id"])
+    out = "\n".join(e.get("text", "") for e in a.events(s["session_id"]) if e["event_type"] == "output")
+    return any(line.startswith("0::") and s["session_id"] in line for line in out.splitlines())
