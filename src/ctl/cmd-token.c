@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* aoctl token: who may ask aod for what over TCP. */
+/* aoctl token: who may ask aod for what over TCP; aoctl audit: who did. */
 #ifdef HAVE_CONFIG_H
 #include "config.h"
 #endif
@@ -168,4 +168,38 @@ cmd_token(struct ctl *c)
 	}
 	err_set(&e, -EINVAL, "token: \"%s\" is none of create, list and revoke", word);
 	return ctl_usage(&e);
+}
+
+int
+cmd_audit(struct ctl *c)
+{
+	static const char *const heads[] = { "TIME", "WHO", "FROM", "WHAT", "OF WHAT", "STATUS", "COUNT" };
+	const char *limit = c->args.value[OPT_LINES];
+	CLEANUP_FREE char *path = xasprintf("/audit%s%s", limit ? "?limit=" : "", limit ? limit : "");
+	struct json_object *o, *rows;
+	struct err e = { 0 };
+	struct table *t;
+
+	if (client_call(c->client, "GET", path, NULL, 0, CLIENT_REPLY_MAX, &c->reply, &e) < 0)
+		return ctl_fail(NULL, &e);
+	if (ctl_json(c)) {
+		print_json(c->reply.data, c->reply.len);
+		return 0;
+	}
+	o = js_parse(c->reply.data, c->reply.len);
+	rows = js_get(o, "audit");
+	t = table_new(heads, ARRAY_LEN(heads));
+	for (size_t i = 0; json_object_is_type(rows, json_type_array) && i < json_object_array_length(rows); i++) {
+		struct json_object *r = json_object_array_get_idx(rows, i);
+		const char *time = time_or(r, "time", "-");
+		CLEANUP_FREE char *second = xstrndup(time, strcspn(time, "."));
+
+		table_row(t,
+			  (const char *[]){ second, js_str(r, "who"), js_str(r, "from"), js_str(r, "verb"), time_or(r, "target", ""),
+					    json_object_get_string(js_get(r, "status")), json_object_get_string(js_get(r, "count")) },
+			  -1, COL_NONE);
+	}
+	table_print_free(t);
+	json_object_put(o);
+	return 0;
 }

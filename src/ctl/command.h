@@ -54,6 +54,7 @@ int cmd_import(struct ctl *c);
 int cmd_security(struct ctl *c);
 int cmd_doctor(struct ctl *c);
 int cmd_token(struct ctl *c);
+int cmd_audit(struct ctl *c);
 int cmd_help(struct ctl *c);
 int cmd_version(struct ctl *c);
 int cmd_complete(struct ctl *c);

@@ -37,7 +37,7 @@ static const struct handler {
 	[CMD_CAT] = { cmd_cat, false },	      [CMD_EDIT] = { cmd_edit, false },	     [CMD_ENABLE] = { cmd_enable, false },
 	[CMD_DISABLE] = { cmd_disable, false }, [CMD_MASK] = { cmd_mask, false },    [CMD_UNMASK] = { cmd_unmask, false },
 	[CMD_VERIFY] = { cmd_verify, true },  [CMD_HISTORY] = { cmd_history, false }, [CMD_DIFF] = { cmd_diff, false },
-	[CMD_DOC] = { cmd_doc, true },	      [CMD_TOKEN] = { cmd_token, false },
+	[CMD_DOC] = { cmd_doc, true },	      [CMD_TOKEN] = { cmd_token, false },	      [CMD_AUDIT] = { cmd_audit, false },
 	[CMD_REVERT] = { cmd_revert, false }, [CMD_IMPORT] = { cmd_import, false },
 	[CMD_FREEZE] = { cmd_freeze, false }, [CMD_THAW] = { cmd_thaw, false },	      [CMD_SET_PROPERTY] = { cmd_set_property, false },
 	[CMD_USAGE] = { cmd_usage, false },   [CMD_SLICES] = { cmd_slices, false },

@@ -96,6 +96,8 @@ const struct ctl_command ctl_commands[CMD_COUNT] = {
 	[CMD_TOKEN] = { "token", NULL, "create NAME | list | revoke NAME...", 1, -1, false, false, "Make, list and revoke tokens, which say who asks over TCP.",
 			"create prints the text of the token, which is shown this once and kept nowhere; what it is good for is said by its role. Who has "
 			"it gives it as --token or in AOD_TOKEN." },
+	[CMD_AUDIT] = { "audit", NULL, "", 0, 0, false, false, NULL,
+			"Oldest first; COUNT is how often the same was done or refused in a row. For operators only." },
 	[CMD_DOCTOR] = { "doctor", NULL, "", 0, 0, false, false, NULL,
 			 "Exit status 1 means that a check failed." },
 	[CMD_HELP] = { "help", NULL, "[COMMAND]", 0, 1, false, false, "Show this help, or that of a command.", NULL },
@@ -141,6 +143,7 @@ const struct ctl_option ctl_options[] = {
 	{ OPT_STRICT, 0, "strict", NULL, NULL, B(VERIFY), "Warnings count as errors." },
 	{ OPT_AT, 0, "at", "VERSION", NULL, B(CAT), "Show the files as they were in an earlier version." },
 	{ OPT_LINES, 'n', "limit", "N", NULL, B(HISTORY), "At most so many, the newest." },
+	{ OPT_LINES, 'n', "limit", "N", "limit", B(AUDIT), "At most so many, the newest; default 100." },
 	{ OPT_THRESHOLD, 0, "threshold", "N", NULL, B(SECURITY),
 	  "Exit with status 1 when an exposure is over N, which is 0 to 100: ten times the exposure." },
 	{ OPT_DRY_RUN, 'n', "dry-run", NULL, NULL, B(IMPORT), "Say what would be done, and do nothing." },

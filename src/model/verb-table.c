@@ -284,7 +284,7 @@ const struct verb verbs[] = {
 	  { { "token", ARG_STRING, IN_BODY, true, false, 1, 200, NULL, "text of a token" } } },
 	{ "logout", VERB_ACTION, "POST", "/logout", PORT_RUNTIME | PORT_REGISTRY | PORT_DASHBOARD, PERM_OPEN, 200, NULL,
 	  "End the login that the request's cookie stands for.", { { 0 } } },
-	{ "audit.list", VERB_QUERY, "GET", "/audit", PORT_RUNTIME, PERM_ADMIN, 200, NULL,
+	{ "audit.list", VERB_QUERY, "GET", "/audit", PORT_RUNTIME, PERM_ADMIN, 200, "audit",
 	  "Who did what, from where: every request that changes something, and refusals.",
 	  { { "after", ARG_INT, IN_QUERY, false, false, 0, INT64_MAX, NULL, "only rows with a greater id; default: the last limit rows" },
 	    { "limit", ARG_INT, IN_QUERY, false, false, 1, 1000, NULL, "at most this many (100)" } } },

@@ -508,6 +508,8 @@ def test_the_audit_trail_says_who_did_what(aod):
                     ("token:auditor", "session.delete", n, 200), ("token:auditor", "session.delete", n, 404)], rows
     assert r["audit"][1]["from"].startswith("unix uid %d" % os.geteuid()) and r["next_after"] == r["audit"][-1]["id"]
     assert token not in json.dumps(r)
+    out = aod.aoctl("audit", "-n", "4").stdout
+    assert "session.delete" in out and "token:auditor" in out and sid in out and out.splitlines()[0].split()[:2] == ["TIME", "WHO"], out
     # many events of one client are one row
     p = name()
     aod.post("/sessions", {"session_id": p, "session_name": p})
