@@ -16,10 +16,10 @@
 #include "base/log.h"
 #include "base/util.h"
 
-#define WAKE_S 0.02	      /* after a write: several share one piece of work */
+#define WAKE_S 0.05	      /* after a write: several share one piece of work */
 #define COLLECT_BATCH 50
-#define EXPIRE_BATCH 50
-#define INDEX_BYTES (64 << 10) /* of text that one piece of work puts into the index; at least one document */
+#define BATCH 200	      /* documents of one piece of work */
+#define INDEX_BYTES (200 << 10) /* of text that one piece of work puts into the index; at least one document */
 #define EXPIRE_LOOK_S 3600.   /* the longest sleep, so that a clock that is set does little harm */
 
 struct documents {
@@ -252,7 +252,7 @@ struct listed {
 	struct {
 		char id[DOCUMENT_ID_SIZE], sha256[65];
 		int64_t n, size;
-	} rows[EXPIRE_BATCH];
+	} rows[BATCH];
 	int count;
 };
 
@@ -272,7 +272,7 @@ static int
 expire(struct documents *d, struct err *e)
 {
 	struct listed l = {.count = 0};
-	int r = store_document_expired(d->m->store, now_us(), EXPIRE_BATCH, on_listed, &l, e);
+	int r = store_document_expired(d->m->store, now_us(), BATCH, on_listed, &l, e);
 
 	for (int i = 0; i < l.count && r == 0; i++) {
 		log_info("document %s has expired: removing it", l.rows[i].id);
@@ -327,7 +327,7 @@ index_texts(struct documents *d, struct err *e)
 	struct listed l = {.count = 0};
 	struct buf text = BUF_INIT;
 	size_t done = 0;
-	int r = store_document_to_index(d->m->store, EXPIRE_BATCH, on_listed, &l, e), i;
+	int r = store_document_to_index(d->m->store, BATCH, on_listed, &l, e), i;
 
 	for (i = 0; i < l.count && r == 0 && done < INDEX_BYTES; i++) {
 		buf_reset(&text);

@@ -21,7 +21,7 @@
 #include "http/server.h"
 #include "store/store.h"
 
-#define PIECE (128 << 10)
+#define PIECE (64 << 10) /* in memory for each document that goes out */
 
 /* A content that goes out. The generator is first, since h2o gives that back. */
 struct download {

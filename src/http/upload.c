@@ -37,15 +37,16 @@
 enum field { F_FILENAME, F_TAGS, F_METADATA, F_EXPIRES_AT, F_TTL, F_ID, F_CREATED_AT, F_UPDATED_AT, F_COUNT, F_FILE, F_OTHER };
 static const struct {
 	const char *name, *header; /* in the form and the query string; and the header */
+	size_t max;		   /* bytes in a form */
 } fields[F_COUNT] = {
-	[F_FILENAME] = {"filename", "x-filename"},
-	[F_TAGS] = {"tags", "x-tags"},
-	[F_METADATA] = {"metadata", "x-metadata"},
-	[F_EXPIRES_AT] = {"expires_at", "x-expires-at"},
-	[F_TTL] = {"ttl", "x-ttl"},
-	[F_ID] = {"document_id", "x-document-id"},
-	[F_CREATED_AT] = {"created_at", "x-created-at"},
-	[F_UPDATED_AT] = {"updated_at", "x-updated-at"},
+	[F_FILENAME] = {"filename", "x-filename", 4096},
+	[F_TAGS] = {"tags", "x-tags", 256 << 10},
+	[F_METADATA] = {"metadata", "x-metadata", 1 << 20},
+	[F_EXPIRES_AT] = {"expires_at", "x-expires-at", 64},
+	[F_TTL] = {"ttl", "x-ttl", 64},
+	[F_ID] = {"document_id", "x-document-id", 64},
+	[F_CREATED_AT] = {"created_at", "x-created-at", 64},
+	[F_UPDATED_AT] = {"updated_at", "x-updated-at", 64},
 };
 
 struct upload {
@@ -64,6 +65,7 @@ struct upload {
 	bool is_form, has_file;
 	enum field field; /* of the part that is coming in */
 	struct buf values[F_COUNT];
+	size_t field_bytes;
 	bool has_value[F_COUNT];
 	struct buf type;
 
@@ -79,6 +81,7 @@ static int uploads_dir = -1;
 static int64_t max_document;
 static h2o_linklist_t uploads;
 static int upload_count;
+static size_t all_field_bytes;
 
 void
 upload_init(int dir, int64_t max)
@@ -229,8 +232,12 @@ on_data(void *arg, const char *p, size_t n, struct err *e)
 		return add_content(u, p, n, e);
 	if (u->field == F_OTHER)
 		return 0;
-	if (u->values[u->field].len + n > UPLOAD_FIELD_MAX)
+	if (u->values[u->field].len + n > fields[u->field].max)
 		return err_set_status(e, 413, -E2BIG, "The field %s is too long", fields[u->field].name);
+	if (all_field_bytes + n > UPLOAD_FIELDS_MAX)
+		return err_set_status(e, 503, -EAGAIN, "Too many uploads at once: try again");
+	u->field_bytes += n;
+	all_field_bytes += n;
 	buf_put(&u->values[u->field], p, n);
 	return 0;
 }
@@ -280,6 +287,7 @@ dispose(void *arg)
 	if (u->reading)
 		u->conn->reader = NULL;
 	forget_file(u, true);
+	all_field_bytes -= u->field_bytes;
 	EVP_MD_CTX_free(u->sum);
 	multipart_done(&u->form);
 	for (enum field f = 0; f < F_COUNT; f++)

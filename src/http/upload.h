@@ -13,7 +13,7 @@
 
 #define UPLOADS_MAX 2048       /* at once; further ones are answered with 503 */
 #define UPLOAD_RATE (16 << 10) /* bytes a second: each so many add a second to REQUEST_TIMEOUT_MS */
-#define UPLOAD_FIELD_MAX (1 << 20) /* bytes of a field of a form other than the file */
+#define UPLOAD_FIELDS_MAX (64 << 20) /* bytes of fields of forms, other than files, of all uploads together; above it 503 */
 
 /* dir: the directory of uploads, open; max: bytes of a document. */
 void upload_init(int dir, int64_t max);
