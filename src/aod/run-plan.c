@@ -258,7 +258,7 @@ closed_dirs(const struct manager *m, const struct run_args *args, const struct b
 	    char *const *visible)
 {
 	char *const *program = args->command ? args->command : blueprint_words(b, D_ExecStart);
-	CLEANUP_FREE char *path = find_program(m, program ? program[0] : "claude");
+	CLEANUP_FREE char *path = NULL;
 	CLEANUP_FREE char *credentials = xasprintf("%s/credentials", m->cfg->run);
 	char **closed = NULL;
 	int64_t uid, gid;
@@ -267,6 +267,7 @@ closed_dirs(const struct manager *m, const struct run_args *args, const struct b
 		return NULL;
 	closed = add_closed(closed, dir, uid, gid);
 	closed = add_closed(closed, cwd, uid, gid);
+	path = find_program(m, program ? program[0] : "claude");
 	if (path)
 		closed = add_closed(closed, path, uid, gid);
 	if (blueprint_words(b, D_LoadCredential) || blueprint_words(b, D_SetCredential))

@@ -140,8 +140,8 @@ run_free(struct run *r)
 static int
 make_files(const struct run *r, struct err *e)
 {
-	static const char *const names[] = { "", "/work", "/home", "/claude", "/tmp" };
-	CLEANUP_FREE char *dir = agent_dir(r->m, r->s.row.id);
+	static const char *const names[] = { "", "/agent", "/agent/work", "/agent/home", "/agent/claude", "/agent/tmp" };
+	CLEANUP_FREE char *dir = session_dir(r->m, r->s.row.id);
 	int rc = 0;
 
 	for (size_t i = 0; rc == 0 && i < ARRAY_LEN(names); i++) {
