@@ -443,7 +443,8 @@ test_sandbox(void **state)
 	plan_json(&json, p);
 	assert_null(strstr(json.data, "sesame"));
 	o = json_tokener_parse(json.data);
-	assert_true(json_object_object_get_ex(o, "sandbox", &s) && json_object_object_get_ex(s, "profile", &v));
+	assert_true(json_object_object_get_ex(o, "sandbox", &s));
+	assert_true(json_object_object_get_ex(s, "profile", &v));
 	assert_string_equal(json_object_get_string(v), "strict");
 	json_object_put(o);
 	buf_free(&json);
