@@ -29,6 +29,7 @@
 #define KILL_US 200000
 #define OOM_AGAIN_S 0.01
 #define OOM_TRIES 15
+#define TOLD_MAX 1000 /* events that are looked through when a run is taken over */
 #define KILL_PAUSE_US 2000
 
 /* A group whose run has ended. */
@@ -252,6 +253,20 @@ contain_args(struct buf *out, const struct run *r)
 	buf_put_json_str(out, r->in.slice);
 }
 
+/* What events of this run told already, before aod was away. */
+static int
+add_told(const struct event_row *row, void *arg)
+{
+	struct run *r = arg;
+	const char *kills = strstr(row->data, "\"kills\":"), *hits = strstr(row->data, "\"hits\":");
+
+	if (row->run == r->n && !strcmp(row->type, "oom") && kills)
+		r->in.oom_kills += strtoll(kills + strlen("\"kills\":"), NULL, 10);
+	else if (row->run == r->n && !strcmp(row->type, "limit") && hits)
+		r->in.task_hits += strtoll(hits + strlen("\"hits\":"), NULL, 10);
+	return 0;
+}
+
 static int64_t
 number(struct json_object *args, const char *key, int64_t otherwise)
 {
@@ -273,6 +288,8 @@ contain_restore(struct run *r, struct json_object *args)
 	r->in.group = number(args, "group", 0) && cgroup_mode(groups(r)) != CGROUP_NONE;
 	if (json_object_object_get_ex(args, "slice", &v) && json_object_is_type(v, json_type_string))
 		r->in.slice = xstrdup(json_object_get_string(v));
+	if (r->in.group)
+		store_events_tail(r->m->store, r->s.row.n, TOLD_MAX, false, add_told, r, NULL);
 	dynuser_keep(r->m->dynusers, r->in.uid);
 	/* What aod did last before it went may not be what it had said that it did. */
 	r->in.frozen = r->s.row.state == SESSION_FROZEN;
@@ -524,7 +541,7 @@ contain_on_end(struct run *r, struct run_result *res, struct err *e)
 	} else if (killed_for_memory(r, res)) {
 		res->outcome = OUTCOME_OOM_KILL;
 		free(res->error);
-		res->error = xstrdup(r->in.oom_text);
+		res->error = xstrdup(r->in.oom_text ? r->in.oom_text : "the kernel killed a process for want of memory");
 	}
 	return rc;
 }

@@ -200,10 +200,6 @@ run_child(const struct spec *spec, bool born_in_cgroup)
 	child_step("namespace", NULL);
 	must(enter_namespaces(spec));
 	umask(022);
-	if (spec->private_tmp) {
-		child_step("private-tmp", NULL);
-		must(private_tmp(spec));
-	}
 	if (spec->ns & CLONE_NEWNS)
 		must(mounts_make(spec));
 	if (!(spec->ns & CLONE_NEWPID))

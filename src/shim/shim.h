@@ -6,7 +6,7 @@
  *	main.c      the loop, how a run ends
  *	spec.c      what aod wants
  *	child.c     the child between fork and exec
- *	mounts.c    its file systems; place.c: the paths of them; idmap.c: their owners; private-tmp.c: the older way
+ *	mounts.c    its file systems; place.c: the paths of them; idmap.c: their owners
  *	confine.c   its limits, user, capabilities and system calls
  *	landlock.c  its Landlock rules
  *	init.c      the first process of a pid namespace
@@ -59,8 +59,6 @@ struct spec {
 	char **creds;
 	char **landlock_rw, **landlock_ro;
 	bool landlock_scope;
-	const char *private_tmp;
-	char **bind;
 };
 
 /* Maps and reads the spec from its descriptor, which is closed then. Does not return when it cannot be carried out at all. */
@@ -112,7 +110,7 @@ void child_step(const char *step, const char *name);
 /* In the child: ends it with an error of the current step. */
 _Noreturn void child_fail(int error);
 
-/* ---- mounts.c, place.c, idmap.c, private-tmp.c ---- */
+/* ---- mounts.c, place.c, idmap.c ---- */
 
 /* In the child, in its new mount namespace. 0 or -errno, with child_step() set to the operation. */
 int mounts_make(const struct spec *spec);
@@ -137,8 +135,6 @@ int idmap_prepare(const struct spec *spec, const char **step);
 int idmap_find(uid_t uid, gid_t gid);
 /* Gives a tree to a user, without following links and without files that have other names elsewhere. */
 int idmap_own_tree(int dir, uid_t uid, gid_t gid);
-
-int private_tmp(const struct spec *spec);
 
 /* ---- confine.c, landlock.c ---- */
 

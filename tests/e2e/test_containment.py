@@ -4,12 +4,13 @@ import json
 import os
 import re
 import signal
+import subprocess
 import sys
 import time
 
 import pytest
 
-from aod import DEMO, alive, kinds, outputs, pids, read_proc, wait_for
+from aod import BUILD, DEMO, alive, clean_env, kinds, outputs, pids, read_proc, wait_for
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="limits and users of their own want root")
 
@@ -106,6 +107,24 @@ def test_out_of_memory_of_a_child(groups):
     s = groups.wait_status(sid)
     assert (s["state"], s["result"]) == ("finished", "success") and "went on" in outputs(groups.events(sid))
     assert "oom" in kinds(groups.events(sid))
+
+
+def test_out_of_memory_is_told_once(make_aod):
+    """Also across a restart of aod; and its end is known for what it was."""
+    a = make_aod(args=["--on-exit", "leave"])
+    if checks(a)["cgroup"]["status"] != "ok":
+        pytest.skip("no control groups here")
+    flag = os.path.join(a.base, "go")
+    sid = command(a, "small", "[Resources]\nMemoryMax=48M\nMemorySwapMax=0\nOOMPolicy=continue\n",
+                  "echo up; python3 -c '%s'; echo first; while [ ! -e %s ]; do sleep 0.05; done; exec python3 -c '%s'" % (HUNDRED, flag, HUNDRED))
+    a.wait_event(sid, lambda e: e["event_type"] == "oom")
+    a.kill9()
+    a.start()
+    with open(flag, "w"):
+        pass
+    s = a.wait_status(sid)
+    assert (s["state"], s["result"]) == ("failed", "oom-kill") and "memory" in s["error"], s
+    assert [e["kills"] for e in a.events(sid) if e["event_type"] == "oom"] == [1, 1]
 
 
 def test_tasks_max(groups):
@@ -548,3 +567,62 @@ def test_an_ordinary_user_without_namespaces(make_aod):
     a.blueprint("plain", "[Agent]\nExecStart=%s\n[Sandbox]\nSandbox=none\nPrivateTmp=no\n" % DEMO)
     s = a.create(agent_name="plain", prompt="say hello")
     assert a.wait_status(s["session_id"])["state"] == "finished"
+
+
+def test_an_ordinary_user(make_aod):
+    """strict by user namespaces: what it cannot have is told, the rest holds."""
+    a = make_aod(start=False, prefix=["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"])
+    os.chown(a.base, 65534, 65534)
+    a.env["HOME"] = a.base
+    a.start()
+    c = checks(a)
+    if c["namespaces"]["status"] != "ok" or c["proc"]["status"] != "ok":
+        pytest.skip("this host makes no namespaces for ordinary users: " + c["namespaces"]["detail"])
+    assert "not root" in refused(a, "other", "[Agent]\nAdapter=command\nExecStart=/bin/true\n[Sandbox]\nUser=root\n", "User=")
+    other = a.sh("echo up; echo mine > secret; sleep 1000")
+    said(a, other, "up")
+    sid, tools = demo_text(a, "bash touch ok; id -u; ls /proc | grep -c '^[0-9]'; cat %s/work/secret; touch /usr/x; ls %s" % (a.agent_dir(other), a.base))
+    text = tools[0]["error"] or tools[0]["tool_output"]
+    assert "65534\n" in text and "secret: No such file" in text and "/usr/x" in text and "mine" not in text, text
+    assert int(text.split("65534\n")[1].split()[0]) < 10, "other processes are seen"
+    assert os.path.exists(os.path.join(a.agent_dir(sid), "work", "ok"))
+    a.post("/sessions/%s/stop" % other, {"timeout_ms": 0})
+    a.wait_status(other)
+
+
+# ---- the command line -------------------------------------------------------------------------------------------
+
+
+def test_commands(groups):
+    def ctl(*args):
+        r = subprocess.run([os.path.join(BUILD, "aoctl"), "--root", groups.root, *args], capture_output=True, text=True, timeout=60, env=clean_env(), check=False)
+        return r.returncode, r.stdout, r.stderr
+
+    sid = groups.sh("echo up; while :; do sleep 0.05; done", session_name="by-hand")
+    said(groups, sid, "up")
+    assert ctl("freeze", "by-hand") == (0, "", "aoctl: by-hand frozen\n")
+    assert groups.session(sid)["state"] == "frozen"
+    code, out, _ = ctl("list", "--live")
+    assert code == 0 and re.search(r"^by-hand +frozen ", out, re.M), out
+    assert ctl("thaw", "by-hand") == (0, "", "aoctl: by-hand thawed\n")
+    code, out, _ = ctl("usage", "by-hand")
+    lines = out.splitlines()
+    assert code == 0 and len(lines) == 2 and lines[0].split()[:3] == ["NAME", "SLICE", "MEMORY"] and lines[1].startswith("by-hand"), out
+    code, out, _ = ctl("top", "--json")
+    assert code == 0 and "by-hand" in [o["session_name"] for o in json.loads(out)]
+    code, _, err = ctl("set-property", "by-hand", "TasksMax=77", "CPUWeight=50")
+    assert code == 0 and "until its run ends" in err
+    assert any(open(d + "/pids.max").read().strip() == "77" for d in group_dirs(sid) if os.path.exists(d + "/pids.max"))
+    code, _, err = ctl("set-property", "by-hand", "TasksMax=none of it")
+    assert code == 1 and "TasksMax" in err
+    assert ctl("set-property", "by-hand")[0] == 2
+    for args in (("freeze", "nobody"), ("usage", "nobody"), ("set-property", "nobody", "TasksMax=1")):
+        code, _, err = ctl(*args)
+        assert code == 1 and "nobody: Session not found" in err
+    assert ctl("slices")[0] == 0
+    code, out, _ = ctl("doctor")
+    assert code == 0 and re.search(r"cgroup +cgroup v", out)
+    groups.post("/sessions/%s/stop" % sid, {"timeout_ms": 0})
+    groups.wait_status(sid)
+    code, _, err = ctl("usage", "by-hand")
+    assert code == 1 and "not running" in err

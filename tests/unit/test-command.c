@@ -112,8 +112,8 @@ test_end(void **state)
 	ends((struct run_exit){ .known = false }, OUTCOME_UNKNOWN, -1, 0, true, "nobody saw how the process ended");
 	ends((struct run_exit){ EXIT(203), .exec_errno = ENOENT, .exec_step = "exec" }, OUTCOME_RESOURCES, 203, 0, false,
 	     "cannot run the program: No such file or directory (exec)");
-	ends((struct run_exit){ .known = true, .exec_errno = EPERM, .exec_step = "private-tmp" }, OUTCOME_RESOURCES, 203, 0, false,
-	     "cannot run the program: Operation not permitted (private-tmp)");
+	ends((struct run_exit){ .known = true, .exec_errno = EPERM, .exec_step = "mount /tmp" }, OUTCOME_RESOURCES, 203, 0, false,
+	     "cannot run the program: Operation not permitted (mount /tmp)");
 	ends((struct run_exit){ .known = true, .exec_errno = EAGAIN }, OUTCOME_RESOURCES, 203, 0, false,
 	     "cannot run the program: Resource temporarily unavailable (exec)");
 }

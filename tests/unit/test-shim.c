@@ -671,127 +671,6 @@ test_user(void **state)
 }
 
 static void
-private_tmp_case(struct rig *r)
-{
-	char inside[96], probe[160], kept[96], file[96];
-	struct stat st;
-
-	snprintf(inside, sizeof(inside), "%s/private", r->dir);
-	snprintf(kept, sizeof(kept), "%s/kept/deep", r->dir);
-	snprintf(file, sizeof(file), "%s/file", r->dir);
-	snprintf(probe, sizeof(probe), "/tmp/aod-probe-%d", (int)getpid());
-	assert_int_equal(mkdir(inside, 0700), 0);
-	assert_int_equal(mkdir_p(kept, 0755, NULL), 0);
-	assert_int_equal(file_write_atomic(file, "content\n", 8, 0644, false, NULL), 0);
-	if (r->user) {
-		assert_int_equal(chown(inside, r->user, r->user), 0);
-		assert_int_equal(chown(kept, r->user, r->user), 0);
-	}
-	spec_add(r, "private_tmp=%s", inside);
-	spec_add(r, "bind=%s", kept);
-	spec_add(r, "bind=%s", file);
-	spec_add(r, "bind=/etc");
-	spec_add(r, "cwd=%s", kept);
-	spec_add(r, "env=PROBE=%s", probe);
-	spec_add(r, "env=FILE=%s", file);
-	rig_start_sh(
-		r, "echo a > $PROBE; echo b > /var/tmp/b; cat $FILE; echo c > kept; ls /tmp; pwd");
-	rig_finish(r);
-	if (r->exec_errno)
-		fail_msg("%s: %s", r->exec_step, strerror(r->exec_errno));
-	assert_string_equal(r->err.data, "");
-	assert_int_equal(r->status, 0);
-	assert_int_equal(strncmp(r->out.data, "content\naod-probe-", 18), 0);
-	assert_non_null(strstr(r->out.data, kept));
-	assert_int_equal(stat(probe, &st), -1);
-	assert_int_equal(stat("/var/tmp/b", &st), -1);
-	snprintf(probe, sizeof(probe), "%s/kept/deep/kept", r->dir);
-	assert_int_equal(stat(probe, &st), 0);
-	snprintf(probe, sizeof(probe), "%s/aod-probe-%d", inside, (int)getpid());
-	assert_int_equal(stat(probe, &st), 0);
-}
-
-static void
-test_private_tmp(void **state)
-{
-	struct rig r;
-
-	SKIP_UNLESS(getuid() == 0, "the case without a user namespace needs root");
-	rig_open(&r);
-	private_tmp_case(&r);
-	rig_close(&r);
-}
-
-static bool
-can_make_user_namespace(void)
-{
-	int status = 1;
-	pid_t pid = fork();
-
-	if (pid == 0) {
-		if (getuid() == 0 && (setgid(NOBODY) < 0 || setuid(NOBODY) < 0))
-			_exit(1);
-		_exit(unshare(CLONE_NEWUSER | CLONE_NEWNS) < 0);
-	}
-	waitpid(pid, &status, 0);
-	return status == 0;
-}
-
-static void
-test_private_tmp_unprivileged(void **state)
-{
-	struct rig r;
-
-	SKIP_UNLESS(can_make_user_namespace(), "no user namespaces for ordinary users here");
-	rig_open(&r);
-	if (getuid() == 0)
-		rig_user(&r, NOBODY);
-	private_tmp_case(&r);
-	rig_close(&r);
-}
-
-static void
-test_private_tmp_fails(void **state)
-{
-	struct rig r;
-
-	rig_open(&r);
-	spec_add(&r, "private_tmp=%s/missing", r.dir);
-	rig_start_sh(&r, "echo never");
-	rig_finish(&r);
-	assert_string_equal(r.out.data, "");
-	assert_string_equal(r.exec_step, "private-tmp");
-	assert_true(r.exec_errno == ENOENT || r.exec_errno == EPERM);
-	rig_close(&r);
-}
-
-/* A link that an earlier run left in the private directory must not lead the shim anywhere. */
-static void
-test_private_tmp_link(void **state)
-{
-	char path[128], outside[96];
-	struct stat st;
-	struct rig r;
-
-	SKIP_UNLESS(getuid() == 0, "the case without a user namespace needs root");
-	rig_open(&r);
-	snprintf(outside, sizeof(outside), "%s/outside", r.dir);
-	assert_int_equal(mkdir(outside, 0755), 0);
-	snprintf(path, sizeof(path), "%s/private", r.dir);
-	assert_int_equal(mkdir(path, 0755), 0);
-	spec_add(&r, "private_tmp=%s", path);
-	snprintf(path, sizeof(path), "%s/private/%s", r.dir, strrchr(r.dir, '/') + 1);
-	assert_int_equal(symlink("/usr", path), 0);
-	spec_add(&r, "bind=%s", outside);
-	rig_start_sh(&r, "echo never");
-	rig_finish(&r);
-	assert_string_equal(r.exec_step, "private-tmp");
-	assert_true(r.exec_errno == ENOTDIR || r.exec_errno == ELOOP);
-	assert_int_equal(stat("/usr/outside", &st), -1);
-	rig_close(&r);
-}
-
-static void
 test_seccomp(void **state)
 {
 	struct sock_filter program[] = {
@@ -1120,10 +999,6 @@ main(void)
 		cmocka_unit_test_teardown(test_output_of_the_left, clean_up),
 		cmocka_unit_test_teardown(test_shim_killed, clean_up),
 		cmocka_unit_test_teardown(test_user, clean_up),
-		cmocka_unit_test_teardown(test_private_tmp, clean_up),
-		cmocka_unit_test_teardown(test_private_tmp_unprivileged, clean_up),
-		cmocka_unit_test_teardown(test_private_tmp_fails, clean_up),
-		cmocka_unit_test_teardown(test_private_tmp_link, clean_up),
 		cmocka_unit_test_teardown(test_seccomp, clean_up),
 		cmocka_unit_test_teardown(test_seccomp_shared_position, clean_up),
 		cmocka_unit_test_teardown(test_seccomp_fails, clean_up),
