@@ -262,7 +262,8 @@ plan_check(const struct plan_request *rq, const struct adapter *a, struct err *e
 	const char *name = blueprint_name(rq->blueprint);
 
 	if (a->needs_prompt && (!rq->prompt || !*rq->prompt))
-		return err_set_status(e, 422, -EINVAL, "blueprint '%s' needs a prompt: aoctl run -p TEXT, or \"prompt\" in the request", name);
+		return err_set_status(e, 422, -EINVAL,
+				      "blueprint '%s' needs a prompt: aoctl run -p TEXT, or \"prompt\" in the request, or Prompt= in the blueprint", name);
 	if (rq->command && a != &adapter_command)
 		return err_set_status(
 			e, 422, -EINVAL,
@@ -415,14 +416,17 @@ plan_fill(struct plan *p, const struct plan_request *rq, const struct adapter *a
 }
 
 int
-plan_make(const struct plan_request *rq, struct plan **out, struct err *e)
+plan_make(const struct plan_request *request, struct plan **out, struct err *e)
 {
-	const char *name = blueprint_text(rq->blueprint, D_Adapter);
+	const char *name = blueprint_text(request->blueprint, D_Adapter);
 	const struct adapter *a = adapter_find(name);
+	struct plan_request own = *request, *rq = &own;
 	struct plan *p;
 	int r;
 
 	*out = NULL;
+	if (!own.prompt)
+		own.prompt = blueprint_text(own.blueprint, D_Prompt);
 	if (!a)
 		return err_set_status(e, 422, -EINVAL,
 				      "blueprint '%s' names an unknown adapter '%s'",
@@ -432,6 +436,7 @@ plan_make(const struct plan_request *rq, struct plan **out, struct err *e)
 		return r;
 	p = plan_new();
 	p->adapter = xstrdup(a->name);
+	p->prompt = xstrdup(rq->prompt);
 	r = plan_fill(p, rq, a, e);
 	if (r < 0) {
 		plan_free(p);

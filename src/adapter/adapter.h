@@ -22,7 +22,7 @@ struct plan_request {
 	const char *session_id, *session_name;
 	const char *agent_session_id; /* the agent's own conversation id (claude: a UUID) */
 	bool resume;		      /* continue that conversation */
-	const char *prompt;	      /* may be NULL for the command adapter */
+	const char *prompt;	      /* NULL: the blueprint's Prompt=, without which only the command adapter can go on */
 	const char *prompt_uuid;
 	char *const *command;	      /* argv given by the caller, or NULL (command adapter) */
 	const char *project_dir;      /* absolute, or NULL: the blueprint's WorkingDirectory, else <session_dir>/work */

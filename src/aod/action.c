@@ -197,8 +197,8 @@ register_session(struct request *q, struct session *s, struct err *e)
 	return rc;
 }
 
-static int
-spawn_session(struct request *q, struct session *s, struct run_args *args, struct err *e)
+int
+request_start(const struct request *q, struct session *s, const struct run_args *args, struct run **out, struct err *e)
 {
 	struct run *r = NULL;
 	int rc;
@@ -240,6 +240,16 @@ spawn_session(struct request *q, struct session *s, struct run_args *args, struc
 	rc = run_begin(r, args, e);
 	if (rc == 0)
 		rc = session_save(q->m, &r->s, e);
+	*out = r;
+	return rc;
+}
+
+static int
+spawn_session(struct request *q, struct session *s, struct run_args *args, struct err *e)
+{
+	struct run *r;
+	int rc = request_start(q, s, args, &r, e);
+
 	if (rc == 0)
 		request_reply_session(q, &r->s, NULL);
 	return rc;
@@ -625,6 +635,7 @@ static const struct {
 	{ "session.usage", action_usage },
 	{ "session.set-property", action_set_property },
 	{ "slice.list", action_slices },
+	{ "timer.list", action_timers },
 	{ "event.append", action_append },
 	{ "event.append-any", action_append_any },
 	{ "session.import", action_import },

@@ -19,6 +19,7 @@
 #include "aod/front.h"
 #include "aod/registry.h"
 #include "aod/run.h"
+#include "aod/timer.h"
 #include "aod/trash.h"
 #include "base/fd.h"
 #include "base/log.h"
@@ -232,6 +233,7 @@ forget_runs(struct manager *m)
 	m->dirty = m->unspawned = m->ended = NULL;
 	m->loaded = false;
 	registry_forget(m);
+	timers_forget(m);
 }
 
 static void
@@ -512,6 +514,7 @@ manager_load(struct manager *m, struct err *e)
 	if (m->run_count)
 		log_note("%d live sessions taken over", m->run_count);
 	registry_scan(m);
+	timers_load(m);
 	return 0;
 }
 
@@ -644,6 +647,7 @@ manager_done(struct manager *m)
 		ev_timer_stop(m->loop, &m->trash_w);
 	}
 	forget_runs(m);
+	timers_close(m);
 	contain_close(m);
 	registry_close(m);
 	documents_close(m);

@@ -56,6 +56,7 @@ struct netns_pool;
 struct quota;
 struct seccomp_cache;
 struct slices;
+struct timers;
 struct old_group;
 
 #define RUN_BUCKETS 1024
@@ -67,6 +68,7 @@ struct manager {
 	struct front *front;
 	int64_t commits; /* transactions that went well */
 	struct registry *registry; /* NULL until registry_open() */
+	struct timers *timers;	 /* NULL until the state was read */
 	struct documents *documents; /* NULL until documents_open() */
 	bool loaded;	/* live sessions are in memory; requests are served */
 	bool quitting;

@@ -12,6 +12,7 @@
 
 #include "aod/registry.h"
 #include "aod/slice.h"
+#include "aod/timer.h"
 #include "base/log.h"
 #include "base/util.h"
 
@@ -640,6 +641,7 @@ on_timer(struct ev_loop *loop, ev_timer *w, int revents)
 	if (r->m->loaded) {
 		registry_scan(r->m);
 		slices_refresh(r->m->slices);
+		timers_refresh(r->m);
 	}
 	if (r->fd < 0 && !ev_is_active(w))
 		start_timer(r, POLL_S);

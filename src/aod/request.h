@@ -39,6 +39,12 @@ int request_check_name(const struct request *q, const char *name, bool registrat
 void request_new_session(const struct request *q, struct session *s);
 int request_store_new(const struct request *q, struct session *s, struct err *e);
 
+/* A session of aod's own: s has what is asked for, what is missing is made up. On success *out is its run, which is the manager's. */
+int request_start(const struct request *q, struct session *s, const struct run_args *args, struct run **out, struct err *e);
+
+/* timer.c */
+int action_timers(struct request *q, struct err *e);
+
 /* action-event.c */
 /* An event as clients send it; its event_type is there. */
 void request_event(struct json_object *o, struct event *ev);

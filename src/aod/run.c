@@ -226,7 +226,7 @@ args_to_json(const struct run *r, const struct run_args *args)
 	struct buf b = BUF_INIT;
 
 	buf_puts(&b, "{\"prompt\":");
-	buf_put_json_str(&b, args->prompt);
+	buf_put_json_str(&b, r->plan->prompt);
 	buf_puts(&b, ",\"prompt_uuid\":");
 	buf_put_json_str(&b, args->prompt_uuid);
 	buf_puts(&b, ",\"agent_session_id\":");
@@ -324,14 +324,16 @@ add_first_events(struct run *r, const struct run_args *args, struct err *e)
 		event_extra_text(ev, "agent_name", r->s.row.agent_name, strlen(r->s.row.agent_name));
 	if (r->s.row.blueprint_version > 0)
 		event_extra_int(ev, "agent_version", r->s.row.blueprint_version);
+	if (args->started_by)
+		event_extra_text(ev, "started_by", args->started_by, strlen(args->started_by));
 	rc = session_add_event(r->m, &r->s, r->n, ev, e);
 	if (rc == 0 && r->weaker)
 		rc = add_weaker_event(r, e);
-	if (rc < 0 || !args->prompt)
+	if (rc < 0 || !r->plan->prompt)
 		return rc;
 	event_begin(ev, "message", r->started_us);
 	event_put_text(ev, KEY_ROLE, "user", 4);
-	event_put_content_text(ev, args->prompt, strlen(args->prompt));
+	event_put_content_text(ev, r->plan->prompt, strlen(r->plan->prompt));
 	return session_add_event(r->m, &r->s, r->n, ev, e);
 }
 

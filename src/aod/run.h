@@ -70,6 +70,7 @@ struct run_args {
 	char *const *command;
 	bool resume;
 	const char *token; /* for AOD_TOKEN; never stored */
+	const char *started_by; /* what other than a request; or NULL */
 };
 
 /*

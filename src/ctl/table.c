@@ -36,6 +36,9 @@ const struct ctl_command ctl_commands[CMD_COUNT] = {
 	[CMD_SLICES] = { "slices", NULL, "", 0, 0, false, false, "List slices: groups of sessions with limits of their own.",
 			 "NAME.slice is a file among the blueprints, with the sections [Slice] and [Resources]; Slice=NAME in a "
 			 "blueprint puts its sessions there." },
+	[CMD_LIST_TIMERS] = { "list-timers", NULL, "", 0, 0, false, false, "List timers: blueprints whose sessions are started by the clock.",
+			      "The next time, how long it is until then, the last one, how long ago it was, and the session that it started, or why "
+			      "there is none." },
 	[CMD_LIST] = { "list", NULL, "", 0, 0, false, false, NULL, NULL },
 	[CMD_STATUS] = { "status", NULL, "NAME", 1, 1, false, false,
 			 "Show how a session is doing, with its last events.",

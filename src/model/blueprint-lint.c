@@ -355,6 +355,33 @@ lint_adapter(struct lint *l)
 			     *no);
 }
 
+/* A [Timer] that starts nothing. */
+static void
+lint_timer(struct lint *l)
+{
+	bool calendar = blueprint_is_set(l->b, D_OnCalendar), boot = blueprint_is_set(l->b, D_OnBootSec),
+	     active = blueprint_is_set(l->b, D_OnUnitActiveSec), delay = blueprint_is_set(l->b, D_RandomizedDelaySec),
+	     persistent = blueprint_is_set(l->b, D_Persistent);
+	enum directive_id first = calendar ? D_OnCalendar : boot ? D_OnBootSec : active ? D_OnUnitActiveSec : delay ? D_RandomizedDelaySec
+															: D_Persistent;
+	const char *name = blueprint_name(l->b);
+
+	if (!calendar && !boot && !active && !delay && !persistent)
+		return;
+	if (!calendar && !boot && !active)
+		WARN(l, first, "[Timer] names no time: give OnCalendar= or OnBootSec=");
+	else if (!calendar && !boot)
+		WARN(l, first, "OnUnitActiveSec= alone never starts, since there is no first time to count from: give OnBootSec= or OnCalendar=, too");
+	else if (*name && name[strlen(name) - 1] == '@')
+		WARN(l, first, "[Timer] of a template has no effect: give an instance a file or a drop-in of its own");
+	else if (is_adapter(l, "claude") && !blueprint_is_set(l->b, D_Prompt))
+		WARN(l, first, "[Timer] without Prompt=: sessions that it starts are refused, since there is nothing to ask");
+	else if (is_adapter(l, "command") && !blueprint_is_set(l->b, D_ExecStart))
+		WARN(l, first, "[Timer] without ExecStart=: sessions that it starts are refused, since there is nothing to run");
+	if (persistent && blueprint_tri(l->b, D_Persistent) == TRI_YES && !calendar)
+		WARN(l, D_Persistent, "Persistent= has no effect without OnCalendar=");
+}
+
 int
 blueprint_lint(const struct blueprint *b, struct blueprint_problems *p)
 {
@@ -369,6 +396,7 @@ blueprint_lint(const struct blueprint *b, struct blueprint_problems *p)
 	lint_calls(&l);
 	lint_pairs(&l);
 	lint_adapter(&l);
+	lint_timer(&l);
 	blueprint_free(effective);
 	return p->warnings - before;
 }

@@ -42,6 +42,9 @@ D(Agent, ExecStart, COMMAND, "", "0.1", NULL, DF_SPECIFIERS,
   "are not replaced: use specifiers.")
 D(Agent, Model, TEXT, "", "0.1", NULL, DF_SPECIFIERS,
   "Name of the model; the agent's own default when unset.")
+D(Agent, Prompt, TEXT, "", "0.1", NULL, DF_SPECIFIERS,
+  "What a session is asked that is started without a prompt: by [Timer], or by a request that has none. With Adapter=command "
+  "it is given on standard input.")
 D(Agent, SystemPrompt, TEXT, "", "0.1", NULL, DF_SPECIFIERS,
   "Text appended to the agent's system prompt.")
 D(Agent, SystemPromptFile, FILE, "", "0.1", NULL, DF_SPECIFIERS,
@@ -316,16 +319,21 @@ D(Sandbox, SetCredential, CREDENTIALS, "", "0.1", "text", DF_SPECIFIERS,
 
 /* ---- [Timer]: systemd.timer(5) ---- */
 
-D(Timer, OnCalendar, CALENDAR, "", "0.1", NULL, DF_PLANNED,
+D(Timer, OnCalendar, CALENDAR, "", "0.1", NULL, 0,
   "When a session is started, as in systemd.time(7): daily, Mon..Fri 08:00. May be given more "
-  "than once.")
-D(Timer, OnBootSec, TIMESPAN, "", "0.1", NULL, DF_PLANNED,
-  "How long after the host's boot a session is started.")
-D(Timer, OnUnitActiveSec, TIMESPAN, "", "0.1", NULL, DF_PLANNED,
-  "How long after the start of the last session the next is started.")
-D(Timer, RandomizedDelaySec, TIMESPAN, "0", "0.1", NULL, DF_PLANNED,
-  "Up to how much later, at random, the start is.")
-D(Timer, Persistent, BOOL, "no", "0.1", NULL, DF_PLANNED,
-  "Whether a start that was missed while aod was down is made up for.")
+  "than once. A session that was started by the timer and is still live is not joined by a "
+  "second one: that time is skipped, and an event of the session says so.")
+D(Timer, OnBootSec, TIMESPAN, "", "0.1", NULL, 0,
+  "How long after the host's boot a session is started, once for each boot; at once when that "
+  "time has passed and the blueprint is new.")
+D(Timer, OnUnitActiveSec, TIMESPAN, "", "0.1", NULL, 0,
+  "How long after the timer last came due, for whatever reason, a session is started. It needs another "
+  "key for the first time; a restart of aod does not begin it anew. The least is one second.")
+D(Timer, RandomizedDelaySec, TIMESPAN, "0", "0.1", NULL, 0,
+  "Up to how much later, at random, the start is. The delay is chosen once for each time that "
+  "is due, and kept when aod is restarted.")
+D(Timer, Persistent, BOOL, "no", "0.1", NULL, 0,
+  "Whether a time of OnCalendar= that was missed while aod was down or the blueprint disabled is made up "
+  "for: by one session, however many times it were.")
 
 #undef D

@@ -31,6 +31,7 @@ plan_free(struct plan *p)
 	strv_free(p->env);
 	strv_free(p->secret_env);
 	free(p->cwd);
+	free(p->prompt);
 	sandbox_free(p->sandbox);
 	buf_free(&p->input);
 	for (int i = 0; i < p->file_count; i++) {

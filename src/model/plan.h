@@ -21,6 +21,7 @@ struct plan {
 	char **secret_env;    /* names in env whose values plan_json() hides (all that came by PassEnvironment=) */
 	char *cwd;
 	struct sandbox *sandbox; /* NULL when the request names no paths for one */
+	char *prompt;	      /* what it is asked: the request's, else the blueprint's Prompt=; or NULL */
 	struct buf input;     /* first bytes for the agent's stdin */
 	bool close_stdin;     /* close stdin after input (command); else the adapter says when */
 	int64_t timeout_stop_us, result_grace_us;

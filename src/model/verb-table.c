@@ -125,6 +125,8 @@ const struct verb verbs[] = {
 	  { ID_ARG, { "properties", ARG_STRINGS, IN_BODY, true, false, 1, 100, NULL, "keys of [Resources], such as MemoryMax=1G" } } },
 	{ "slice.list", VERB_ACTION, "GET", "/slices", PORT_RUNTIME, PERM_READ, 200, "slices",
 	  "Groups of sessions with limits of their own: their files, limits and how many sessions they have.", { { 0 } } },
+	{ "timer.list", VERB_ACTION, "GET", "/timers", PORT_RUNTIME, PERM_READ, 200, "list-timers",
+	  "Blueprints with a [Timer], by when they are due: the next time, the last one and what came of it.", { { 0 } } },
 	{ "session.patch", VERB_ACTION, "PATCH", "/sessions/{id}/metadata", PORT_RUNTIME, PERM_WRITE, 200, NULL,
 	  "Change a session's name, project_dir, agent_name or last_resumed_at.",
 	  { ID_ARG,

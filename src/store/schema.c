@@ -119,6 +119,10 @@ const char *const store_schema[] = {
 	/* 6 → 7: the control group that a run's processes are in, by the number that the kernel has for it; 0: not known. */
 	"ALTER TABLE token ADD COLUMN cgroup BIGINT NOT NULL DEFAULT 0;"
 	"CREATE INDEX token_cgroup ON token (cgroup) WHERE cgroup <> 0;",
+	/* 7 → 8: timers of blueprints. No reference: a blueprint that is disabled keeps what its timer knows. */
+	"CREATE TABLE timer ("
+	" name TEXT PRIMARY KEY, rule TEXT NOT NULL, since_us BIGINT NOT NULL, turn_us BIGINT NOT NULL, last_us BIGINT NOT NULL,"
+	" due_us BIGINT NOT NULL, next_us BIGINT NOT NULL, boot TEXT, session TEXT, error TEXT, skipped BIGINT NOT NULL);",
 };
 const int store_schema_version = ARRAY_LEN(store_schema);
 
@@ -255,6 +259,18 @@ const char *const store_sql[Q_COUNT] = {
 	[Q_BLUEPRINT_DELETE] = "DELETE FROM blueprint WHERE name = ?1",
 	[Q_BLUEPRINT_GET] = BLUEPRINT_ROW ", settings, problems, text FROM blueprint WHERE name = ?1 LIMIT 1",
 	[Q_BLUEPRINT_LIST] = BLUEPRINT_ROW " FROM blueprint ORDER BY name LIMIT ?1",
+	[Q_TIMER_PUT] = "INSERT INTO timer (name, rule, since_us, turn_us, last_us, due_us, next_us, boot, session, error, skipped)"
+			" VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11) ON CONFLICT (name) DO UPDATE SET rule = excluded.rule,"
+			" since_us = excluded.since_us, turn_us = excluded.turn_us, last_us = excluded.last_us, due_us = excluded.due_us,"
+			" next_us = excluded.next_us, boot = excluded.boot, session = excluded.session, error = excluded.error,"
+			" skipped = excluded.skipped",
+	[Q_TIMER_GET] = "SELECT name, rule, since_us, turn_us, last_us, due_us, next_us, boot, session, error, skipped FROM timer"
+			" WHERE name = ?1 LIMIT 1",
+	[Q_TIMER_PRUNE] = "DELETE FROM timer WHERE name NOT IN (SELECT name FROM blueprint)",
+	[Q_TIMER_BLUEPRINTS] = "SELECT name FROM blueprint WHERE status = 'active' AND name NOT LIKE '%@'"
+			       " AND (json_extract(settings, '$.Timer.OnCalendar') IS NOT NULL"
+			       " OR json_extract(settings, '$.Timer.OnBootSec') IS NOT NULL"
+			       " OR json_extract(settings, '$.Timer.OnUnitActiveSec') IS NOT NULL) ORDER BY name LIMIT ?1",
 	[Q_VERSION_ADD] = "INSERT INTO blueprint_version (name, version, time_us, author, action, unit_bytes, text, files)"
 			  " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
 	[Q_VERSION_PRUNE] = "DELETE FROM blueprint_version WHERE name = ?1 AND version <= ?2",

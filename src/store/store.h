@@ -156,6 +156,20 @@ int store_version_get(struct store *s, const char *name, size_t name_len, int64_
 /* Newest first, at most limit; none is fine. */
 int store_version_list(struct store *s, const char *name, size_t name_len, int64_t limit, store_version_cb cb, void *arg, struct err *e);
 
+/* What is known of a blueprint's timer; aod/timer.h says what the times are. */
+struct timer_row {
+	const char *name, *rule;
+	int64_t since_us, turn_us, last_us, due_us, next_us, skipped;
+	const char *boot, *session, *error; /* or NULL */
+};
+int store_timer_put(struct store *s, const struct timer_row *row, struct err *e);
+/* -ENOENT; the row is valid during the call of cb */
+int store_timer_get(struct store *s, const char *name, int (*cb)(const struct timer_row *, void *), void *arg, struct err *e);
+/* Of blueprints that are there no more; how many there were. */
+int store_timer_prune(struct store *s, struct err *e);
+/* Names of blueprints that can be started and have a [Timer]. */
+int store_timer_blueprints(struct store *s, int (*cb)(const char *name, void *), void *arg, struct err *e);
+
 /* ---- documents ------------------------------------------------------------------------------------------- */
 
 /*

@@ -1,0 +1,248 @@
+# SPDX-License-Identifier: MIT
+"""Timers of blueprints: when they start sessions, what they keep over a restart, and what ends them."""
+import datetime
+import json
+import os
+import time
+
+import pytest
+
+from aod import DEMO, WAIT, kinds, texts, wait_for
+
+TIMED = "[Agent]\nAdapter=command\nExecStart=%s\n[Timer]\n%s\n"
+
+
+def timed(aod, name, timer, command="/bin/true"):
+    aod.blueprint(name, TIMED % (command, timer))
+
+
+def remove(aod, name):
+    os.unlink(os.path.join(aod.root, "etc", "blueprints", name + ".blueprint"))
+
+
+def timer(aod, name):
+    r = aod.get("/timers")
+    assert r.status == 200, r
+    found = [t for t in r.json["timers"] if t["blueprint"] == name]
+    return found[0] if found else None
+
+
+def sessions(aod, name):
+    """Of this blueprint, oldest first."""
+    r = aod.get("/sessions")
+    assert r.status == 200, r
+    return [s for s in reversed(r.json["sessions"]) if s["agent_name"] == name]
+
+
+def wait_sessions(aod, name, n, timeout=WAIT):
+    return wait_for("%d sessions of %s" % (n, name), lambda: (lambda s: s if len(s) >= n else None)(sessions(aod, name)), timeout)
+
+
+def at(iso):
+    return datetime.datetime.fromisoformat(iso).timestamp()
+
+
+def in_an_hour():
+    """OnCalendar= of one time that is about an hour ahead."""
+    t = datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(hours=1)
+    return t.strftime("OnCalendar=%Y-%m-%d %H:%M:%S UTC")
+
+
+def test_each_second_once(aod):
+    timed(aod, "often", "OnCalendar=*:*:*")
+    began = time.time()
+    got = wait_sessions(aod, "often", 3)
+    remove(aod, "often")
+    wait_for("the timer to go", lambda: timer(aod, "often") is None)
+    started = [at(s["created_at"]) for s in got]
+    assert all(t >= began for t in started)
+    assert len({int(t) for t in started}) == len(started), "more than one in a second: %r" % started
+    first = aod.events(got[0]["session_id"])[0]
+    assert (first["event_type"], first["started_by"], first["agent_name"]) == ("session_start", "timer", "often")
+    assert got[0]["session_name"].startswith("often-")
+    assert aod.wait_status(got[0]["session_id"])["result"] == "success"
+
+
+def test_prompt_of_the_blueprint(aod):
+    aod.blueprint("asks", "[Agent]\nExecStart=%s\nPrompt=say hello from %%N\n[Sandbox]\nSandbox=none\n" % DEMO)
+    s = aod.create(agent_name="asks")
+    aod.wait_status(s["session_id"])
+    assert aod.result(s["session_id"]) == "hello from asks"
+    events = aod.events(s["session_id"])
+    assert texts(events, role="user") == ["say hello from asks"]
+    assert "started_by" not in events[0]
+    s = aod.create(agent_name="asks", prompt="say other")
+    aod.wait_status(s["session_id"])
+    assert aod.result(s["session_id"]) == "other"
+    aod.blueprint("asks", "[Agent]\nExecStart=%s\nPrompt=say timed\n[Sandbox]\nSandbox=none\n[Timer]\nOnBootSec=0\n" % DEMO)
+    s = wait_sessions(aod, "asks", 3)[2]
+    aod.wait_status(s["session_id"])
+    assert aod.result(s["session_id"]) == "timed"
+    t = timer(aod, "asks")
+    assert (t["next"], t["session_id"], t["error"]) == (None, s["session_id"], None)
+
+
+def test_prompt_is_input_of_a_command(aod):
+    aod.blueprint("cat", "[Agent]\nAdapter=command\nExecStart=/bin/cat\nPrompt=to read\n")
+    s = aod.create(agent_name="cat")
+    aod.wait_status(s["session_id"])
+    assert aod.result(s["session_id"]) == "to read"
+
+
+def test_live_session_is_not_joined(aod):
+    timed(aod, "long", "OnCalendar=*:*:*", "/bin/sleep 1000")
+    sid = wait_sessions(aod, "long", 1)[0]["session_id"]
+    notice = aod.wait_event(sid, lambda e: e["event_type"] == "notice" and e["subtype"] == "timer-skipped")
+    assert "no second session" in notice["text"]
+    wait_for("a further time to be skipped", lambda: timer(aod, "long")["skipped"] > 1)
+    assert len(sessions(aod, "long")) == 1
+    assert kinds(aod.events(sid)).count("notice") == 1, "said once"
+    aod.post("/sessions/%s/stop" % sid, {})
+    aod.wait_status(sid)
+    second = wait_sessions(aod, "long", 2)[1]["session_id"]
+    remove(aod, "long")
+    wait_for("the timer to go", lambda: timer(aod, "long") is None)
+    assert aod.delete("/sessions/" + second).status == 200
+
+
+def test_after_the_last_time(aod):
+    timed(aod, "after", "OnBootSec=0\nOnUnitActiveSec=2s")
+    got = wait_sessions(aod, "after", 3)
+    timed(aod, "after", "OnUnitActiveSec=1h")
+    started = [at(s["created_at"]) for s in got]
+    assert all(b - a >= 1.99 for a, b in zip(started, started[1:])), started
+
+
+def test_alone_it_never_starts(aod):
+    timed(aod, "alone", "OnUnitActiveSec=1s")
+    t = wait_for("the timer", lambda: timer(aod, "alone"))
+    assert (t["next"], t["last"], t["session_id"]) == (None, None, None)
+
+
+def test_edit_disable_enable_mask_delete(aod):
+    timed(aod, "edited", "OnCalendar=2199-01-01")
+    assert wait_for("the timer", lambda: timer(aod, "edited"))["next"].startswith("2199-01-01")
+    timed(aod, "edited", "OnCalendar=2198-01-01")
+    wait_for("its change", lambda: timer(aod, "edited")["next"].startswith("2198-01-01"))
+    assert aod.patch("/agents/edited/status", {"status": "inactive"}).status == 200
+    wait_for("it to stop", lambda: timer(aod, "edited") is None)
+    assert aod.patch("/agents/edited/status", {"status": "active"}).status == 200
+    wait_for("it to go on", lambda: timer(aod, "edited"))
+    aod.blueprint("edited", "[Agent]\nAdapter=command\nExecStart=/bin/true\n[Timer]\nOnCalendar=wrong\n")
+    wait_for("a bad file to stop it", lambda: timer(aod, "edited") is None)
+    timed(aod, "edited", "OnCalendar=*:*:*")
+    wait_sessions(aod, "edited", 1)
+    remove(aod, "edited")
+    os.symlink("/dev/null", os.path.join(aod.root, "etc", "blueprints", "edited.blueprint"))
+    wait_for("it to stop", lambda: timer(aod, "edited") is None)
+    count = len(sessions(aod, "edited"))
+    # A second timer of the same kind shows that time went by.
+    timed(aod, "clock", "OnCalendar=*:*:*")
+    wait_sessions(aod, "clock", 3)
+    remove(aod, "clock")
+    assert len(sessions(aod, "edited")) == count
+
+
+def test_template_has_none_instance_has(aod):
+    timed(aod, "each@", "OnBootSec=0", "/bin/echo %i")
+    aod.blueprint("each@one", TIMED % ("/bin/echo %i", "OnBootSec=0"))
+    s = wait_sessions(aod, "each@one", 1)[0]
+    aod.wait_status(s["session_id"])
+    assert aod.result(s["session_id"]) == "one"
+    assert timer(aod, "each@") is None
+
+
+def test_refused_start_is_shown_and_goes_on(aod):
+    timed(aod, "broken", "OnCalendar=*:*:*", "/no/such/program")
+    t = wait_for("an error", lambda: (lambda t: t if t and t["error"] else None)(timer(aod, "broken")))
+    assert "/no/such/program" in t["error"] and t["session_id"] is None
+    wait_for("a further try", lambda: timer(aod, "broken")["last"] > t["last"])
+    assert "timer of blueprint broken: " in aod.log()
+    assert sessions(aod, "broken") == []
+    p = aod.aoctl("list-timers")
+    assert p.returncode == 0 and "/no/such/program" in p.stdout, p
+    timed(aod, "broken", "OnCalendar=*:*:*")
+    got = wait_sessions(aod, "broken", 1)
+    assert wait_for("the error to go", lambda: (lambda t: t if not t["error"] else None)(timer(aod, "broken")))["session_name"] \
+        in [s["session_name"] for s in sessions(aod, "broken")]
+    assert got
+    remove(aod, "broken")
+
+
+def test_delay_is_bounded_and_kept(make_aod):
+    aod = make_aod()
+    rule = in_an_hour() + "\nRandomizedDelaySec=10h"
+    timed(aod, "late", rule)
+    first = wait_for("the timer", lambda: timer(aod, "late"))
+    due = at(first["next"]) - time.time()
+    assert 3000 < due < 11 * 3600 + 60, due
+    assert first["rule"].endswith("RandomizedDelaySec=36000s")
+    # A change of something else does not draw again, a restart neither; a change of the rule does.
+    timed(aod, "late", rule, "/bin/false")
+    timed(aod, "witness", "OnCalendar=2199-01-01")
+    wait_for("the changes to be read", lambda: timer(aod, "witness"))
+    assert timer(aod, "late") == first
+    aod.kill9()
+    aod.start()
+    assert timer(aod, "late") == first
+    timed(aod, "late", rule.replace("10h", "0"))
+    wait_for("the change to be read", lambda: timer(aod, "late")["next"] != first["next"])
+    assert at(timer(aod, "late")["next"]) <= at(first["next"])
+
+
+@pytest.mark.parametrize("persistent", [False, True])
+def test_missed_while_down(make_aod, persistent):
+    """A time passes while aod is down: it is made up for once, or not at all."""
+    aod = make_aod()
+    soon = datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(seconds=3)
+    timed(aod, "missed", soon.strftime("OnCalendar=%Y-%m-%d %H:%M:%S UTC") + ("\nPersistent=yes" if persistent else ""))
+    t = wait_for("the timer", lambda: timer(aod, "missed"))
+    assert t["next"] and sessions(aod, "missed") == []
+    aod.stop()
+    wait_for("the time to pass", lambda: time.time() > soon.timestamp() + 0.1)
+    for _ in range(2):
+        aod.start()
+        # Another timer that is due after it shows that it had its turn.
+        name = "witness%d" % _
+        timed(aod, name, "OnBootSec=0")
+        wait_sessions(aod, name, 1)
+        if persistent:
+            wait_sessions(aod, "missed", 1)
+        assert len(sessions(aod, "missed")) == (1 if persistent else 0)
+        assert timer(aod, "missed")["next"] is None
+        aod.stop()
+
+
+def test_restart_repeats_nothing(make_aod):
+    aod = make_aod()
+    timed(aod, "once", "OnBootSec=0\nOnUnitActiveSec=1h")
+    sid = wait_sessions(aod, "once", 1)[0]["session_id"]
+    aod.wait_status(sid)
+    before = timer(aod, "once")
+    assert abs(at(before["next"]) - at(before["last"]) - 3600) < 1
+    aod.kill9()
+    aod.start()
+    assert timer(aod, "once") == before
+    timed(aod, "witness", "OnBootSec=0")
+    wait_sessions(aod, "witness", 1)
+    assert len(sessions(aod, "once")) == 1
+
+
+def test_list(make_aod):
+    aod = make_aod()
+    p = aod.aoctl("list-timers")
+    assert (p.returncode, p.stdout) == (0, "") and "no timers" in p.stderr
+    timed(aod, "second", "OnCalendar=2199-01-02")
+    timed(aod, "first", "OnCalendar=2199-01-01\nPersistent=yes")
+    timed(aod, "never", "OnUnitActiveSec=5min")
+    wait_for("three timers", lambda: len(aod.get("/timers").json["timers"]) == 3)
+    p = aod.aoctl("list-timers", "--json")
+    assert [(t["blueprint"], t["rule"]) for t in json.loads(p.stdout)["timers"]] == [
+        ("first", "OnCalendar=2199-01-01 00:00:00 Persistent=yes"), ("second", "OnCalendar=2199-01-02 00:00:00"),
+        ("never", "OnUnitActiveSec=300s")]
+    lines = aod.aoctl("list-timers", env={"TZ": "UTC"}).stdout.splitlines()
+    assert lines[0].split() == ["NEXT", "LEFT", "LAST", "PASSED", "BLUEPRINT", "SESSION"]
+    assert lines[1].startswith("Tue 2199-01-01 00:00:00 UTC") and lines[1].split()[-4:] == ["-", "-", "first", "-"], lines
+    assert lines[3].split()[:2] == ["-", "-"]
+
+
