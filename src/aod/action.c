@@ -573,51 +573,6 @@ action_forget_waiters(struct manager *m, struct run *r)
 	}
 }
 
-/* ---- plan, doctor ---------------------------------------------------------------------------------------- */
-
-static int
-do_plan(struct request *q, struct err *e)
-{
-	char **command = request_words(q, "command");
-	struct run_args args = {
-		.prompt = request_text(q, "prompt") ? request_text(q, "prompt") : "(prompt)",
-		.prompt_uuid = "00000000-0000-7000-8000-000000000000",
-		.agent_session_id = "00000000-0000-7000-8000-000000000000",
-		.command = command,
-	};
-	struct session_row row = {
-		.id = "00000000-0000-7000-8000-000000000000",
-		.name = request_text(q, "session_name") ? request_text(q, "session_name") : "preview",
-		.project_dir = request_text(q, "project_dir"),
-		.agent_name = request_text(q, "agent_name"),
-	};
-	struct plan *plan = NULL;
-	struct buf b = BUF_INIT;
-	int rc = run_make_plan(q->m, &row, &args, &plan, e);
-
-	strv_free(command);
-	if (rc < 0)
-		return rc;
-	buf_puts(&b, "{\"plan\":");
-	plan_json(&b, plan);
-	buf_putc(&b, '}');
-	manager_reply(q->m, q->id, 200, b.data, b.len);
-	buf_free(&b);
-	plan_free(plan);
-	return 0;
-}
-
-static int
-do_doctor(struct request *q, struct err *e)
-{
-	struct buf b = BUF_INIT;
-
-	doctor_report(q->m, &b);
-	manager_reply(q->m, q->id, 200, b.data, b.len);
-	buf_free(&b);
-	return 0;
-}
-
 /* ---- dispatch -------------------------------------------------------------------------------------------- */
 
 static const struct {
@@ -639,8 +594,8 @@ static const struct {
 	{ "event.append", action_append },
 	{ "event.append-any", action_append_any },
 	{ "session.import", action_import },
-	{ "plan.preview", do_plan },
-	{ "doctor", do_doctor },
+	{ "plan.preview", action_plan },
+	{ "doctor", action_doctor },
 	{ "document.create", action_document_create },
 	{ "document.put", action_document_put },
 	{ "document.patch", action_document_patch },

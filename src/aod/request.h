@@ -42,6 +42,10 @@ int request_store_new(const struct request *q, struct session *s, struct err *e)
 /* A session of aod's own: s has what is asked for, what is missing is made up. On success *out is its run, which is the manager's. */
 int request_start(const struct request *q, struct session *s, const struct run_args *args, struct run **out, struct err *e);
 
+/* action-plan.c */
+int action_plan(struct request *q, struct err *e);
+int action_doctor(struct request *q, struct err *e);
+
 /* timer.c */
 int action_timers(struct request *q, struct err *e);
 

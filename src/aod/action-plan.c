@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: MIT */
+/* What would be run, and what this host has for it. */
+#include "config.h"
+
+#include <string.h>
+
+#include "aod/action.h"
+#include "aod/request.h"
+#include "base/util.h"
+
+int
+action_plan(struct request *q, struct err *e)
+{
+	char **command = request_words(q, "command");
+	struct run_args args = {
+		.prompt = request_text(q, "prompt") ? request_text(q, "prompt") : "(prompt)",
+		.prompt_uuid = "00000000-0000-7000-8000-000000000000",
+		.agent_session_id = "00000000-0000-7000-8000-000000000000",
+		.command = command,
+	};
+	struct session_row row = {
+		.id = "00000000-0000-7000-8000-000000000000",
+		.name = request_text(q, "session_name") ? request_text(q, "session_name") : "preview",
+		.project_dir = request_text(q, "project_dir"),
+		.agent_name = request_text(q, "agent_name"),
+	};
+	struct plan *plan = NULL;
+	struct buf b = BUF_INIT;
+	int rc = run_make_plan(q->m, &row, &args, &plan, e);
+
+	strv_free(command);
+	if (rc < 0)
+		return rc;
+	buf_puts(&b, "{\"plan\":");
+	plan_json(&b, plan);
+	buf_putc(&b, '}');
+	manager_reply(q->m, q->id, 200, b.data, b.len);
+	buf_free(&b);
+	plan_free(plan);
+	return 0;
+}
+
+int
+action_doctor(struct request *q, struct err *e)
+{
+	struct buf b = BUF_INIT;
+
+	doctor_report(q->m, &b);
+	manager_reply(q->m, q->id, 200, b.data, b.len);
+	buf_free(&b);
+	return 0;
+}
