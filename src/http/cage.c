@@ -148,7 +148,7 @@ limit_resources(const struct cage *c, struct err *e)
 	/* A write beyond RLIMIT_FSIZE is an error, not the end. */
 	signal(SIGXFSZ, SIG_IGN);
 	for (size_t i = 0; r == 0 && i < ARRAY_LEN(limits); i++)
-		if (!SANITIZED || limits[i].resource != RLIMIT_AS)
+		if (!SANITIZED || (limits[i].resource != RLIMIT_AS && limits[i].resource != RLIMIT_NPROC))
 			r = limit(limits[i].resource, limits[i].name, limits[i].max, e);
 	return r;
 }
