@@ -106,6 +106,14 @@ clone3_call(struct clone_args *args, void (*f)(void *), void *arg)
 #endif
 }
 
+/* A child that becomes another program leaves the marks of its frames behind, and the next one has the same stack. */
+#ifdef __SANITIZE_ADDRESS__
+void __asan_unpoison_memory_region(void const volatile *p, size_t n);
+#define STACK_IS_FRESH(p, n) __asan_unpoison_memory_region(p, n)
+#else
+#define STACK_IS_FRESH(p, n) (void)(p)
+#endif
+
 static pid_t
 birth_in_group(const struct birth *b)
 {
@@ -119,6 +127,7 @@ birth_in_group(const struct birth *b)
 		.cgroup = b->cgroup >= 0 ? (uint64_t)b->cgroup : 0,
 	};
 
+	STACK_IS_FRESH(stack, sizeof(stack));
 	return (pid_t)clone3_call(&args, child_on_own_stack, (void *)b);
 }
 #endif
