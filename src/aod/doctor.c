@@ -18,7 +18,7 @@
 #include "base/util.h"
 
 #define FREE_WARN (1ull << 30) /* bytes on the state directory's disk */
-#define NOFILE_WARN 8192       /* descriptors: three for each live session */
+#define NOFILE_WARN 8192       /* descriptors: five for each live session */
 
 struct report {
 	const struct manager *m;
@@ -180,7 +180,7 @@ check_files(struct report *r)
 
 	getrlimit(RLIMIT_NOFILE, &l);
 	text = xasprintf("%llu descriptors: about %llu live sessions", (unsigned long long)l.rlim_cur,
-			 (unsigned long long)l.rlim_cur / 4);
+			 (unsigned long long)l.rlim_cur / 5);
 	say(r, "descriptors", l.rlim_cur < NOFILE_WARN ? "warn" : "ok", text, "LimitNOFILE= in aod.service, or ulimit -n");
 }
 

@@ -14,6 +14,7 @@
 #include "aod/blueprints.h"
 #include "aod/dynuser.h"
 #include "aod/run.h"
+#include "aod/visible.h"
 #include "base/fd.h"
 #include "base/util.h"
 #include "model/env-file.h"
@@ -122,25 +123,6 @@ run_default_agent(const char *agent_name, const struct run_args *args)
 	return args && args->command ? "command" : "claude";
 }
 
-/* A program as it would be found, when it is there: caller frees. */
-static char *
-find_program(const struct manager *m, const char *word)
-{
-	CLEANUP_FREE char *dirs = xstrdup(m->search_path);
-	char *save = NULL;
-
-	if (*word == '/')
-		return access(word, F_OK) == 0 ? xstrdup(word) : NULL;
-	for (char *dir = strtok_r(dirs, ":", &save); dir; dir = strtok_r(NULL, ":", &save)) {
-		char *path = xasprintf("%s/%s", dir, word);
-
-		if (access(path, X_OK) == 0)
-			return path;
-		free(path);
-	}
-	return NULL;
-}
-
 /* The program of an MCP server and the files among its arguments: what a sandbox has to show. */
 static char **
 add_server(const struct manager *m, char **visible, struct json_object *server)
@@ -150,8 +132,8 @@ add_server(const struct manager *m, char **visible, struct json_object *server)
 	struct stat st;
 
 	if (json_object_object_get_ex(server, "command", &command) && json_object_is_type(command, json_type_string) &&
-	    (path = find_program(m, json_object_get_string(command))))
-		visible = strv_add(visible, path);
+	    (path = program_find(m->search_path, json_object_get_string(command))))
+		visible = program_visible(visible, m->search_path, path);
 	if (!json_object_object_get_ex(server, "args", &args) || !json_object_is_type(args, json_type_array))
 		return visible;
 	for (size_t i = 0; i < json_object_array_length(args); i++) {
@@ -180,11 +162,16 @@ add_commands(const struct manager *m, char **visible)
 static char **
 visible_files(const struct manager *m, const struct blueprint *b, const char *mcp_config)
 {
+	char *const *program = blueprint_words(b, D_ExecStart);
+	CLEANUP_FREE char *path = program_find(m->search_path, program ? program[0] : "claude");
 	char **visible = add_commands(m, NULL);
 	struct json_object *o, *servers = NULL;
 	struct buf merged = BUF_INIT;
 	bool bad;
 
+	/* Only what the blueprint names: a request is not to open further directories. */
+	if (path)
+		visible = program_visible(visible, m->search_path, path);
 	if (!blueprint_mcp_json(&merged, b, mcp_config, &bad))
 		return visible;
 	o = json_tokener_parse(merged.data);
@@ -267,7 +254,7 @@ closed_dirs(const struct manager *m, const struct run_args *args, const struct b
 		return NULL;
 	closed = add_closed(closed, dir, uid, gid);
 	closed = add_closed(closed, cwd, uid, gid);
-	path = find_program(m, program ? program[0] : "claude");
+	path = program_find(m->search_path, program ? program[0] : "claude");
 	if (path)
 		closed = add_closed(closed, path, uid, gid);
 	if (blueprint_words(b, D_LoadCredential) || blueprint_words(b, D_SetCredential))

@@ -20,7 +20,7 @@
 #include "base/log.h"
 #include "base/util.h"
 
-#define RUN_FDS 4   /* spool, input, bell, pidfd */
+#define RUN_FDS 5   /* spool, input, bell, pidfd, word of kills for want of memory */
 #define OWN_FDS 100 /* sockets, the database, a tree that is being removed */
 
 char *

@@ -626,3 +626,34 @@ def test_commands(groups):
     groups.wait_status(sid)
     code, _, err = ctl("usage", "by-hand")
     assert code == 1 and "not running" in err
+
+
+def test_programs_in_hidden_places(make_aod):
+    """A script that a package manager put below a home: its interpreter and what it is installed with are shown, and nothing beside them."""
+    a = make_aod(start=False)
+    home = os.path.join(a.base, "home")
+    package = home + "/prefix/lib/node_modules/tool"
+    for d in (package, home + "/prefix/bin", home + "/interpreters", home + "/private"):
+        os.makedirs(d)
+
+    def script(path, text):
+        with open(path, "w", encoding="utf-8") as f:
+            f.write(text)
+        os.chmod(path, 0o755)
+
+    script(home + "/interpreters/interpret", "#!/bin/sh\nexec sh \"$@\"\n")
+    script(package + "/cli.sh", "#!/usr/bin/env interpret\n. \"$(dirname \"$(readlink -f \"$0\")\")/part.sh\"\nexec %s \"$@\"\n" % DEMO)
+    script(package + "/part.sh", "echo part-was-read >&2\n")
+    script(home + "/private/key", "secret")
+    os.symlink("../lib/node_modules/tool/cli.sh", home + "/prefix/bin/tool")
+    a.env["PATH"] = "%s/interpreters:%s/prefix/bin:%s" % (home, home, os.environ["PATH"])
+    a.start()
+    # The demo agent's own directory is no part of it.
+    a.blueprint("tool", "[Agent]\nExecStart=tool\n[Sandbox]\nBindReadOnlyPaths=%s\n" % DEMO)
+    sid = a.create(agent_name="tool", prompt="bash cat %s/private/key; ls %s" % (home, home))["session_id"]
+    s = a.wait_status(sid)
+    ev = a.events(sid)
+    assert s["state"] == "finished" and "part-was-read" in outputs(ev), (s, outputs(ev))
+    tool = [e for e in ev if e["event_type"] == "post_tool"][0]
+    text = tool["error"] or tool["tool_output"]
+    assert "No such file" in text and "secret" not in text and "prefix" in text and "private\n" not in text, text
