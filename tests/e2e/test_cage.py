@@ -142,8 +142,12 @@ def test_over_the_wire_it_can_only_ask(aod, front):
     with Takeover(front) as t:
         for line in lines:
             assert t.call("write", 3, line, len(line)) == len(line)
-    rows = wait_for("what was refused", lambda: [r for r in [r for r in aod.get("/audit?after=%d" % after).json["audit"] if r["from"] == "tcp " + mark]
-                                                  if len([x for x in aod.get("/audit?after=%d" % after).json["audit"] if x["from"] == "tcp " + mark]) >= 7])
+
+    def look():
+        rows = [r for r in aod.get("/audit?after=%d" % after).json["audit"] if r["from"] == "tcp " + mark]
+        return len(rows) >= 7 and rows
+
+    rows = wait_for("what was refused", look)
     assert [(r["verb"], r["status"]) for r in rows] == [
         ("session.delete", 401), ("session.delete", 401), ("session.delete", 403), ("session.delete", 401), ("session.delete", 404),
         ("session.create", 403), ("session.create", 422)], rows
