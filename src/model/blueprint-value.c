@@ -393,6 +393,9 @@ value_limit(const char *unit, const char *v, int64_t *out)
 		return parse_size(v, 1024, out);
 	if (strcmp(unit, "number") == 0)
 		return parse_i64(v, 0, INT64_MAX, out);
+	/* As in systemd: LimitRTTIME= alone has another unit. */
+	if (strcmp(unit, "microseconds") == 0 && parse_i64(v, 0, INT64_MAX, out))
+		return true;
 	return parse_timespan(v, out);
 }
 

@@ -812,7 +812,7 @@ test_process(void **state)
 {
 	struct sandbox *s = make_plain("[Sandbox]\nUMask=0077\nNice=-5\nNoNewPrivileges=yes\nWorkspaceQuota=2G\nPrivateTmp=no\n"
 				       "[Resources]\nOOMScoreAdjust=-100\nOOMPolicy=kill\nSlice=a-b.slice\n"
-				       "LimitCPU=1500ms:1min\nLimitNOFILE=100:infinity\nLimitFSIZE=1K\nLimitRTTIME=5ms\nLimitNICE=30\n");
+				       "LimitCPU=1500ms:1min\nLimitNOFILE=100:infinity\nLimitFSIZE=1K\nLimitRTTIME=5000:5ms\nLimitNICE=30\n");
 	static const struct sandbox_rlimit want[] = { { RLIMIT_CPU, 2, 60 },
 						      { RLIMIT_FSIZE, 1024, 1024 },
 						      { RLIMIT_NOFILE, 100, UINT64_MAX },
