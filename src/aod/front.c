@@ -19,8 +19,10 @@
 #include "aod/action.h"
 #include "aod/documents.h"
 #include "aod/front.h"
+#include "aod/service.h"
 #include "base/fd.h"
 #include "base/log.h"
+#include "base/systemd.h"
 #include "base/util.h"
 #include "model/permission.h"
 #include "wire/wire.h"
@@ -49,6 +51,7 @@ enum { UNIX = P_COUNT, AGENTS, FDS };
 struct front {
 	struct manager *m;
 	int fds[FDS];
+	bool passed[FDS]; /* systemd opened it, and keeps it */
 	int bound[P_COUNT];
 	pid_t pid;
 	int64_t started_us; /* monotonic */
@@ -131,27 +134,145 @@ write_ports(const struct front *f, struct err *e)
 	return rc;
 }
 
+/* ---- sockets that systemd opened ------------------------------------------------------------------------- */
+
+static const char *
+slot_name(int slot)
+{
+	return slot < P_COUNT ? ports[slot].name : slot == UNIX ? "unix" : "agents";
+}
+
+/* 0: any. */
+static int
+slot_port(const struct config *cfg, int slot)
+{
+	return cfg->port_base < 0 ? ports[slot].port : cfg->port_base == 0 ? 0 : cfg->port_base + slot;
+}
+
+union address {
+	struct sockaddr sa;
+	struct sockaddr_in in;
+	struct sockaddr_un un;
+	struct sockaddr_storage storage;
+};
+
+/* Which it is: by its name, else by where it listens. -1: none of ours. */
+static int
+find_slot(const struct front *f, const char *name, const union address *a)
+{
+	const struct manager *m = f->m;
+
+	for (int i = 0; i < FDS; i++)
+		if (!strcmp(name, slot_name(i)))
+			return i;
+	for (int i = 0; i < P_COUNT; i++)
+		if (a->sa.sa_family == AF_INET && slot_port(m->cfg, i) == ntohs(a->in.sin_port))
+			return i;
+	if (a->sa.sa_family != AF_UNIX)
+		return -1;
+	return !strcmp(a->un.sun_path, m->socket) ? UNIX : !strcmp(a->un.sun_path, m->agents_socket) ? AGENTS : -1;
+}
+
+/* The rules for --listen hold for what somebody else opened, too. */
+static int
+check_passed(const struct front *f, int slot, const char *name, int fd, const union address *a, struct err *e)
+{
+	int type = 0, listens = 0;
+	socklen_t n = sizeof(int), k = sizeof(int);
+
+	if (slot < 0)
+		return err_set(e, -EINVAL, "systemd passed a socket '%.60s', which is none of runtime, context, registry, dashboard, unix, agents, and listens "
+					   "where none of them does", name);
+	if (f->fds[slot] >= 0)
+		return err_set(e, -EINVAL, "systemd passed two sockets for '%s'", slot_name(slot));
+	if (getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &n) < 0 || getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &k) < 0 ||
+	    type != SOCK_STREAM || !listens)
+		return err_set(e, -EINVAL, "systemd's socket '%s' does not listen for streams: ListenStream=, and Accept=no", slot_name(slot));
+	if (slot >= P_COUNT)
+		return a->sa.sa_family == AF_UNIX && a->un.sun_path[0] == '/' ? 0 :
+			err_set(e, -EINVAL, "systemd's socket '%s' is no unix socket with a path", slot_name(slot));
+	if (a->sa.sa_family != AF_INET)
+		return err_set(e, -EINVAL, "systemd's socket '%s' is not of IPv4: give ListenStream= an address, as in 127.0.0.1:%d", slot_name(slot),
+			       ports[slot].port);
+	if (!f->m->cfg->tls_cert && ntohl(a->in.sin_addr.s_addr) >> 24 != 127)
+		return err_set(e, -EINVAL, "systemd's socket '%s' is not on a loopback address: give --tls-cert and --tls-key, too, or let it listen on 127.0.0.1",
+			       slot_name(slot));
+	return 0;
+}
+
+static int
+take_passed(struct front *f, struct systemd_socket *s, struct err *e)
+{
+	union address a;
+	socklen_t len = sizeof(a);
+	int slot, rc;
+
+	memset(&a, 0, sizeof(a));
+	if (getsockname(s->fd, &a.sa, &len) < 0)
+		return err_errno(e, -errno, "systemd's socket '%.60s'", s->name);
+	slot = find_slot(f, s->name, &a);
+	rc = check_passed(f, slot, s->name, s->fd, &a, e);
+	if (rc == 0 && fcntl(s->fd, F_SETFL, fcntl(s->fd, F_GETFL) | O_NONBLOCK) < 0)
+		rc = err_errno(e, -errno, "systemd's socket '%s'", slot_name(slot));
+	if (rc < 0)
+		return rc;
+	f->fds[slot] = s->fd;
+	f->passed[slot] = true;
+	s->fd = -1;
+	if (slot < P_COUNT) {
+		f->bound[slot] = ntohs(a.in.sin_port);
+	} else {
+		char **path = slot == UNIX ? &f->m->socket : &f->m->agents_socket;
+
+		free(*path);
+		*path = xstrdup(a.un.sun_path);
+	}
+	return 0;
+}
+
+static int
+take_all_passed(struct front *f, struct err *e)
+{
+	int count, rc = 0;
+	struct systemd_socket *s = systemd_sockets(&count);
+
+	for (int i = 0; i < count && rc == 0; i++)
+		rc = take_passed(f, &s[i], e);
+	return rc;
+}
+
+static int
+open_rest(struct front *f, struct err *e)
+{
+	struct manager *m = f->m;
+
+	for (int i = 0; i < FDS; i++) {
+		if (f->fds[i] >= 0)
+			continue;
+		if (i < P_COUNT)
+			f->fds[i] = open_tcp(m->cfg->listen, slot_port(m->cfg, i), &f->bound[i], e);
+		else if (i == UNIX)
+			f->fds[i] = open_unix(m->socket, m->cfg->socket_others ? 0666 : 0660, m->cfg->operators, e);
+		else
+			f->fds[i] = open_unix(m->agents_socket, 0666, (gid_t)-1, e);
+		if (f->fds[i] < 0)
+			return f->fds[i];
+	}
+	return 0;
+}
+
 int
 front_open(struct manager *m, struct err *e)
 {
 	struct front *f = xcalloc(1, sizeof(*f));
+	int rc;
 
 	m->front = f;
 	f->m = m;
 	for (int i = 0; i < FDS; i++)
 		f->fds[i] = -1;
-	for (int i = 0; i < P_COUNT; i++) {
-		int base = m->cfg->port_base;
-		int port = base < 0 ? ports[i].port : base == 0 ? 0 : base + i;
-
-		f->fds[i] = open_tcp(m->cfg->listen, port, &f->bound[i], e);
-		if (f->fds[i] < 0)
-			return f->fds[i];
-	}
-	f->fds[UNIX] = open_unix(m->socket, m->cfg->socket_others ? 0666 : 0660, m->cfg->operators, e);
-	if (f->fds[UNIX] >= 0)
-		f->fds[AGENTS] = open_unix(m->agents_socket, 0666, (gid_t)-1, e);
-	return f->fds[UNIX] < 0 ? f->fds[UNIX] : f->fds[AGENTS] < 0 ? f->fds[AGENTS] : 0;
+	rc = take_all_passed(f, e);
+	return rc < 0 ? rc : open_rest(f, e);
 }
 
 /* ---- the wire --------------------------------------------------------------------------------------------- */
@@ -237,6 +358,7 @@ on_hello(struct front *f)
 	f->told = true;
 	if (write_ports(f, &e) < 0)
 		log_error("%s", e.text);
+	service_ready(f->m);
 	log_note("ready: http%s://%s:%d", f->m->cfg->tls_cert ? "s" : "", f->m->cfg->listen, f->bound[P_RUNTIME]);
 }
 
@@ -340,7 +462,7 @@ make_argv(const struct front *f)
 	}
 	v = add_access(v, cfg);
 	for (int i = 0; i < FDS; i++) {
-		CLEANUP_FREE char *arg = xasprintf("%s=%d", i < P_COUNT ? ports[i].name : i == UNIX ? "unix" : "agents", FIRST_FD + i);
+		CLEANUP_FREE char *arg = xasprintf("%s=%d", slot_name(i), FIRST_FD + i);
 
 		v = strv_add(v, "--listen");
 		v = strv_add(v, arg);
@@ -459,8 +581,10 @@ front_close(struct manager *m)
 			close(f->fds[i]);
 	if (f->told)
 		unlink(path);
-	unlink(m->socket);
-	unlink(m->agents_socket);
+	if (!f->passed[UNIX])
+		unlink(m->socket);
+	if (!f->passed[AGENTS])
+		unlink(m->agents_socket);
 	free(f);
 	m->front = NULL;
 }

@@ -21,10 +21,12 @@
 #include "aod/documents.h"
 #include "aod/front.h"
 #include "aod/manager.h"
-#include "aod/trash.h"
 #include "aod/registry.h"
+#include "aod/service.h"
+#include "aod/trash.h"
 #include "base/fd.h"
 #include "base/log.h"
+#include "base/systemd.h"
 #include "base/util.h"
 
 #define LOCK_FD_MIN 200
@@ -56,7 +58,8 @@ static const char usage[] =
 struct program {
 	struct config cfg;
 	struct manager m;
-	ev_signal sigs[3];
+	ev_signal sigs[4];
+	bool terminal; /* it was started from one, whose end is its end */
 };
 
 static struct program program;
@@ -340,6 +343,10 @@ on_signal(struct ev_loop *loop, ev_signal *w, int revents)
 	int status;
 	pid_t pid;
 
+	if (w->signum == SIGHUP && !program.terminal) {
+		service_reload(m);
+		return;
+	}
 	if (w->signum != SIGCHLD) {
 		log_note("signal %d: ending", w->signum);
 		manager_quit(m);
@@ -354,8 +361,11 @@ on_signal(struct ev_loop *loop, ev_signal *w, int revents)
 static void
 watch_signals(struct program *p, struct ev_loop *loop)
 {
-	static const int numbers[] = { SIGCHLD, SIGTERM, SIGINT };
+	static const int numbers[] = { SIGCHLD, SIGTERM, SIGINT, SIGHUP };
+	CLEANUP_CLOSE int tty = open("/dev/tty", O_RDWR | O_NOCTTY | O_CLOEXEC);
 
+
+	p->terminal = tty >= 0;
 	for (size_t i = 0; i < ARRAY_LEN(numbers); i++) {
 		ev_signal_init(&p->sigs[i], on_signal, numbers[i]);
 		p->sigs[i].data = &p->m;
@@ -384,6 +394,7 @@ serve(struct program *p, struct store *store, struct err *e)
 	struct ev_loop *loop = ev_loop_new(EVFLAG_NOENV | EVFLAG_NOSIGMASK);
 	int rc = manager_init(&p->m, loop, &p->cfg, store, e);
 
+	service_open(&p->m);
 	if (rc == 0)
 		rc = front_open(&p->m, e);
 	if (rc == 0)
@@ -399,6 +410,7 @@ serve(struct program *p, struct store *store, struct err *e)
 	if (rc == 0)
 		ev_run(loop, 0);
 	front_close(&p->m);
+	service_close(&p->m);
 	manager_done(&p->m);
 	ev_loop_destroy(loop);
 	return rc;
@@ -423,6 +435,7 @@ main(int argc, char **argv)
 		.blueprints = xstrdup(AOD_BLUEPRINTDIR),
 		.www = xstrdup(AOD_WWWDIR),
 	};
+	systemd_init();
 	rc = parse_args(argc, argv, &p->cfg);
 	if (rc)
 		return rc > 0 ? 0 : 2;

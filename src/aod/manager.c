@@ -19,6 +19,7 @@
 #include "aod/front.h"
 #include "aod/registry.h"
 #include "aod/run.h"
+#include "aod/service.h"
 #include "aod/timer.h"
 #include "aod/trash.h"
 #include "base/fd.h"
@@ -33,6 +34,8 @@
 #define SWEEP_BATCH 200
 #define SWEEP_PAUSE_S 0.02
 #define QUIT_EXTRA_S 2.0 /* over the longest TimeoutStopSec= at a clean end */
+#define QUIT_EXTRA_US 5000000 /* until aod itself is gone, as the service manager is told */
+#define QUIT_LONGEST_US (INT64_C(86400) * 1000000)
 
 struct reply {
 	struct reply *next;
@@ -544,6 +547,7 @@ manager_quit(struct manager *m)
 	int64_t timeout_us = m->quitting ? 0 : -1, longest_us = 0;
 
 	if (m->cfg->leave || m->run_count == 0 || !m->loaded) {
+		service_stopping(m, QUIT_EXTRA_US);
 		ev_break(m->loop, EVBREAK_ALL);
 		return;
 	}
@@ -553,6 +557,7 @@ manager_quit(struct manager *m)
 		for (struct run *r = m->runs[i]; r; r = r->next)
 			if (!r->exited)
 				stop_for_quit(m, r, timeout_us, &longest_us);
+	service_stopping(m, longest_us > QUIT_LONGEST_US ? QUIT_LONGEST_US : longest_us + QUIT_EXTRA_US * 2);
 	ev_timer_stop(m->loop, &m->quit_w);
 	ev_timer_set(&m->quit_w, (double)longest_us / 1e6 + QUIT_EXTRA_S, 0.);
 	ev_timer_start(m->loop, &m->quit_w);

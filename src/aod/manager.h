@@ -55,6 +55,7 @@ struct dynusers;
 struct netns_pool;
 struct quota;
 struct seccomp_cache;
+struct service;
 struct slices;
 struct timers;
 struct old_group;
@@ -68,6 +69,7 @@ struct manager {
 	struct front *front;
 	int64_t commits; /* transactions that went well */
 	struct registry *registry; /* NULL until registry_open() */
+	struct service *service;
 	struct timers *timers;	 /* NULL until the state was read */
 	struct documents *documents; /* NULL until documents_open() */
 	bool loaded;	/* live sessions are in memory; requests are served */
