@@ -56,11 +56,12 @@ struct wishes {
 	const struct sandbox_paths *p;
 	unsigned idmap;	    /* of directories that are the session's own */
 	unsigned cwd_idmap; /* of the project directory */
+	char *bad;	    /* the first path with ".." in it */
 };
 
 /* path without double slashes, "." and a slash at the end; NULL when there is ".." in it. The caller frees it. */
 char *path_simplified(const char *path);
-/* A further wish; path need not be simple, and is NULL in it where it has "..". Valid until the next call. */
+/* A further wish; path need not be simple, and is NULL in it where it has "..", which is noted in w->bad. Valid until the next call. */
 struct wish *wish_add(struct wishes *w, const char *path, enum kind kind, enum rank rank, unsigned flags);
 /* Sort, and leave out what changes nothing. */
 void wishes_decide(struct wishes *w);

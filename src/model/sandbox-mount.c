@@ -426,25 +426,49 @@ landlock(struct sandbox *s, const struct wishes *w)
 
 /* ---- all of it ------------------------------------------------------------------------------------------------------------------------ */
 
+/* Whether who may write to path has the system, or what all share, in hand. A home is its user's matter. */
+static bool
+is_of_system(const char *path)
+{
+	static const char *const trees[] = { "/bin", "/boot", "/dev", "/efi", "/etc", "/lib", "/lib32", "/lib64", "/libx32", "/proc", "/run", "/sbin",
+					     "/sys", "/usr", NULL };
+	static const char *const alone[] = { "/", "/home", "/media", "/mnt", "/opt", "/srv", "/tmp", "/var", "/var/cache", "/var/lib", "/var/log",
+					     "/var/spool", "/var/tmp", NULL };
+	/* Below those, people do keep what they work on. */
+	static const char *const work[] = { "/dev/shm", "/run/user", "/usr/local/src", "/usr/src", NULL };
+
+	for (size_t i = 0; work[i]; i++)
+		if (path_within(path, work[i]) && strcmp(path, work[i]) != 0)
+			return false;
+	for (size_t i = 0; trees[i]; i++)
+		if (path_within(path, trees[i]))
+			return true;
+	for (size_t i = 0; alone[i]; i++)
+		if (strcmp(path, alone[i]) == 0)
+			return true;
+	return false;
+}
+
 /* A project directory that would open what the profile is to protect. */
 static int
 check_cwd(const struct wishes *w, struct err *e)
 {
-	static const char *const system[] = { "/",    "/bin",  "/boot", "/dev",	 "/efi", "/etc", "/home", "/lib", "/lib64",
-					      "/proc", "/run", "/sbin", "/sys", "/usr", "/var", NULL };
 	const char *const ours[] = { w->p->state, w->p->run, w->p->etc }, *cwd = w->p->cwd;
 	CLEANUP_FREE char *simple = path_simplified(cwd);
 
 	if (!simple)
 		return err_set_status(e, 422, -EINVAL, "project_dir '%.200s' has .. in it: give the path without", cwd);
-	for (size_t i = 0; system[i]; i++)
-		if (strcmp(simple, system[i]) == 0)
-			return err_set_status(e, 422, -EPERM,
-					      "project_dir '%s' would let the agent write to the system: give a directory of the project, or set Sandbox=none",
-					      simple);
 	for (size_t i = 0; i < ARRAY_LEN(ours) && !w->p->cwd_is_own; i++)
 		if (ours[i] && path_within(simple, ours[i]) && !path_within(simple, w->p->own))
 			return err_set_status(e, 422, -EPERM, "project_dir '%.200s' is aod's own: give another directory", simple);
+	if (is_of_system(simple))
+		return err_set_status(e, 422, -EPERM,
+				      "project_dir '%.200s' would let the agent write to the system: give a directory of the project, or set Sandbox=none",
+				      simple);
+	/* What is mounted there does not keep a directory above it from being moved away, and another one from taking its place. */
+	for (size_t i = 0; i < ARRAY_LEN(ours); i++)
+		if (ours[i] && path_within(ours[i], simple))
+			return err_set_status(e, 422, -EPERM, "project_dir '%.150s' has aod's own %.150s in it: give another directory", simple, ours[i]);
 	return 0;
 }
 
@@ -452,7 +476,7 @@ static int
 note_all(struct wishes *w, const struct sandbox *s, struct err *e)
 {
 	bool other_user = s->dynamic_user || s->user;
-	int r = s->profile == SANDBOX_NONE ? 0 : check_cwd(w, e);
+	int r = s->profile == SANDBOX_NONE && !s->dynamic_user ? 0 : check_cwd(w, e);
 
 	if (r == 0)
 		r = blueprint_paths(w, e);
@@ -473,15 +497,18 @@ note_all(struct wishes *w, const struct sandbox *s, struct err *e)
 		hide_ours(w);
 	for (char *const *v = w->p->closed; other_user && v && *v; v++)
 		wish_tmpfs(w, *v, "mode=0755", RANK_HIDE, TMPFS_FLAGS | MF_OPTIONAL);
-	if (s->profile != SANDBOX_NONE || other_user || w->count > 0)
+	if (s->profile != SANDBOX_NONE || other_user || w->count > 0) {
 		show_work(w);
+		show_programs(w);
+	}
 	if (s->profile != SANDBOX_NONE)
 		protect_git(w);
-	show_programs(w);
 	credentials(w, s);
 	if (s->dynamic_user)
 		for (size_t i = 0; i < 2; i++)
 			wish_mount(w, MOUNT_FILE, NULL, i ? "/etc/group" : "/etc/passwd", NULL, RANK_OURS, MF_RO | MF_OPTIONAL);
+	if (w->bad)
+		return err_set_status(e, 422, -EINVAL, "'%.200s' has .. in it: write the path of a program or a file of its without", w->bad);
 	return 0;
 }
 

@@ -46,6 +46,8 @@ wish_add(struct wishes *w, const char *path, enum kind kind, enum rank rank, uns
 	one = &w->v[w->count];
 	*one = (struct wish){ .path = path_simplified(path), .kind = kind, .rank = rank, .flags = flags, .order = w->count };
 	w->count++;
+	if (!one->path && !w->bad)
+		w->bad = xstrdup(path);
 	return one;
 }
 
@@ -263,4 +265,5 @@ wishes_free(struct wishes *w)
 		free(w->v[i].opt);
 	}
 	free(w->v);
+	free(w->bad);
 }

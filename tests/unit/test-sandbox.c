@@ -585,7 +585,9 @@ test_paths_in_strict(void **state)
 static void
 test_project(void **state)
 {
-	static const char *const never[] = { "/", "/home", "/etc", "/usr", "/var", "/proc", "/dev", "//usr/" };
+	static const char *const never[] = { "/", "/home", "/etc", "/usr", "/var", "/proc", "/dev", "//usr/", "/etc/ssh", "/usr/bin", "/usr/src",
+					     "/tmp", "/var/tmp", "/var/lib", "/dev/shm", "/proc/sys", "/sys/fs/cgroup", "/run/systemd" };
+	static const char *const may[] = { "/usr/src/project", "/usr/local/src/project", "/dev/shm/project", "/tmp/project", "/etcetera", "/opt/project" };
 	struct sandbox_paths p = paths_at("/home/alice", true);
 	struct sandbox *s = make("", &p);
 
@@ -598,14 +600,11 @@ test_project(void **state)
 	s = make("", &p);
 	assert_int_equal(mount_at(s, "/root")->op, MOUNT_BIND);
 	sandbox_free(s);
-	/* It holds aod's state: that stays hidden, and the session's own part is there. */
-	p.cwd = "/var/lib";
-	s = make("", &p);
-	assert_int_equal(mount_at(s, "/var/lib")->op, MOUNT_BIND);
-	assert_int_equal(mount_at(s, "/var/lib/aod")->op, MOUNT_TMPFS);
-	assert_true(mount_index(s, OWN) > mount_index(s, "/var/lib/aod"));
-	assert_true(mount_index(s, "/var/lib/aod") > mount_index(s, "/var/lib"));
-	sandbox_free(s);
+	/* It holds aod's state: the agent could move what is above that away, and put its own there. */
+	p = paths_at("/srv/all", true);
+	p.state = "/srv/all/aod/state";
+	refused_at("", &p, "in it");
+	refused_at("[Sandbox]\nSandbox=workspace\n", &p, "in it");
 	/* Its own directory. */
 	p = paths_at(OWN "/work", true);
 	s = make("", &p);
@@ -618,6 +617,11 @@ test_project(void **state)
 		refused_at("", &p, "Sandbox=none");
 		refused_at("[Sandbox]\nSandbox=workspace\n", &p, "Sandbox=none");
 		sandbox_free(make("[Sandbox]\nSandbox=none\n", &p));
+		refused_at("[Sandbox]\nSandbox=none\nDynamicUser=yes\n", &p, "Sandbox=none");
+	}
+	for (size_t i = 0; i < ARRAY_LEN(may); i++) {
+		p = paths_at(may[i], true);
+		sandbox_free(make("", &p));
 	}
 	p = paths_at("/var/lib/aod/sessions/OTHER/agent/work", true);
 	refused_at("", &p, "aod's own");
@@ -667,6 +671,13 @@ test_visible(void **state)
 	s = make("", &p);
 	assert_null(mount_at(s, "/run/aod/agents.sock"));
 	sandbox_free(s);
+	/* An agent may have named it in a file of its project. */
+	visible[1] = (char *)"/usr/../etc/hostname";
+	refused_at("", &p, "/usr/../etc/hostname");
+	sandbox_free(make("[Agent]\nAdapter=command\n", &p)); /* where nothing is hidden */
+	visible[1] = NULL;
+	p.program = "/usr/../bin/true";
+	refused_at("", &p, "/usr/../bin/true");
 }
 
 static void
