@@ -567,14 +567,16 @@ blueprint_files_generic(const struct blueprint_files *f, char **generic)
 }
 
 int
-blueprint_read_file(const char *path, size_t max, struct buf *out, struct err *e)
+blueprint_read_file(const char *path, const char *const *dirs, size_t max, struct buf *out, struct err *e)
 {
-	CLEANUP_CLOSE int fd = open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+	CLEANUP_CLOSE int fd = fd_open_named(path, dirs);
 	struct stat st;
 	int rc;
 
+	if (fd == -EXDEV)
+		return err_set(e, fd, "%s: a link leads out of the agent's directory, to what the agent may not see", path);
 	if (fd < 0 || fstat(fd, &st) < 0)
-		return err_errno(e, -errno, "%s", path);
+		return err_errno(e, fd < 0 ? fd : -errno, "%s", path);
 	if (!S_ISREG(st.st_mode))
 		return err_set(e, -EINVAL, "%s: not a regular file", path);
 	rc = st.st_size > (off_t)max ? -EFBIG : fd_read_all(fd, max, out);

@@ -73,8 +73,8 @@ bool blueprint_in_etc(const struct config *cfg, const char *path);
 /* Whether name is an instance that differs from no other: it has no file and no drop-in of its own.
  * *generic (caller frees) is the template. */
 bool blueprint_files_generic(const struct blueprint_files *f, char **generic);
-/* Content of a file that a person wrote: regular, at most max bytes, and never waited for. */
-int blueprint_read_file(const char *path, size_t max, struct buf *out, struct err *e);
+/* Content of a file that a person wrote: regular, at most max bytes, and never waited for. dirs: see fd_open_named(). */
+int blueprint_read_file(const char *path, const char *const *dirs, size_t max, struct buf *out, struct err *e);
 /*
  * All unit files, in order, and the warnings; then the prompt and the MCP servers that are named,
  * if they are in one of the directories: others may be secret, and whoever may see a blueprint need

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "base/fd.h"
 #include "base/util.h"
 
 void
@@ -21,11 +22,11 @@ buf_wipe(struct buf *b)
 
 /* The file of "ID:PATH", looked at: a pipe or a device would hold aod up. */
 static int
-open_credential(const char *item, struct stat *st, struct err *e)
+open_credential(const char *item, const char *const *dirs, struct stat *st, struct err *e)
 {
 	const char *path = strchr(item, ':');
-	int fd = path ? open(path + 1, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY) : -1;
-	int rc = fd < 0 ? -errno : 0;
+	int fd = path ? fd_open_named(path + 1, dirs) : -1;
+	int rc = fd < 0 ? fd : 0;
 
 	if (!path)
 		return err_set_status(e, 422, -EINVAL, "LoadCredential=%s: say ID:PATH", item);
@@ -40,7 +41,10 @@ open_credential(const char *item, struct stat *st, struct err *e)
 	if (fd >= 0)
 		close(fd);
 	return err_set_status(e, 422, rc, "LoadCredential=%s: %s", item,
-			      rc == -EFBIG ? "a credential has at most 1 MiB" : rc == -EINVAL ? "not a file" : strerror(-rc));
+			      rc == -EFBIG	? "a credential has at most 1 MiB"
+			      : rc == -EINVAL	? "not a file"
+			      : rc == -EXDEV	? "a link leads out of the agent's directory, to what the agent may not see"
+						: strerror(-rc));
 }
 
 static void
@@ -52,10 +56,10 @@ put_head(struct buf *out, const char *item)
 }
 
 static int
-put_file(struct buf *out, const char *item, struct err *e)
+put_file(struct buf *out, const char *item, const char *const *dirs, struct err *e)
 {
 	struct stat st;
-	CLEANUP_CLOSE int fd = open_credential(item, &st, e);
+	CLEANUP_CLOSE int fd = open_credential(item, dirs, &st, e);
 	size_t left, start;
 	ssize_t n = 0;
 
@@ -96,7 +100,7 @@ same_name(char *const *items, const char *item)
 }
 
 int
-credentials_put(struct buf *out, const struct sandbox *s, struct err *e)
+credentials_put(struct buf *out, const struct sandbox *s, const char *const *dirs, struct err *e)
 {
 	size_t start = out->len;
 	int rc = 0;
@@ -107,7 +111,7 @@ credentials_put(struct buf *out, const struct sandbox *s, struct err *e)
 	for (char *const *c = s->load_credentials; rc == 0 && c && *c; c++) {
 		const char *otherwise = same_name(s->set_credentials, *c);
 
-		rc = put_file(out, *c, e);
+		rc = put_file(out, *c, dirs, e);
 		if (rc == -ENOENT && otherwise) {
 			put_text(out, otherwise);
 			rc = 0;
@@ -125,21 +129,4 @@ credentials_put(struct buf *out, const struct sandbox *s, struct err *e)
 			put_text(out, *c);
 	}
 	return rc;
-}
-
-int
-credentials_check(const struct sandbox *s, struct err *e)
-{
-	struct stat st;
-
-	for (char *const *c = s->load_credentials; c && *c; c++) {
-		int fd = open_credential(*c, &st, e);
-
-		if (fd == -ENOENT && same_name(s->set_credentials, *c))
-			continue;
-		if (fd < 0)
-			return fd;
-		close(fd);
-	}
-	return 0;
 }

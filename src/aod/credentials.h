@@ -18,10 +18,9 @@
 /*
  * Append "cred=ID=BYTES\0" for each credential of s to out; a LoadCredential= goes before a SetCredential= of the same name, which is its default.
  * A value with a NUL byte cannot pass. -errno with status 422 and the name of the key; out may then hold a part, and is to be wiped all the same.
+ * dirs: see fd_open_named().
  */
-int credentials_put(struct buf *out, const struct sandbox *s, struct err *e);
-/* Whether what they name is there, without reading it: for plans. */
-int credentials_check(const struct sandbox *s, struct err *e);
+int credentials_put(struct buf *out, const struct sandbox *s, const char *const *dirs, struct err *e);
 /* Zero what b holds, also behind its end, and free it. */
 void buf_wipe(struct buf *b);
 

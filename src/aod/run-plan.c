@@ -39,12 +39,12 @@ inputs_free(struct inputs *in)
 
 /* A file that a blueprint names; a relative path is meant from the blueprint's own directory. */
 static int
-read_named(const struct blueprint *b, enum directive_id id, const char *name, char **out, size_t *n, struct err *e)
+read_named(const struct blueprint *b, enum directive_id id, const char *name, const char *const *dirs, char **out, size_t *n, struct err *e)
 {
 	const char *own = blueprint_path(b) ? blueprint_path(b) : ".", *slash = strrchr(own, '/');
 	CLEANUP_FREE char *path = *name == '/' ? xstrdup(name) : xasprintf("%.*s/%s", slash ? (int)(slash - own) : 1, slash ? own : ".", name);
 	struct buf text = BUF_INIT;
-	int rc = blueprint_read_file(path, INPUT_FILE_MAX, &text, e);
+	int rc = blueprint_read_file(path, dirs, INPUT_FILE_MAX, &text, e);
 
 	if (rc < 0) {
 		buf_free(&text);
@@ -59,11 +59,11 @@ read_named(const struct blueprint *b, enum directive_id id, const char *name, ch
 }
 
 static int
-read_environment(const struct blueprint *b, const char *name, char ***env, struct err *e)
+read_environment(const struct blueprint *b, const char *name, const char *const *dirs, char ***env, struct err *e)
 {
 	CLEANUP_FREE char *text = NULL;
 	size_t n;
-	int rc = read_named(b, D_EnvironmentFile, name + (*name == '-'), &text, &n, e);
+	int rc = read_named(b, D_EnvironmentFile, name + (*name == '-'), dirs, &text, &n, e);
 
 	if (rc == -ENOENT && *name == '-')
 		return 0;
@@ -72,8 +72,9 @@ read_environment(const struct blueprint *b, const char *name, char ***env, struc
 	return rc;
 }
 
+/* dirs: where the agent may have put links to what it may not read, NULL: it may read all that aod may. */
 static int
-read_inputs(const struct blueprint *b, struct inputs *in, struct err *e)
+read_inputs(const struct blueprint *b, const char *const *dirs, struct inputs *in, struct err *e)
 {
 	const char *mcp = blueprint_text(b, D_McpConfigFile), *prompt = blueprint_text(b, D_SystemPromptFile);
 	char *const *files = blueprint_words(b, D_EnvironmentFile);
@@ -81,11 +82,11 @@ read_inputs(const struct blueprint *b, struct inputs *in, struct err *e)
 	size_t n;
 
 	if (mcp)
-		rc = read_named(b, D_McpConfigFile, mcp, &in->mcp, &n, e);
+		rc = read_named(b, D_McpConfigFile, mcp, dirs, &in->mcp, &n, e);
 	if (rc == 0 && prompt)
-		rc = read_named(b, D_SystemPromptFile, prompt, &in->system_prompt, &n, e);
+		rc = read_named(b, D_SystemPromptFile, prompt, dirs, &in->system_prompt, &n, e);
 	for (; rc == 0 && files && *files; files++)
-		rc = read_environment(b, *files, &in->environment, e);
+		rc = read_environment(b, *files, dirs, &in->environment, e);
 	return rc;
 }
 
@@ -159,6 +160,28 @@ add_commands(const struct manager *m, char **visible)
 	return visible;
 }
 
+/* An agent may have named some, in a configuration in its project: aod's and other sessions' are not for it. */
+static void
+drop_ours(const struct manager *m, char **visible)
+{
+	const char *const ours[] = { m->cfg->state, m->cfg->run, m->cfg->etc };
+	char **keep = visible;
+
+	for (; visible && *visible; visible++) {
+		CLEANUP_FREE char *real = realpath(*visible, NULL);
+		bool drop = false;
+
+		for (size_t i = 0; real && i < ARRAY_LEN(ours); i++)
+			drop = drop || path_within(real, ours[i]);
+		if (drop)
+			free(*visible);
+		else
+			*keep++ = *visible;
+	}
+	if (keep)
+		*keep = NULL;
+}
+
 static char **
 visible_files(const struct manager *m, const struct blueprint *b, const char *mcp_config)
 {
@@ -181,6 +204,7 @@ visible_files(const struct manager *m, const struct blueprint *b, const char *mc
 		json_object_object_foreachC(servers, it)
 			visible = add_server(m, visible, it.val);
 	}
+	drop_ours(m, visible);
 	json_object_put(o);
 	buf_free(&merged);
 	return visible;
@@ -217,6 +241,15 @@ other_user(const struct manager *m, const struct blueprint *b, int64_t *uid, int
 	if (user && dynamic != TRI_YES)
 		return user_resolve(user, blueprint_text(b, D_Group), uid, gid, NULL) == 0 && *uid != 0;
 	return dynamic == TRI_YES || (dynamic == TRI_UNSET && sandbox_profile(b) == SANDBOX_STRICT);
+}
+
+/* Whether there is what aod can read and the agent is not to. */
+static bool
+sees_less(const struct manager *m, const struct blueprint *b)
+{
+	int64_t uid, gid;
+
+	return sandbox_profile(b) == SANDBOX_STRICT || other_user(m, b, &uid, &gid);
 }
 
 /* The first directory above path that this user may not search, as a further word of closed. */
@@ -368,12 +401,13 @@ run_plan(struct manager *m, const struct session_row *row, const struct run_args
 	struct inputs in = { 0 };
 	struct stat st;
 	int rc = expand(m, row, dir, &b, e);
+	const char *cwd = plan_dir(row, b, work), *const agents[] = { dir, cwd, NULL };
 
 	*out = NULL;
 	if (rc == 0)
-		rc = read_inputs(b, &in, e);
+		rc = read_inputs(b, sees_less(m, b) ? agents : NULL, &in, e);
 	if (rc == 0)
-		rc = call_plan_make(m, row, args, b, &in, dir, plan_dir(row, b, work), out, e);
+		rc = call_plan_make(m, row, args, b, &in, dir, cwd, out, e);
 	if (rc == 0)
 		rc = contain_check(m, b, (*out)->sandbox, weaker, e);
 	/* The session's own directory is made later. */

@@ -213,13 +213,16 @@ shim_fds_get(const struct run *r, struct shim_fds *fds, struct err *e)
 int
 shim_spec_make(const struct run *r, const struct shim_fds *fds, struct err *e)
 {
+	const struct sandbox *s = r->plan->sandbox;
+	CLEANUP_FREE char *own = agent_dir(r->m, r->s.row.id);
+	const char *const agents[] = { own, r->plan->cwd, NULL };
 	struct buf b = BUF_INIT;
 	int fd, rc;
 
 	put_files(&b, r);
-	put_process(&b, r->plan, r->plan->sandbox);
+	put_process(&b, r->plan, s);
 	put_sandbox(&b, r, fds);
-	rc = credentials_put(&b, r->plan->sandbox, e);
+	rc = credentials_put(&b, s, s->profile == SANDBOX_STRICT || s->uid >= 0 ? agents : NULL, e);
 	if (rc == 0 && b.len > SHIM_SPEC_MAX)
 		rc = err_set(e, -E2BIG, "arguments and environment take more than %u bytes", SHIM_SPEC_MAX);
 	fd = rc == 0 ? memfd_with("aod-shim-spec", b.data, b.len) : rc;

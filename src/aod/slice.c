@@ -134,7 +134,7 @@ parse(const char *path, struct blueprint **out, struct err *e)
 	struct blueprint_problems problems = BLUEPRINT_PROBLEMS_INIT;
 	struct buf text = BUF_INIT;
 	struct blueprint *b;
-	int rc = blueprint_read_file(path, SLICE_FILE_MAX, &text, e);
+	int rc = blueprint_read_file(path, NULL, SLICE_FILE_MAX, &text, e);
 
 	if (rc < 0) {
 		buf_free(&text);

@@ -11,10 +11,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <linux/openat2.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "base/util.h"
@@ -74,6 +76,40 @@ fd_set_nonblock(int fd, bool on)
 		return -errno;
 	flags = on ? flags | O_NONBLOCK : flags & ~O_NONBLOCK;
 	return fcntl(fd, F_SETFL, flags) < 0 ? -errno : 0;
+}
+
+static int
+open_resolved(int at, const char *path, uint64_t flags, uint64_t resolve)
+{
+	struct open_how how = {.flags = flags | O_CLOEXEC, .resolve = resolve | RESOLVE_NO_MAGICLINKS};
+	int fd = (int)syscall(SYS_openat2, at, path, &how, sizeof(how));
+
+	return fd < 0 ? -errno : fd;
+}
+
+int
+fd_open_named(const char *path, const char *const *dirs)
+{
+	const int flags = O_RDONLY | O_NONBLOCK | O_NOCTTY;
+	int fd;
+
+	for (; dirs && *dirs; dirs++) {
+		const char *rest = path + strlen(*dirs);
+
+		if (!path_within(path, *dirs))
+			continue;
+		rest += strspn(rest, "/");
+		fd = open_resolved(AT_FDCWD, *dirs, O_PATH | O_DIRECTORY, RESOLVE_NO_SYMLINKS);
+		if (fd >= 0) {
+			int dir = fd;
+
+			fd = open_resolved(dir, rest, (uint64_t)flags, RESOLVE_BENEATH);
+			close(dir);
+		}
+		return fd;
+	}
+	fd = open(path, flags | O_CLOEXEC);
+	return fd < 0 ? -errno : fd;
 }
 
 int

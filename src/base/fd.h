@@ -17,6 +17,12 @@ int fd_write_all(int fd, const void *p, size_t n);
 int fd_read_all(int fd, size_t max, struct buf *out);
 int fd_set_nonblock(int fd, bool on);
 
+/*
+ * Opens for reading what somebody named, without waiting for a pipe's writer or taking a terminal. dirs (ends with NULL, or is NULL): directories in which
+ * somebody else may have made links: none in them leads out of them (-EXDEV), and none is on the way to them (-ELOOP).
+ */
+int fd_open_named(const char *path, const char *const *dirs);
+
 /* Reads the whole file (at most max bytes, else -EFBIG). Names the path in *e. */
 int file_read(const char *path, size_t max, struct buf *out, struct err *e);
 /* Temp file beside it, write, fsync when durable, rename. Either the old content or the new, never a mix. */
