@@ -654,7 +654,7 @@ look_through(const struct spec *spec, bool *staged)
 	return r;
 }
 
-/* At or below a source that is given to the agent: what it leaves there belongs, on disk, to the owner of that, who may be root. */
+/* At or below a source that is given to the agent: what it leaves there belongs, on disk, to the owner of that, who may be root; or it is root itself. */
 static bool
 in_agents_hands(const struct spec *spec, const char *path)
 {
@@ -663,7 +663,7 @@ in_agents_hands(const struct spec *spec, const char *path)
 	size_t n;
 
 	while (mounts_next(&at, &m) > 0) {
-		n = m.src && (m.flags & (SHIM_MF_IDMAP | SHIM_MF_OWN)) ? strlen(m.src) : 0;
+		n = m.src && (m.flags & (SHIM_MF_IDMAP | SHIM_MF_OWN | SHIM_MF_NOFOLLOW)) ? strlen(m.src) : 0;
 		if (n && strncmp(path, m.src, n) == 0 && (path[n] == '/' || path[n] == '\0'))
 			return true;
 	}

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 """What an agent sees and writes in a sandbox: its project, its home, credentials, links on the way; who it is told to be."""
+import json
 import os
 import pwd
 
@@ -101,8 +102,73 @@ def test_links(aod, project, tmp_path):
     assert "no" in got and "sesame" not in got
 
 
+def test_files_behind_links(aod, project, tmp_path):
+    """What aod reads for an agent it does not read through the agent's links, by which it would be told what it may not see."""
+    secret = tmp_path / "secret"
+    secret.write_text("SESAME=open\n")
+    (project / "real").write_text("GREETING=hello\n")
+    (project / "inside").symlink_to("real")
+    lines(aod, "Sandbox=strict", "ln -s %s .env" % secret, project_dir=str(project))
+    assert os.readlink(project / ".env") == str(secret)
+    strict = "Sandbox=strict\n"
+    assert "leads out" in refused(aod, strict + "[Agent]\nEnvironmentFile=%d/.env", project_dir=str(project))
+    assert "leads out" in refused(aod, strict + "[Agent]\nSystemPromptFile=%d/.env", project_dir=str(project))
+    assert "leads out" in refused(aod, strict + "[Agent]\nMcpConfigFile=%d/.env", project_dir=str(project))
+    got = lines(aod, strict + "[Agent]\nEnvironmentFile=%d/inside", "env", project_dir=str(project))
+    assert "GREETING=hello" in got
+    # A credential is read when the agent is born.
+    aod.blueprint("behind", "[Agent]\nAdapter=command\n[Sandbox]\n%sLoadCredential=token:%%d/.env\n" % strict)
+    r = aod.post("/sessions", {"agent_name": "behind", "command": ["/bin/true"], "project_dir": str(project), "async_mode": False})
+    assert r.status == 400 and "leads out" in r.detail
+    # Who may read it anyhow gets it.
+    assert "SESAME=open" in lines(aod, "Sandbox=none\n[Agent]\nEnvironmentFile=%d/.env", "env", project_dir=str(project))
+
+
+def test_server_of_others(aod, project):
+    """A configuration that the agent can write shows it no file of another session's, and ends no aod."""
+    other = aod.create(agent_name="demo", prompt="text hello")["session_id"]
+    aod.wait_state(other, "finished", "idle")
+    secret = os.path.join(aod.agent_dir(other), "work", "secret")
+    with open(secret, "w", encoding="utf-8") as f:
+        f.write("sesame\n")
+    os.chmod(secret, 0o644)
+    aod.blueprint("servers", "[Agent]\nAdapter=claude\nExecStart=/bin/sh -c 'cat %s >got 2>&1; ls -d /usr >>got'\nMcpConfigFile=%%d/mcp.json\n[Sandbox]\nSandbox=strict\n"
+                  % secret)
+    body = {"agent_name": "servers", "prompt": "x", "project_dir": str(project), "async_mode": False}
+    for args in ([secret], ["/proc/1/root" + secret]):
+        (project / "mcp.json").write_text(json.dumps({"mcpServers": {"x": {"command": "/bin/cat", "args": args}}}))
+        aod.post("/sessions", body)
+        got = (project / "got").read_text()
+        assert "/usr" in got and "sesame" not in got
+        (project / "got").unlink()
+    (project / "mcp.json").write_text(json.dumps({"mcpServers": {"x": {"command": "/bin/cat", "args": ["/usr/../etc/hostname"]}}}))
+    r = aod.post("/sessions", body)
+    assert r.status == 422 and "has .." in r.detail and aod.proc.poll() is None
+
+
+@needs_root
+def test_links_of_root(aod, tmp_path):
+    """An agent that is root in its project leaves links that belong to root there."""
+    project = tmp_path / "roots"
+    project.mkdir()
+    lines(aod, "Sandbox=workspace", "ln -s /etc .git; ln -s /root cache", project_dir=str(project))
+    got = lines(aod, "Sandbox=workspace", "grep ' /etc ' /proc/self/mountinfo | grep -v ' /etc ro'; :", project_dir=str(project))
+    assert [g for g in got if " /etc " in g] == []
+    aod.blueprint("cache", "[Agent]\nAdapter=command\n[Sandbox]\nSandbox=workspace\nBindPaths=%d/cache:/mnt\n")
+    r = aod.post("/sessions", {"agent_name": "cache", "command": ["/bin/true"], "project_dir": str(project), "async_mode": False})
+    assert r.status == 400 and "symbolic links" in r.detail
+
+
+def test_aod_in_the_project(tmp_path):
+    """aod's own directories are not moved away by who may write to one above them."""
+    (tmp_path / "sub").mkdir()
+    with Aod(root=str(tmp_path / "sub" / "root")) as a:
+        assert "in it" in refused(a, "Sandbox=strict", project_dir=str(tmp_path))
+        assert "in it" in refused(a, "Sandbox=workspace", project_dir=str(tmp_path / "sub"))
+
+
 def test_never(aod):
-    for path in ("/", "/etc", "/usr", "/home", "/var"):
+    for path in ("/", "/etc", "/usr", "/home", "/var", "/etc/ssh", "/usr/bin", "/tmp", "/var/lib"):
         assert "Sandbox=none" in refused(aod, "Sandbox=strict", project_dir=path)
     assert "aod's own" in refused(aod, "Sandbox=strict", project_dir=os.path.join(aod.root, "state"))
 
