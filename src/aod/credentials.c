@@ -130,3 +130,20 @@ credentials_put(struct buf *out, const struct sandbox *s, const char *const *dir
 	}
 	return rc;
 }
+
+int
+credentials_check(const struct sandbox *s, struct err *e)
+{
+	struct stat st;
+
+	for (char *const *c = s->load_credentials; c && *c; c++) {
+		int fd = open_credential(*c, NULL, &st, e);
+
+		if (fd == -ENOENT && same_name(s->set_credentials, *c))
+			continue;
+		if (fd < 0)
+			return fd;
+		close(fd);
+	}
+	return 0;
+}

@@ -21,6 +21,8 @@
  * dirs: see fd_open_named().
  */
 int credentials_put(struct buf *out, const struct sandbox *s, const char *const *dirs, struct err *e);
+/* Whether what they name is there, without reading it: for plans. */
+int credentials_check(const struct sandbox *s, struct err *e);
 /* Zero what b holds, also behind its end, and free it. */
 void buf_wipe(struct buf *b);
 
