@@ -38,7 +38,7 @@ put(struct buf *out, const char *load, const char *set, struct err *e)
 
 	s.load_credentials = load ? strv_add(NULL, load) : NULL;
 	s.set_credentials = set ? strv_add(NULL, set) : NULL;
-	rc = credentials_put(out, &s, e);
+	rc = credentials_put(out, &s, NULL, e);
 	checked = credentials_check(&s, NULL);
 	/* What a plan is refused for, a start is, too. */
 	if (checked < 0)
@@ -134,7 +134,7 @@ test_all_too_large(void **state)
 	load = xasprintf("a:%s", path);
 	for (int i = 0; i < 5; i++)
 		s.load_credentials = strv_add(s.load_credentials, load);
-	assert_int_equal(credentials_put(&b, &s, &e), -EFBIG);
+	assert_int_equal(credentials_put(&b, &s, NULL, &e), -EFBIG);
 	assert_int_equal(e.status, 422);
 	buf_wipe(&b);
 	strv_free(s.load_credentials);
