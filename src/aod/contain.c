@@ -645,6 +645,8 @@ contain_open(struct manager *m, struct err *e)
 	return rc;
 }
 
+static bool is_live(const char *id, void *arg);
+
 void
 contain_close(struct manager *m)
 {
@@ -658,6 +660,9 @@ contain_close(struct manager *m)
 		free(g->id);
 		free(g);
 	}
+	/* No run is in memory any more; what is left running keeps its group by being in it. */
+	if (m->cgroups)
+		cgroup_sweep(m->cgroups, is_live, m);
 	quota_free(m->quota);
 	netns_free(m->netns);
 	slices_free(m->slices);
@@ -683,4 +688,6 @@ void
 contain_sweep(struct manager *m)
 {
 	cgroup_sweep(m->cgroups, is_live, m);
+	/* Slices that nobody was in are gone with it, and their limits. */
+	slices_forget(m->slices);
 }

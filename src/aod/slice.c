@@ -216,7 +216,7 @@ apply_one(struct slices *s, const char *name, struct err *e)
 		rc = parse(path, &b, e);
 	if (rc == 0 && b)
 		rc = limits_from(&l, b, &s->m->totals, e);
-	if (rc == 0 && sl->applied)
+	if (rc == 0 && sl->path)
 		fill_unset(&l);
 	if (rc == 0)
 		rc = cgroup_set_slice(s->m->cgroups, name, &l, e);
@@ -263,6 +263,13 @@ slices_refresh(struct slices *s)
 		if (sl->applied && cgroup_mode(s->m->cgroups) != CGROUP_NONE && apply_one(s, sl->name, &e) < 0)
 			log_warn("%s", e.text);
 	}
+}
+
+void
+slices_forget(struct slices *s)
+{
+	for (struct slice *sl = s->list; sl; sl = sl->next)
+		sl->applied = false;
 }
 
 /* ---- showing ---------------------------------------------------------------------------------------------- */

@@ -26,6 +26,8 @@ char *slice_full_name(const char *name);
 int slice_apply(struct slices *s, const char *name, struct err *e);
 /* Files may have changed: limits of slices that were applied. What goes wrong is logged. */
 void slices_refresh(struct slices *s);
+/* Groups of slices may be gone: limits are written anew. */
+void slices_forget(struct slices *s);
 /* [{"name","description","path","settings","sessions"},…] of those that have a file or live sessions. */
 void slices_json(struct slices *s, struct buf *out);
 

@@ -214,6 +214,19 @@ def test_slices(groups):
     groups.wait_status(one)
 
 
+def test_no_group_is_left(make_aod):
+    """A private aod that ends takes its groups and slices with it."""
+    a = make_aod()
+    if checks(a)["cgroup"]["status"] != "ok":
+        pytest.skip("no control groups here")
+    sid = command(a, "in-slice", "[Resources]\nSlice=left-over\n", "echo up; sleep 1000")
+    said(a, sid, "up")
+    tops = {g.split("/agents/")[0] for g in group_dirs(sid)}
+    assert tops
+    a.stop()
+    assert not [t for t in tops if os.path.exists(t)]
+
+
 # ---- freezing ---------------------------------------------------------------------------------------------------
 
 
