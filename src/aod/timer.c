@@ -472,6 +472,8 @@ action_timers(struct request *q, struct err *e)
 	struct buf b = BUF_INIT;
 	size_t n = 0;
 
+	/* Who has just changed a blueprint by a request wants to see it. */
+	timers_refresh(q->m);
 	for (const struct timer *t = ts->list; t; t = t->next)
 		n++;
 	sorted = xcalloc(n + 1, sizeof(*sorted));

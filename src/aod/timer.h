@@ -14,7 +14,7 @@
 
 /* The state has been read: begin. Also after timers_forget(). */
 void timers_load(struct manager *m);
-/* The mirror of blueprints may have changed. No transaction is open. */
+/* The mirror of blueprints may have changed. */
 void timers_refresh(struct manager *m);
 /* The state is to be read again. */
 void timers_forget(struct manager *m);

@@ -19,7 +19,7 @@ const struct ctl_command ctl_commands[CMD_COUNT] = {
 		      "The events of the session (but for those of type control) are shown on standard error as they come, and its result is "
 		      "printed on standard output at the end. The prompt is TEXT of -p, or standard input when "
 		      "there is no -p and no COMMAND and standard input is not a terminal, or in any case with a "
-		      "single -. Ctrl-C leaves the session running." },
+		      "single -; without any it is Prompt= of the blueprint. Ctrl-C leaves the session running." },
 	[CMD_RESUME] = { "resume", NULL, "NAME [-]", 1, 2, false, false, NULL,
 			 "The prompt is given and the run is followed as with run." },
 	[CMD_STOP] = { "stop", NULL, "NAME...", 1, -1, false, false, NULL,

@@ -3,6 +3,7 @@
 import datetime
 import json
 import os
+import sqlite3
 import time
 
 import pytest
@@ -228,6 +229,27 @@ def test_restart_repeats_nothing(make_aod):
     assert len(sessions(aod, "once")) == 1
 
 
+def test_database_that_cannot_be_written(make_aod):
+    """A session that is live goes on, the timer as well once there is a way; nothing is tried in a hurry."""
+    aod = make_aod()
+    live = aod.command("/bin/sh", "-c", "sleep 3")
+    timed(aod, "stuck", "OnCalendar=*:*:*")
+    before = len(wait_sessions(aod, "stuck", 1))
+    other = sqlite3.connect(aod.db_path, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    wait_for("a start to fail", lambda: "rolled back, reading the state again" in aod.log())
+    other.execute("ROLLBACK")
+    other.close()
+    wait_sessions(aod, "stuck", before + 2)
+    remove(aod, "stuck")
+    assert aod.log().count("rolled back") <= 2, aod.log()
+    assert aod.wait_status(live)["result"] == "success"
+    ids = [s["session_id"] for s in sessions(aod, "stuck")]
+    wait_for("the timer to go", lambda: timer(aod, "stuck") is None)
+    for sid in ids:
+        assert kinds(aod.events(sid)).count("session_start") == 1
+
+
 def test_list(make_aod):
     aod = make_aod()
     p = aod.aoctl("list-timers")
@@ -240,6 +262,9 @@ def test_list(make_aod):
     assert [(t["blueprint"], t["rule"]) for t in json.loads(p.stdout)["timers"]] == [
         ("first", "OnCalendar=2199-01-01 00:00:00 Persistent=yes"), ("second", "OnCalendar=2199-01-02 00:00:00"),
         ("never", "OnUnitActiveSec=300s")]
+    r = aod.post("/agents", {"name": "made", "description": "x"})
+    assert r.status == 201, r
+    assert timer(aod, "made") is None
     lines = aod.aoctl("list-timers", env={"TZ": "UTC"}).stdout.splitlines()
     assert lines[0].split() == ["NEXT", "LEFT", "LAST", "PASSED", "BLUEPRINT", "SESSION"]
     assert lines[1].startswith("Tue 2199-01-01 00:00:00 UTC") and lines[1].split()[-4:] == ["-", "-", "first", "-"], lines
