@@ -277,6 +277,7 @@ make_directories(struct config *c, struct err *e)
 {
 	CLEANUP_FREE char *blueprints = xasprintf("%s/blueprints", c->etc);
 	CLEANUP_FREE char *sessions = xasprintf("%s/sessions", c->state);
+	CLEANUP_FREE char *agents = xasprintf("%s/agents", c->run); /* shown in sandboxes: a socket that a later aod makes in it is seen there, too */
 	CLEANUP_FREE char *credentials = xasprintf("%s/credentials", c->run); /* a place to mount them at, always empty */
 	gid_t gid = geteuid() == 0 ? choose_http_user(c) : getegid();
 	int rc = mkdir_p(c->run, 0755, e);
@@ -286,6 +287,10 @@ make_directories(struct config *c, struct err *e)
 		rc = err_errno(e, -errno, "%s", c->run);
 	if (rc == 0)
 		rc = mkdir_p(credentials, 0755, e);
+	if (rc == 0)
+		rc = mkdir_p(agents, 0711, e);
+	if (rc == 0 && chmod(agents, 0711) < 0)
+		rc = err_errno(e, -errno, "%s", agents);
 	if (rc == 0)
 		rc = mkdir_p(c->state, 0750, e);
 	if (rc == 0)

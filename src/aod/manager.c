@@ -600,7 +600,7 @@ who_am_i(struct manager *m)
 	/* First the commands that are for agents: links to aoctl. */
 	m->search_path = xasprintf("%s/bin:%s:%s", m->cfg->libexec, path && *path ? path : "/usr/local/bin:/usr/bin:/bin", m->cfg->libexec);
 	m->socket = xasprintf("%s/aod.sock", m->cfg->run);
-	m->agents_socket = xasprintf("%s/agents.sock", m->cfg->run);
+	m->agents_socket = xasprintf("%s/agents/aod.sock", m->cfg->run);
 	proc_boot_id(m->boot_id);
 }
 

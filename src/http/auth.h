@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Who asks. On aod.sock the kernel says whose process it is, on agents.sock and over TLS only a token counts, and over plain TCP, which there is
+ * Who asks. On aod.sock the kernel says whose process it is, on agents/aod.sock and over TLS only a token counts, and over plain TCP, which there is
  * on loopback only, the kernel is asked whose socket is at the other end. A token (Authorization: Bearer, or a browser's cookie) goes before all
  * that. What is found is kept with the connection, so that a further request costs a comparison.
  *

@@ -333,15 +333,15 @@ show_work(struct wishes *w)
 	}
 }
 
-/* The directory of the socket where that is its own, else the socket. */
-static void
-show_socket(struct wishes *w)
+/* The directory of the socket where that is its own, so that one which a later aod makes is seen, too; else the socket. */
+static char *
+shown_socket(const struct sandbox_paths *p)
 {
-	const char *s = w->p->socket, *slash = s ? strrchr(s, '/') : NULL;
-	CLEANUP_FREE char *dir = slash ? xstrndup(s, (size_t)(slash - s)) : NULL;
-	bool own_dir = dir && w->p->run && path_within(dir, w->p->run) && strcmp(dir, w->p->run) != 0;
+	const char *slash = p->socket ? strrchr(p->socket, '/') : NULL;
+	CLEANUP_FREE char *dir = slash ? xstrndup(p->socket, (size_t)(slash - p->socket)) : NULL;
+	bool own_dir = dir && p->run && path_within(dir, p->run) && strcmp(dir, p->run) != 0;
 
-	wish_shown(w, own_dir ? dir : s, 0);
+	return own_dir ? xstrdup(dir) : p->socket ? xstrdup(p->socket) : NULL;
 }
 
 /* Nothing of aod's, of other sessions' and of the host's services; but how names are resolved is found below /run. */
@@ -362,10 +362,12 @@ hide_ours(struct wishes *w)
 static void
 show_programs(struct wishes *w)
 {
+	CLEANUP_FREE char *socket = shown_socket(w->p);
+
 	wish_shown(w, w->p->program, 0);
 	for (char *const *v = w->p->visible; v && *v; v++)
 		wish_shown(w, *v, MF_OPTIONAL);
-	show_socket(w);
+	wish_shown(w, socket, 0);
 }
 
 static void
@@ -393,6 +395,7 @@ landlock(struct sandbox *s, const struct wishes *w)
 	static const char *const system[] = { "/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32",
 					      "/etc", "/opt", "/sys",  "/nix", "/run/systemd/resolve", NULL };
 	char *const *words = blueprint_words(w->b, D_ReadWritePaths);
+	CLEANUP_FREE char *socket = shown_socket(w->p);
 
 	if (s->profile == SANDBOX_NONE || !is(w, D_ProtectSystem, "strict"))
 		return;
@@ -420,8 +423,9 @@ landlock(struct sandbox *s, const struct wishes *w)
 		s->landlock_ro = strv_add(s->landlock_ro, *v);
 	if (w->p->program)
 		s->landlock_ro = strv_add(s->landlock_ro, w->p->program);
-	if (w->p->socket)
-		s->landlock_rw = strv_add(s->landlock_rw, w->p->socket);
+	/* To connect takes no right of Landlock's; to put another socket in its place would. */
+	if (socket)
+		s->landlock_ro = strv_add(s->landlock_ro, socket);
 }
 
 /* ---- all of it ------------------------------------------------------------------------------------------------------------------------ */

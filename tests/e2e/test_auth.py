@@ -25,7 +25,7 @@ def name():
 
 
 def ask(a, method, path, body=None, token=None, where="agents", headers=None, port="runtime"):
-    """A request of its own connection, over agents.sock, aod.sock or TCP."""
+    """A request of its own connection, over agents/aod.sock, aod.sock or TCP."""
     h = dict(headers or {})
     if token:
         h["Authorization"] = "Bearer " + token
@@ -108,7 +108,7 @@ def test_every_verb_for_every_role(make_aod):
             if role.startswith("session") and verb in ("feed", "ws"):
                 p += "?session=" + sid
             headers = {"Accept": "application/x-ndjson"} if verb == "feed" else {}
-            # A role none is who has no token on agents.sock; what is not there is asked on its own port.
+            # A role none is who has no token on agents/aod.sock; what is not there is asked on its own port.
             where = "agents" if "PORT_RUNTIME" in ports or "PORT_CONTEXT" in ports else "tcp"
             r = ask(a, method, p, body_for(verb, sid), token, where, headers, port_of(ports))
             may = bool(ROLES[role.split()[0]] & perms)
@@ -612,6 +612,53 @@ def test_an_agent_in_a_sandbox_is_nobody_without_its_token(make_aod, sandbox):
     got = json.loads(found[0][5:])
     assert got["tcp"] == "401" and got["tcp token"] == "200" and got["agents"] == "401" and got["agents token"] == "200", got
     assert got["aod.sock"] not in ("200",), got
+
+
+AGAIN = r'''
+import os, socket, time
+def ask(token, end="Connection: close"):
+    s = socket.socket(socket.AF_UNIX)
+    s.settimeout(60)
+    s.connect(os.environ["AOD_SOCKET"])
+    s.sendall(("GET /sessions HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer %s\r\n%s\r\n\r\n" % (token, end)).encode())
+    return s, s.recv(4096).split()[1].decode()
+def ask_new():
+    deadline = time.monotonic() + 60
+    while True:
+        try:
+            return ask(token)[1] + " " + ask("aod_" + "0" * 64)[1]
+        except OSError as e:
+            if time.monotonic() > deadline:
+                return str(e)
+            time.sleep(0.02)
+token, where = os.environ["AOD_TOKEN"], os.path.dirname(os.environ["AOD_SOCKET"])
+held, status = ask(token, "X-Held: yes")
+print("BEFORE", status, flush=True)
+while held.recv(65536):  # until the one that is there is no more
+    pass
+try:
+    os.unlink(os.environ["AOD_SOCKET"])
+    may = "unlinked"
+except OSError as e:
+    may = e.strerror
+print("AFTER %s; %s; %s" % (ask_new(), " ".join(os.listdir(where)) if os.access(where, os.R_OK) else "no list", may), flush=True)
+'''
+
+
+@root_only
+def test_an_agent_in_a_sandbox_finds_an_aod_that_is_started_anew(make_aod):
+    a = make_aod(args=["--on-exit", "leave"])
+    a.blueprint("boxed", "[Agent]\nAdapter=command\nExecStart=/usr/bin/python3 -\n[Sandbox]\nSandbox=strict\n")
+    sid = a.create(agent_name="boxed", prompt=AGAIN)["session_id"]
+
+    def lines():
+        return [line for e in a.events(sid) if e["event_type"] == "output" for line in e.get("text", "").splitlines()]
+
+    wait_for("its first request", lambda: "BEFORE 200" in lines())
+    a.kill9()
+    a.start()
+    a.wait_status(sid)
+    assert lines()[1:] == ["AFTER 200 401; no list; Read-only file system"], a.events(sid)
 
 
 def a_group(a):

@@ -263,7 +263,7 @@ class Aod:
     @property
     def agents_socket(self):
         """What agents have in their environment as AOD_SOCKET."""
-        return os.path.join(self.root, "run", "agents.sock")
+        return os.path.join(self.root, "run", "agents", "aod.sock")
 
     @property
     def url(self):

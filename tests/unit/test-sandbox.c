@@ -51,7 +51,7 @@ paths_at(const char *cwd, bool root)
 				       .state = "/var/lib/aod",
 				       .run = "/run/aod",
 				       .etc = "/etc/aod",
-				       .socket = "/run/aod/agents.sock",
+				       .socket = "/run/aod/agents/aod.sock",
 				       .home = OWN "/home",
 				       .root = root };
 }
@@ -283,7 +283,7 @@ test_effective_without_profile(void **state)
 #define RUN                                                                                                                                \
 	"tmpfs /root (mode=0755) ro nosuid nodev noexec optional\n"                                                                        \
 	"tmpfs /run (mode=0755) ro nosuid nodev noexec optional\n"                                                                         \
-	"bind /run/NetworkManager/resolv.conf ro optional\nbind /run/aod/agents.sock ro\n"                                                 \
+	"bind /run/NetworkManager/resolv.conf ro optional\nbind /run/aod/agents ro\n"                                                      \
 	"bind /run/connman ro optional\nbind /run/resolvconf ro optional\nbind /run/systemd/resolve ro optional\n"
 
 static void
@@ -669,7 +669,7 @@ test_visible(void **state)
 	sandbox_free(s);
 	p.socket = NULL;
 	s = make("", &p);
-	assert_null(mount_at(s, "/run/aod/agents.sock"));
+	assert_null(mount_at(s, "/run/aod/agents"));
 	sandbox_free(s);
 	/* An agent may have named it in a file of its project. */
 	visible[1] = (char *)"/usr/../etc/hostname";
