@@ -252,7 +252,7 @@ open_rest(struct front *f, struct err *e)
 		if (i < P_COUNT)
 			f->fds[i] = open_tcp(m->cfg->listen, slot_port(m->cfg, i), &f->bound[i], e);
 		else if (i == UNIX)
-			f->fds[i] = open_unix(m->socket, m->cfg->socket_others ? 0666 : 0660, m->cfg->operators, e);
+			f->fds[i] = open_unix(m->socket, m->cfg->access.socket_others ? 0666 : 0660, m->cfg->access.gid, e);
 		else
 			f->fds[i] = open_unix(m->agents_socket, 0666, (gid_t)-1, e);
 		if (f->fds[i] < 0)
@@ -421,13 +421,15 @@ add_option(char **v, const char *name, const char *value)
 static char **
 add_access(char **v, const struct config *cfg)
 {
-	CLEANUP_FREE char *uid = xasprintf("%u", (unsigned)geteuid());
-	CLEANUP_FREE char *gid = cfg->operators == (gid_t)-1 ? NULL : xasprintf("%u", (unsigned)cfg->operators);
+	CLEANUP_FREE char *uid = xasprintf("%u", (unsigned)cfg->access.uid);
+	CLEANUP_FREE char *members = access_members_text(&cfg->access);
+	CLEANUP_FREE char *gid = cfg->access.gid == (gid_t)-1 ? NULL : xasprintf("%u", (unsigned)cfg->access.gid);
 
 	v = add_option(v, "--operator-uid", uid);
 	v = add_option(v, "--operator-gid", gid);
-	v = add_option(v, "--socket-others", role_name(cfg->socket_others));
-	v = add_option(v, "--tcp-others", role_name(cfg->tcp_others));
+	v = add_option(v, "--operator-users", cfg->access.member_count > 0 ? members : NULL);
+	v = add_option(v, "--socket-others", role_name(cfg->access.socket_others));
+	v = add_option(v, "--tcp-others", role_name(cfg->access.tcp_others));
 	v = add_option(v, "--tls-cert", cfg->tls_cert);
 	v = add_option(v, "--tls-key", cfg->tls_key);
 	for (char **h = cfg->allow_hosts; h && *h; h++)

@@ -42,7 +42,7 @@ static const char usage[] =
 	"  --listen ADDRESS  IPv4 address to listen on (default 127.0.0.1); any that is not loopback needs TLS\n"
 	"  --tls-cert FILE, --tls-key FILE  certificate chain and key (PEM); everything over TCP then needs a token\n"
 	"  --socket-others WHAT  what users over aod.sock may who are not root, aod's own or in group aod: none (default), reader\n"
-	"  --tcp-others WHAT what local users over TCP may without a token: operator (default), reader, none\n"
+	"  --tcp-others WHAT what other local users over TCP may without a token: none (default), reader, operator, which is to be aod's user\n"
 	"  --allow-host NAME a name that clients over TCP may call this host by, beside localhost and addresses; repeated\n"
 	"  --on-exit WHAT    stop or leave the agents when aod is ended (default: stop with --root, else leave)\n"
 	"  --cgroup WHERE    control groups of agents: auto (default), none, v1, or the path of a group that is aod's\n"
@@ -211,8 +211,8 @@ parse_args(int argc, char **argv, struct config *c)
 		case DOCUMENT_QUOTA: rc = set_size("--document-quota", optarg, 0, &c->document_quota); break;
 		case TLS_CERT: set_text(&c->tls_cert, optarg); break;
 		case TLS_KEY: set_text(&c->tls_key, optarg); break;
-		case SOCKET_OTHERS: rc = set_role("--socket-others", optarg, ROLE_READER, &c->socket_others); break;
-		case TCP_OTHERS: rc = set_role("--tcp-others", optarg, ROLE_OPERATOR, &c->tcp_others); break;
+		case SOCKET_OTHERS: rc = set_role("--socket-others", optarg, ROLE_READER, &c->access.socket_others); break;
+		case TCP_OTHERS: rc = set_role("--tcp-others", optarg, ROLE_OPERATOR, &c->access.tcp_others); break;
 		case ALLOW_HOST: c->allow_hosts = strv_add(c->allow_hosts, optarg); break;
 		case 'h':
 		case HELP: fputs(usage, stdout); return 1;
@@ -299,7 +299,8 @@ make_directories(struct config *c, struct err *e)
 		rc = mkdir_p(blueprints, 0755, e);
 	if (rc < 0)
 		return rc;
-	c->operators = find_operators(c);
+	c->access.gid = find_operators(c);
+	access_find_members(&c->access);
 	without_links(&c->etc);
 	without_links(&c->run);
 	without_links(&c->state);
@@ -434,8 +435,7 @@ main(int argc, char **argv)
 		.max_document = 1LL << 30,
 		.log_level = LOG_INFO,
 		.listen = xstrdup("127.0.0.1"),
-		.socket_others = ROLE_NONE,
-		.tcp_others = ROLE_OPERATOR,
+		.access = { .uid = geteuid(), .gid = (gid_t)-1, .socket_others = ROLE_NONE, .tcp_others = ROLE_NONE },
 		.libexec = xstrdup(AOD_LIBEXECDIR),
 		.blueprints = xstrdup(AOD_BLUEPRINTDIR),
 		.www = xstrdup(AOD_WWWDIR),

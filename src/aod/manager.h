@@ -24,6 +24,7 @@
 #include "model/event.h"
 #include "model/permission.h"
 #include "store/store.h"
+#include "wire/peer.h"
 
 enum port { P_RUNTIME, P_CONTEXT, P_REGISTRY, P_DASHBOARD, P_COUNT };
 
@@ -36,8 +37,7 @@ struct config {
 	char *cgroup;	    /* auto, none, v1, or a path; NULL: auto */
 	char *tls_cert, *tls_key; /* files; NULL: plain HTTP, on loopback only */
 	char **allow_hosts;	  /* further names in Host: */
-	enum role socket_others, tcp_others; /* what users that are not known may do: over aod.sock, and over TCP without a token */
-	gid_t operators;	  /* group whose members are operators; -1: none */
+	struct access access;	  /* who may do what without a token */
 	char *http_user;    /* "" = do not change */
 	int64_t max_document, document_quota; /* bytes; quota 0: none */
 	int port_base;	    /* -1: the standard ports; 0: any */

@@ -11,18 +11,15 @@
 
 #include "http/auth.h"
 #include "http/forward.h"
-#include "http/peer.h"
 #include "http/server.h"
+#include "wire/peer.h"
 
 #define TOLD_EVERY_US (60 * 1000000LL) /* how coarse "last used" is */
-/* Users that systemd and aod give to DynamicUser=yes (systemd, docs/UIDS-GIDS.md): aod has agents run as them. */
-#define DYNAMIC_UID_MIN 61184
-#define DYNAMIC_UID_MAX 65519
 
-static struct auth_options options;
+static struct access options;
 
 int
-auth_init(const struct auth_options *o, struct err *e)
+auth_init(const struct access *o, struct err *e)
 {
 	options = *o;
 	return peer_init(e);
@@ -36,43 +33,6 @@ auth_conn_free(struct auth_conn *a)
 
 /* ---- without a token --------------------------------------------------------------------- */
 
-static enum role
-role_of_unix(int fd)
-{
-	struct ucred cred = {0, (uid_t)-1, (gid_t)-1};
-	socklen_t len = sizeof(cred);
-
-	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &len) < 0)
-		return ROLE_NONE;
-	if (cred.uid == 0 || cred.uid == options.operator_uid ||
-	    (options.operator_gid != (gid_t)-1 && peer_in_group(fd, cred.gid, options.operator_gid)))
-		return ROLE_OPERATOR;
-	return options.socket_others;
-}
-
-static enum role
-role_of_tcp(int fd, const char **why)
-{
-	struct peer p;
-
-	if (peer_tcp(fd, &p) < 0) {
-		/* Where aod is not root, no agent has a user of its own that it could hide. */
-		if (options.operator_uid != 0)
-			return options.tcp_others;
-		*why = "it could not be found out whose connection this is: try again, or send a token";
-		return ROLE_NONE;
-	}
-	/* A user that only agents have, or the control group of a run whose agent is in a sandbox. */
-	if ((p.uid >= DYNAMIC_UID_MIN && p.uid <= DYNAMIC_UID_MAX) ||
-	    (p.cgroup != 0 && store_token_has_cgroup(front.store, (int64_t)p.cgroup, NULL) != 0)) {
-		*why = "agents have to send their token: Authorization: Bearer $AOD_TOKEN";
-		return ROLE_NONE;
-	}
-	if (p.uid == 0 || p.uid == options.operator_uid)
-		return ROLE_OPERATOR;
-	return options.tcp_others;
-}
-
 static const struct who *
 who_is_peer(struct conn *c, const char **why)
 {
@@ -80,15 +40,16 @@ who_is_peer(struct conn *c, const char **why)
 	const struct listener *l = c->listener;
 
 	if (!a->peer_known) {
+		struct peer p;
+
 		a->peer_known = true;
-		a->why = "this user may not; members of group aod, root and aod's own user may";
-		if (l->tokens_only)
-			a->why = l->unix_socket ? "this socket takes requests with a token only: Authorization: Bearer $AOD_TOKEN"
-						: "send one as Authorization: Bearer TOKEN (`aoctl token create` makes it), or log in";
-		else if (l->unix_socket)
-			a->peer.role = role_of_unix(h2o_socket_get_fd(c->sock));
-		else
-			a->peer.role = role_of_tcp(h2o_socket_get_fd(c->sock), &a->why);
+		a->why = l->unix_socket ? "this socket takes requests with a token only: Authorization: Bearer $AOD_TOKEN"
+					: "send one as Authorization: Bearer TOKEN (`aoctl token create` makes it), or log in";
+		if (!l->tokens_only) {
+			peer_find(h2o_socket_get_fd(c->sock), &options, &p);
+			a->peer.role = access_role(&options, &p, p.cgroup != 0 && store_token_has_cgroup(front.store, (int64_t)p.cgroup, NULL) != 0,
+						   &a->why);
+		}
 	}
 	*why = a->why;
 	return &a->peer;

@@ -20,13 +20,8 @@
 #include "base/util.h"
 #include "model/permission.h"
 
+struct access;
 struct conn;
-
-struct auth_options {
-	uid_t operator_uid; /* aod's own: it and root are operators */
-	gid_t operator_gid; /* -1: none */
-	enum role socket_others, tcp_others;
-};
 
 struct who {
 	enum role role;
@@ -50,7 +45,7 @@ struct auth_conn {
 };
 
 /* Before privileges and system calls are given up. */
-int auth_init(const struct auth_options *o, struct err *e);
+int auth_init(const struct access *o, struct err *e);
 void auth_conn_free(struct auth_conn *a);
 /*
  * Who sends this request; valid until the connection's next one. role none: *why says what would help. NULL: it has a token that is not valid.

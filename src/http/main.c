@@ -34,6 +34,7 @@
 #include "http/upload.h"
 #include "http/tls.h"
 #include "http/watch.h"
+#include "wire/peer.h"
 #include "wire/wire.h"
 
 /* A connection may have a file open, or be drained through a second descriptor. */
@@ -45,7 +46,7 @@ struct options {
 	const char *db, *www, *user, *documents, *uploads, *tls_cert, *tls_key;
 	int64_t max_document;
 	char **listen;
-	struct auth_options auth;
+	struct access auth;
 };
 
 static const char usage[] = "usage: aod-http --db FILE --documents DIR --uploads DIR [--max-document BYTES] [--www DIR] [--user NAME] "
@@ -62,6 +63,7 @@ parse_options(int argc, char **argv, struct options *o, struct err *e)
 		{"max-document", required_argument, NULL, 'm'},
 		{"debug", no_argument, NULL, 'D'},      {"operator-uid", required_argument, NULL, 'U'},
 		{"operator-gid", required_argument, NULL, 'G'}, {"socket-others", required_argument, NULL, 's'},
+		{"operator-users", required_argument, NULL, 'M'},
 		{"tcp-others", required_argument, NULL, 't'}, {"tls-cert", required_argument, NULL, 'c'},
 		{"tls-key", required_argument, NULL, 'k'}, {"allow-host", required_argument, NULL, 'h'},
 		{0},
@@ -101,9 +103,13 @@ parse_options(int argc, char **argv, struct options *o, struct err *e)
 			if (!parse_i64(optarg, 0, UINT32_MAX - 1, &number))
 				return err_set(e, -EINVAL, "'%s' is not a number of a user or group", optarg);
 			if (c == 'U')
-				o->auth.operator_uid = (uid_t)number;
+				o->auth.uid = (uid_t)number;
 			else
-				o->auth.operator_gid = (gid_t)number;
+				o->auth.gid = (gid_t)number;
+			break;
+		case 'M':
+			if (!access_parse_members(&o->auth, optarg))
+				return err_set(e, -EINVAL, "--operator-users %s: want numbers of users, with commas between", optarg);
 			break;
 		case 's':
 		case 't':
@@ -192,7 +198,7 @@ open_documents(const struct options *o, struct err *e)
 static int
 start(int argc, char **argv, struct err *e)
 {
-	struct options o = {.max_document = 1LL << 30, .auth = {.operator_uid = geteuid(), .operator_gid = (gid_t)-1, .tcp_others = ROLE_OPERATOR}};
+	struct options o = {.max_document = 1LL << 30, .auth = {.uid = geteuid(), .gid = (gid_t)-1}};
 	struct cage cage;
 	int r;
 

@@ -314,18 +314,22 @@ except OSError as e:
 
 
 @root_only
-def test_an_agents_user_needs_its_token_over_tcp(aod):
+def test_an_agents_user_needs_its_token_over_tcp(make_aod):
+    a = make_aod(args=["--tcp-others", "operator"])
     for uid in (61184, DYNAMIC, 65519):
-        got = as_user(uid, aod.ports["runtime"])
+        got = as_user(uid, a.ports["runtime"])
         assert got.startswith("401") and "AOD_TOKEN" in got, got
     for uid in (61183, 65520, 1000):
-        assert as_user(uid, aod.ports["runtime"]).startswith("200"), uid
+        assert as_user(uid, a.ports["runtime"]).startswith("200"), uid
 
 
 @root_only
 def test_other_users(make_aod):
-    a = make_aod(args=["--tcp-others", "none"])
-    assert as_user(1000, a.ports["runtime"]).startswith("401")
+    a = make_aod()
+    # Else any user here could start commands as aod's.
+    for uid in (1000, 65534):
+        got = as_user(uid, a.ports["runtime"])
+        assert got.startswith("401") and "aoctl token create" in got and "--tcp-others=" in got, got
     os.chmod(a.root, 0o755)
     assert as_user(1000, a.agents_socket).startswith("401")
     assert as_user(1000, a.socket) == "Permission denied"
@@ -346,14 +350,16 @@ def test_members_of_the_group_are_operators(tmp_path):
         listener.bind(path)
         os.chmod(path, 0o666)
         listener.listen()
+        tcp = socket.create_server(("127.0.0.1", 0))
         ours, theirs = socket.socketpair()
         with contextlib.ExitStack() as stack:
-            for s in (listener, ours, theirs):
+            for s in (listener, tcp, ours, theirs):
                 stack.enter_context(s)
-            p = subprocess.Popen(["/bin/bash", "-c", 'exec 3<&%d 4<&%d; exec "$0" "$@"' % (theirs.fileno(), listener.fileno()),
+            p = subprocess.Popen(["/bin/bash", "-c", 'exec 3<&%d 4<&%d 5<&%d; exec "$0" "$@"' % (theirs.fileno(), listener.fileno(), tcp.fileno()),
                                   os.path.join(a.programs, "aod-http"), "--db", a.db_path, "--documents", os.path.join(a.root, "state"),
                                   "--uploads", os.path.join(a.root, "state"), "--operator-uid", "0", "--operator-gid", "4242",
-                                  "--listen", "unix=4"], pass_fds=(theirs.fileno(), listener.fileno()), env=clean_env())
+                                  "--operator-users", "1003,1001", "--listen", "unix=4", "--listen", "runtime=5"],
+                                 pass_fds=(theirs.fileno(), listener.fileno(), tcp.fileno()), env=clean_env())
             stack.callback(p.wait)
             stack.callback(p.kill)
             ours.settimeout(WAIT)
@@ -363,6 +369,10 @@ def test_members_of_the_group_are_operators(tmp_path):
             assert as_user(1000, path, "7,4242,8").startswith("200")
             assert as_user(1000, path, ",".join(str(n) for n in range(5000, 5200))).startswith("401")
             assert as_user(1000, path, ",".join(str(n) for n in [*range(5000, 5200), 4242])).startswith("200")
+            # Over TCP the kernel says the user, and the databases of users and groups its groups.
+            port = tcp.getsockname()[1]
+            assert [as_user(uid, port)[:3] for uid in (1000, 1001, 1002, 1003)] == ["401", "200", "401", "200"]
+            assert "group aod" in as_user(1000, port)
 
 
 # ---- browsers ------------------------------------------------------------------------------------------------
