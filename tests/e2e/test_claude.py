@@ -2,6 +2,7 @@
 """The real Claude CLI under aod, against the stand-in for the model's API. Skipped where the CLI is not there."""
 import json
 import os
+import re
 import subprocess
 import time
 
@@ -82,6 +83,108 @@ def test_tool_use(w, aod, tmp_path):
     assert pre[0]["tool_name"] == post[0]["tool_name"] == "Bash" and pre[0]["tool_input"]["command"].startswith("echo from-bash")
     assert "from-bash" in json.dumps(post[0]["tool_output"]) and post[0]["error"] is None
     assert w.api.stats()["main"] == 2
+
+
+# An MCP server as they are: it speaks JSON-RPC over its standard streams, a message a line.
+MCP_SERVER = """
+import json, os, sys
+
+TOOL = {"name": "reverse", "description": "Turns a text round.",
+        "inputSchema": {"type": "object", "properties": {"text": {"type": "string"}, "look": {"type": "array", "items": {"type": "string"}}},
+                        "required": ["text"]}}
+
+
+def reverse(text, look):
+    with open("made-by-server", "w") as f:
+        f.write(text)
+    seen = [p for p in look if os.path.exists(p)]
+    return "%s; uid %d; sees %s" % (text[::-1], os.getuid(), seen)
+
+
+for line in sys.stdin:
+    m = json.loads(line)
+    if m.get("method") == "initialize":
+        result = {"protocolVersion": m["params"]["protocolVersion"], "capabilities": {"tools": {}},
+                  "serverInfo": {"name": "words", "version": "1"}}
+    elif m.get("method") == "tools/list":
+        result = {"tools": [TOOL]}
+    elif m.get("method") == "tools/call":
+        result = {"content": [{"type": "text", "text": reverse(**m["params"]["arguments"])}]}
+    elif "id" in m:
+        result = {}
+    else:
+        continue
+    print(json.dumps({"jsonrpc": "2.0", "id": m["id"], "result": result}), flush=True)
+"""
+
+
+def strict_here(aod):
+    checks = json.loads(aod.aoctl("doctor", "--json").stdout)["checks"]
+    return not [c for c in checks if c["name"] in ("namespaces", "sandbox") and c["status"] != "ok"]
+
+
+def confined(w, more):
+    """The blueprint, with the sandbox that it would have by default."""
+    if not strict_here(w.aod):
+        pytest.skip("no strict sandbox on this host")
+    w.blueprint(more + "\n[Sandbox]\nSandbox=strict")
+
+
+def test_strict_mcp_server(w, aod, tmp_path):
+    """A server that lies outside of the project: it is shown to the session, runs in its sandbox, and its tool works."""
+    project, server = tmp_path / "project", tmp_path / "server"
+    for d in (project, server):
+        d.mkdir()
+    (server / "words.py").write_text(MCP_SERVER)
+    (server / "secret").write_text("not for agents")
+    hidden = [str(server / "secret"), os.path.join(aod.root, "state", "aod.db"), os.path.join(aod.root, "run", "aod.sock")]
+    assert all(os.path.exists(p) for p in hidden), hidden
+    confined(w, "AllowedTools=mcp__words__reverse\nMcpServer=words /usr/bin/python3 %s/words.py" % server)
+    w.api.script([rule("turn plum", {"text": "It said: {{tool_result}}"}, tool_result=True),
+                  rule("turn plum", {"text": "I ask.", "tool_use": [{"name": "mcp__words__reverse", "input": {"text": "plum", "look": hidden}}]},
+                       tool="mcp__words__reverse")])
+    s, ev = w.run("turn plum", project_dir=str(project))
+    assert s["state"] == "finished", (s, ev)
+    said = re.fullmatch(r"It said: mulp; uid (\d+); sees \[(.*)\]", aod.result(s["session_id"]))
+    assert said and said[2] == "", (said, aod.result(s["session_id"]))
+    assert (int(said[1]) != 0) and (os.geteuid() != 0 or 61184 <= int(said[1]) <= 65519)
+    made = project / "made-by-server"
+    assert made.read_text() == "plum" and made.stat().st_uid == os.stat(project).st_uid
+    assert [e["tool_name"] for e in of(ev, "pre_tool")] == ["mcp__words__reverse"] and of(ev, "post_tool")[0]["error"] is None
+    assert "mcp__words__reverse" in of(ev, "init")[0]["tools"]
+    aod.assert_no_process_left(s["session_id"])
+
+
+def test_strict_builds_a_project(w, aod, tmp_path):
+    """make, compiler, linker and the tests that were built, through the Bash tool; the second prompt mends what the tests found."""
+    project = tmp_path / "project"
+    project.mkdir()
+    files = {
+        "sum.c": "#include \"sum.h\"\n\nint\nsum(int a, int b)\n{\n\treturn a - b;\n}\n",
+        "sum.h": "int sum(int a, int b);\n",
+        "test-sum.c": "#include <stdio.h>\n#include \"sum.h\"\n\nint\nmain(void)\n{\n\tFILE *f = tmpfile();\n\n\tif (!f || sum(20, 22) != 42) {\n"
+                      "\t\tputs(\"FAIL: sum\");\n\t\treturn 1;\n\t}\n\tputs(\"PASS: sum\");\n\treturn 0;\n}\n",
+        "Makefile": "CC = gcc\nCFLAGS = -O2 -g -pipe -Wall\n\ncheck: test-sum\n\t./test-sum\n\ntest-sum: test-sum.o libsum.a\n\t$(CC) -o $@ test-sum.o -L. -lsum\n\n"
+                    "libsum.a: sum.o\n\t$(AR) rcs $@ sum.o\n\nsum.o test-sum.o: sum.h\n",
+    }
+    for name, text in files.items():
+        (project / name).write_text(text)
+    confined(w, "AllowedTools=Bash")
+    w.api.script([rule("mend|run the tests", {"text": "It said: {{tool_result}}"}, tool_result=True),
+                  rule("mend", tool("sed -i 's/a - b/a + b/' sum.c && make -j2 check")),
+                  rule("run the tests", tool("make -j2 check"))])
+    s, ev = w.run("run the tests", project_dir=str(project))
+    sid = s["session_id"]
+    assert s["state"] == "finished" and "FAIL: sum" in aod.result(sid) and of(ev, "post_tool")[0]["error"], (s, of(ev, "post_tool"))
+    aod.resume(sid, "mend it")
+    s = aod.wait_status(sid, timeout=60)
+    ev = aod.events(sid)
+    assert s["state"] == "finished" and "PASS: sum" in aod.result(sid) and of(ev, "post_tool")[-1]["error"] is None, (s, of(ev, "post_tool"))
+    assert not of(ev, "denied"), of(ev, "denied")
+    for name in ("test-sum", "libsum.a", "sum.o"):
+        assert (project / name).stat().st_uid == project.stat().st_uid
+    # What was built runs outside, too.
+    assert subprocess.run([project / "test-sum"], stdout=subprocess.PIPE, check=True).stdout == b"PASS: sum\n"
 
 
 def test_resume_continues_the_conversation(w, aod):

@@ -8,7 +8,7 @@ import uuid
 import pytest
 
 from aod import BUILD, Aod, wait_for
-from test_claude import World, of, rule, tool
+from test_claude import World, of, rule, strict_here, tool
 
 FIND = r"""sed -n 's/.*"id": "\(doc_[0-9a-f]*\)".*/\1/p'"""
 
@@ -25,11 +25,6 @@ def w(request, claude):
         world.kind = request.param
         yield world
         world.api.stop()
-
-
-def strict_here(aod):
-    checks = json.loads(aod.aoctl("doctor", "--json").stdout)["checks"]
-    return not [c for c in checks if c["name"] in ("namespaces", "sandbox") and c["status"] != "ok"]
 
 
 def run(w, name, prompt, **body):
