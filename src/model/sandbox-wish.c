@@ -180,7 +180,8 @@ inherit(struct wish *one, const struct wish *a)
 void
 wishes_decide(struct wishes *w)
 {
-	qsort(w->v, (size_t)w->count, sizeof(*w->v), wish_compare);
+	if (w->count)
+		qsort(w->v, (size_t)w->count, sizeof(*w->v), wish_compare);
 	drop_doubles(w);
 	for (int i = 0; i < w->count; i++) {
 		struct wish *one = &w->v[i], *a;

@@ -2,13 +2,17 @@
 """Timers of blueprints: when they start sessions, what they keep over a restart, and what ends them."""
 import datetime
 import json
+import mmap
 import os
+import shutil
 import sqlite3
+import struct
+import subprocess
 import time
 
 import pytest
 
-from aod import DEMO, WAIT, kinds, texts, wait_for
+from aod import BUILD, DEMO, SRC, WAIT, kinds, texts, wait_for
 
 TIMED = "[Agent]\nAdapter=command\nExecStart=%s\n[Timer]\n%s\n"
 
@@ -248,6 +252,50 @@ def test_database_that_cannot_be_written(make_aod):
     wait_for("the timer to go", lambda: timer(aod, "stuck") is None)
     for sid in ids:
         assert kinds(aod.events(sid)).count("session_start") == 1
+
+
+class Clock:
+    """The wall clock of one aod, which can be set."""
+
+    def __init__(self, directory):
+        cc, lib = shutil.which("cc") or shutil.which("gcc"), os.path.join(directory, "clock.so")
+        if not cc or subprocess.run([cc, "-shared", "-fPIC", "-O2", "-o", lib, os.path.join(SRC, "tests", "lib", "clock.c")]).returncode:
+            pytest.skip("no C compiler for the clock")
+        path = os.path.join(directory, "offset")
+        with open(path, "wb") as f:
+            f.write(bytes(8))
+        os.chmod(directory, 0o755)
+        fd = os.open(path, os.O_RDWR)
+        self.offset = mmap.mmap(fd, 8)
+        os.close(fd)
+        self.env = {"LD_PRELOAD": lib, "AOD_TEST_CLOCK": path}
+
+    def set(self, seconds):
+        self.offset[:] = struct.pack("=q", int(seconds * 1000000))
+
+
+def test_clock_that_is_set(make_aod, tmp_path):
+    """Forward: what was in between is due, once. Back: what is counted from a time to come is counted anew."""
+    with open(os.path.join(BUILD, "aod"), "rb") as f:
+        if b"libasan" in f.read():
+            pytest.skip("the sanitizer wants to be loaded first")
+    clock = Clock(str(tmp_path))
+    aod = make_aod(env=clock.env)
+    timed(aod, "hourly", "OnCalendar=hourly")
+    timed(aod, "early", "OnCalendar=2199-01-01")
+    first = wait_for("the timer", lambda: timer(aod, "hourly"))["next"]
+    clock.set(86400)
+    # The kernel does not know and tells nobody, so that aod sees it when it is woken: by being asked.
+    wait_for("the timer to see it", lambda: timer(aod, "hourly")["session_id"])
+    got = sessions(aod, "hourly")
+    assert at(got[0]["created_at"]) > at(first) + 80000
+    aod.wait_status(got[0]["session_id"])
+    next_day = timer(aod, "hourly")["next"]
+    assert 0 < at(next_day) - at(got[0]["created_at"]) <= 3601 and len(sessions(aod, "hourly")) == 1
+    clock.set(0)
+    t = wait_for("the timer to go by the clock", lambda: (lambda t: t if t["next"] != next_day else None)(timer(aod, "hourly")))
+    assert 0 < at(t["next"]) - time.time() <= 3601, t
+    assert len(sessions(aod, "hourly")) == 1 and timer(aod, "early")["next"].startswith("2199")
 
 
 def test_list(make_aod):
