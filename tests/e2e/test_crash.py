@@ -195,10 +195,10 @@ def test_kill_aod_with_lines_that_are_not_complete(make_aod, rng):
 def test_what_an_adapter_remembers_survives(make_aod):
     """Which tool was called, the tokens of an earlier turn, the answer itself: told before aod was killed, needed after it."""
     a = make_aod()
-    flag = os.path.join(a.base, "go")
+    flag = os.path.join(a.project, "go")
     tool = a.sh("true")  # so that the numbers of sessions and of runs differ
     a.wait_status(tool)
-    tool = a.demo("task early\nbash while [ ! -e %s ]; do sleep 0.02; done; echo ran\nsay after" % flag, project_dir=a.base)
+    tool = a.demo("task early\nbash while [ ! -e %s ]; do sleep 0.02; done; echo ran\nsay after" % flag, project_dir=a.project)
     a.wait_event(tool, lambda e: e["event_type"] == "pre_tool")
     a.blueprint("lingers", "[Agent]\nAdapter=claude\nExecStart=/bin/sh -c 'aod-demo-agent \"$@\"; while [ ! -e %s ]; do sleep 0.02; done; exit 9' sh\n"
                            "[Session]\nResultGraceSec=60s\n[Sandbox]\nPrivateTmp=no\n" % flag)
@@ -276,7 +276,7 @@ def test_killed_while_stopping(make_aod):
 def test_killed_between_request_and_spawn(make_aod, rng):
     """Sessions are made as fast as it goes while aod is killed again and again: each that was answered runs once."""
     a = make_aod()
-    marks = os.path.join(a.base, "marks")
+    marks = os.path.join(a.project, "marks")
     answered, stop = [], threading.Event()
 
     def client():
@@ -289,7 +289,7 @@ def test_killed_between_request_and_spawn(make_aod, rng):
                     r = a.post("/sessions", {"command": ["/bin/sh", "-c", "echo %s >> %s; echo said" % (token, marks)]}, timeout=10)
                 else:
                     r = a.post("/sessions", {"agent_name": "demo", "prompt": "append %s %s\nsay said" % (marks, token),
-                                             "project_dir": a.base}, timeout=10)
+                                             "project_dir": a.project}, timeout=10)
             except (OSError, http.client.HTTPException):
                 time.sleep(0.002)
                 continue

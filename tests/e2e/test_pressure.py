@@ -46,8 +46,8 @@ def test_more_sessions_than_descriptors(make_aod):
 def test_an_input_file_in_the_way(make_aod):
     """A session whose agent cannot be written to any more ends; the others do not notice."""
     a = make_aod()
-    flag = os.path.join(a.base, "go")
-    sid = a.demo("bash while [ ! -e %s ]; do sleep 0.02; done\nsay done" % flag, project_dir=a.base)
+    flag = os.path.join(a.project, "go")
+    sid = a.demo("bash while [ ! -e %s ]; do sleep 0.02; done\nsay done" % flag, project_dir=a.project)
     a.wait_event(sid, lambda e: e["event_type"] == "pre_tool")
     a.kill9()
     path = os.path.join(a.session_dir(sid), "1.in")

@@ -279,6 +279,13 @@ class Aod:
     def agent_dir(self, sid):
         return os.path.join(self.session_dir(sid), "agent")
 
+    @property
+    def project(self):
+        """A directory for agents to work in, beside aod's own, which may be in none."""
+        path = os.path.join(self.base, "project")
+        os.makedirs(path, exist_ok=True)
+        return path
+
     def log(self):
         try:
             with open(self.log_path, encoding="utf-8", errors="replace") as f:
