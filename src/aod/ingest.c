@@ -189,6 +189,23 @@ consumed(const struct run *r)
 	return min;
 }
 
+/* A line that stays open while the other stream goes on and on is taken as far as it is there. */
+static int
+take_open_lines(struct run *r, struct err *e)
+{
+	int rc = 0;
+
+	for (int i = 0; i < OTHER && rc == 0; i++) {
+		struct line_buf *l = &r->line[i];
+
+		if (l->bytes.len == 0 || r->read_at - l->start < (int64_t)SPOOL_OPEN_MAX)
+			continue;
+		rc = take_line(r, i, now_us(), l->bytes.data, l->bytes.len, true, e);
+		buf_reset(&l->bytes);
+	}
+	return rc;
+}
+
 /* Also of streams that had nothing to say: what lies before has been looked at, and may be a hole by the next start. */
 static void
 move_offsets(struct run *r)
@@ -272,7 +289,9 @@ again:
 		want = SPOOL_READ_MAX;
 		goto again;
 	}
-	if (pos && !r->exited) {
+	if (pos && !r->exited)
+		rc = take_open_lines(r, e);
+	if (rc == 0 && pos && !r->exited) {
 		move_offsets(r);
 		rc = run_save(r, e);
 		punch(r, r->safe);

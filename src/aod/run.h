@@ -16,6 +16,7 @@
 
 #define SPOOL_READ (256u << 10)			   /* bytes of a spool read in one turn of the loop */
 #define SPOOL_READ_MAX (FRAME_MAX + FRAME_HEADER)  /* so that one frame always fits */
+#define SPOOL_OPEN_MAX (32u << 20)		   /* an open line holds up what is given back of the spool for no more than this: shims wait for that */
 #define SPOOL_PUNCH (4u << 20)			   /* give the disk back what was read, in steps of this */
 #define OUTPUT_RESULT_MAX (64u << 10)		   /* the tail of stdout that is the result of a command */
 

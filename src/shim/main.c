@@ -518,13 +518,18 @@ loop(void)
 	struct pollfd p[FDS];
 	char wake[512];
 	int64_t timeout;
+	bool held;
 
 	while ((timeout = on_time(mono_ms())) != -2) {
+		/* Who prints faster than aod reads waits for it, and does not fill the disk; what the dead left in their pipes is little. */
+		held = !run.alone && spool_ahead(mono_ms());
+		if (held)
+			sooner(&timeout, AHEAD_MS);
 		p[SIGNALS] = (struct pollfd){.fd = run.signals, .events = POLLIN};
 		p[BELL] = (struct pollfd){.fd = run.bell, .events = POLLIN};
 		p[EXEC] = (struct pollfd){.fd = run.exec, .events = POLLIN};
-		p[OUT] = (struct pollfd){.fd = spool_poll_fd(0), .events = POLLIN};
-		p[ERR] = (struct pollfd){.fd = spool_poll_fd(1), .events = POLLIN};
+		p[OUT] = (struct pollfd){.fd = held ? -1 : spool_poll_fd(0), .events = POLLIN};
+		p[ERR] = (struct pollfd){.fd = held ? -1 : spool_poll_fd(1), .events = POLLIN};
 		p[IN] = (struct pollfd){.fd = input_poll_fd(), .events = POLLOUT};
 		p[TALK] = (struct pollfd){.fd = run.talk, .events = POLLIN};
 		p[LISTENER] = (struct pollfd){.fd = listener_poll_fd(), .events = POLLIN};

@@ -33,6 +33,8 @@
 #define IN_PIECE 16384     /* bytes read of the input file at once */
 #define RETRY_SPOOL_MS 500 /* after a write to the spool that failed */
 #define RETRY_RING_MS 20   /* after a full up FIFO */
+#define AHEAD_MAX (64 << 20) /* bytes of the spool that aod has not given back */
+#define AHEAD_MS 20	     /* from one look at that to the next */
 
 /* ---- spec.c ---- */
 
@@ -232,6 +234,8 @@ int spool_open(const char *path, const char *up_path, const char *key);
 void spool_set_output(int out, int err);
 /* While true nothing may be read from the agent: the disk took nothing. */
 bool spool_blocked(void);
+/* aod is far behind: nothing more is to be read from an agent that runs, until aod has read, and given back what it read. To be asked again soon. */
+bool spool_ahead(int64_t now);
 /* Output descriptors to poll, -1 when closed or not wanted now. */
 int spool_poll_fd(int stream);
 /* Reads once from the stream (0 stdout, 1 stderr) and writes frames for its whole lines. Bytes

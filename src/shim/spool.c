@@ -25,6 +25,7 @@
 
 #define PAGE 4096
 #define NOTE_MAX 256
+#define AHEAD_STEP (4 << 20) /* bytes that are written between two looks at how far ahead they are */
 #define TRIM_MS 1000 /* idle time after which the pages of a buffer go back */
 
 struct stream {
@@ -51,6 +52,10 @@ static struct {
 	int64_t failed_since;
 	int failed_error;
 	int64_t last_output_ms;
+	bool punches;	  /* the file system takes back the parts that aod has read */
+	bool ahead;
+	off_t looked;	  /* good at the last look */
+	int64_t look_at;
 	bool started;
 	size_t start_len, note_len;
 	char start[NOTE_MAX], note[NOTE_MAX];
@@ -82,6 +87,7 @@ spool_open(const char *path, const char *up_path, const char *key)
 		return -errno;
 	if (st.st_size > 0)
 		return -EEXIST;
+	spool.punches = fallocate(spool.fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, PAGE) == 0;
 	return 0;
 }
 
@@ -96,6 +102,19 @@ bool
 spool_blocked(void)
 {
 	return spool.retry_at != 0;
+}
+
+bool
+spool_ahead(int64_t now)
+{
+	struct stat st;
+
+	if (!spool.punches || (spool.ahead ? now < spool.look_at : spool.good - spool.looked < AHEAD_STEP))
+		return spool.ahead;
+	spool.looked = spool.good;
+	spool.look_at = now + AHEAD_MS;
+	spool.ahead = fstat(spool.fd, &st) == 0 && (int64_t)st.st_blocks * 512 > AHEAD_MAX;
+	return spool.ahead;
 }
 
 static int64_t

@@ -153,6 +153,23 @@ def test_both_streams_at_once_lose_nothing(aod):
     assert outputs(ev, "stderr") == [str(i) for i in range(30001, 50001)]
 
 
+def test_no_output_is_too_much(aod):
+    """The spool is given back while it grows, also behind a line that stays open: the shim waits for that."""
+    sid = aod.command("sh", "-c", "head -c 300000 /dev/zero | tr '\\0' x; (yes %s | head -c 100M) >&2; echo; echo done" % ("y" * 5000))
+    most = 0
+
+    def ended():
+        nonlocal most
+        try:
+            most = max(most, os.stat(os.path.join(aod.session_dir(sid), "1.spool")).st_blocks * 512)
+        except OSError:
+            pass
+        return aod.session(sid)["state"] in ("finished", "failed")
+
+    wait_for("the end", ended, 90)
+    assert aod.result(sid) == "done" and most < 100 << 20
+
+
 def test_prints_nothing(aod):
     sid = aod.command("/bin/true")
     s = aod.wait_status(sid)

@@ -581,6 +581,45 @@ test_stop_forker(void **state)
 	rig_close(&r);
 }
 
+static off_t
+size_of(const char *path)
+{
+	struct stat st;
+
+	assert_int_equal(stat(path, &st), 0);
+	return st.st_size;
+}
+
+/* Who prints without end is held up when aod does not keep up, and goes on when it has read. */
+static void
+test_ahead_of_aod(void **state)
+{
+	int64_t deadline = mono_us() + DEADLINE_US;
+	off_t size = -1, was;
+	struct rig r;
+	int fd;
+
+	rig_open(&r);
+	rig_start_sh(&r, "exec yes 0123456789012345678901234567890123456789");
+	do {
+		was = size;
+		poll(NULL, 0, 200);
+		size = size_of(r.spool);
+		assert_true(mono_us() < deadline);
+	} while (size < 64 << 20 || size != was);
+	assert_true(size < 80 << 20);
+	fd = open(r.spool, O_WRONLY);
+	assert_int_equal(fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, size), 0);
+	close(fd);
+	while (size_of(r.spool) < size + (1 << 20)) {
+		poll(NULL, 0, 1);
+		assert_true(mono_us() < deadline);
+	}
+	rig_order(&r, FRAME_STOP, 0);
+	assert_int_equal(rig_wait(&r), 0);
+	rig_close(&r);
+}
+
 static void
 test_left_behind(void **state)
 {
@@ -994,6 +1033,7 @@ main(void)
 		cmocka_unit_test_teardown(test_stop_escaped, clean_up),
 		cmocka_unit_test_teardown(test_stop_at_once, clean_up),
 		cmocka_unit_test_teardown(test_stop_forker, clean_up),
+		cmocka_unit_test_teardown(test_ahead_of_aod, clean_up),
 		cmocka_unit_test_teardown(test_left_behind, clean_up),
 		cmocka_unit_test_teardown(test_left_count, clean_up),
 		cmocka_unit_test_teardown(test_output_of_the_left, clean_up),
