@@ -201,17 +201,19 @@ documents_sweep_uploads(struct manager *m)
 		closedir(dir);
 }
 
-/* Contents in one of the 256 directories that no row knows: a crash, or a transaction that failed, came between. */
+/* Contents in the next of up to 256 directories that no row knows: a crash, or a transaction that failed, came between. */
 static void
 sweep_one(struct documents *d)
 {
 	char sub[3], path[68];
 	int64_t size, refs;
 	struct dirent *de;
-	DIR *dir;
+	DIR *dir = NULL;
 
-	snprintf(sub, sizeof(sub), "%02x", (unsigned)d->swept++ & 0xff);
-	dir = open_dir(d->dir, sub);
+	while (!dir && d->swept < 256) {
+		snprintf(sub, sizeof(sub), "%02x", (unsigned)d->swept++ & 0xff);
+		dir = open_dir(d->dir, sub);
+	}
 	while (dir && (de = readdir(dir)))
 		if (is_hex(de->d_name, 64) && store_blob_get(d->m->store, de->d_name, &size, &refs, NULL) == -ENOENT) {
 			content_path(de->d_name, path);
@@ -388,13 +390,16 @@ on_work(struct ev_loop *loop, ev_timer *w, int revents)
 		sleep_for(d, WAKE_S);
 		return;
 	}
-	if (d->swept < 256)
+	if (d->swept < 256) {
 		sweep_one(d);
+		sleep_for(d, WAKE_S);
+		return;
+	}
 	if (manager_begin(m, &e) < 0)
 		return;
 	r = work(d, &e);
 	manager_check(m, r < 0 ? r : 0, &e);
-	if (r > 0 || d->swept < 256)
+	if (r > 0)
 		sleep_for(d, WAKE_S);
 	else if (r == 0)
 		sleep_long(d);

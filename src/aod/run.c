@@ -137,17 +137,37 @@ run_free(struct run *r)
 
 /* ---- the start ------------------------------------------------------------------------------------------- */
 
+static bool
+has_word(char *const *words, const char *word)
+{
+	for (; words && *words; words++)
+		if (!strcmp(*words, word))
+			return true;
+	return false;
+}
+
 static int
 make_files(const struct run *r, struct err *e)
 {
-	static const char *const names[] = { "", "/agent", "/agent/work", "/agent/home", "/agent/claude", "/agent/tmp" };
-	CLEANUP_FREE char *dir = session_dir(r->m, r->s.row.id);
-	int rc = 0;
+	CLEANUP_FREE char *dir = session_dir(r->m, r->s.row.id), *agent = xasprintf("%s/agent", dir);
+	CLEANUP_FREE char *home = xasprintf("HOME=%s/home", agent);
+	const struct {
+		const char *name;
+		bool wanted; /* each costs the start some time */
+	} dirs[] = {
+		{ "work", strstr(r->plan->cwd, agent) == r->plan->cwd },
+		{ "home", has_word(r->plan->env, home) },
+		{ "claude", !strcmp(r->adapter->name, "claude") },
+		{ "tmp", true },
+	};
+	int rc = mkdir_p(dir, 0700, e);
 
-	for (size_t i = 0; rc == 0 && i < ARRAY_LEN(names); i++) {
-		CLEANUP_FREE char *path = xasprintf("%s%s", dir, names[i]);
+	if (rc == 0)
+		rc = mkdir_p(agent, 0700, e);
+	for (size_t i = 0; rc == 0 && i < ARRAY_LEN(dirs); i++) {
+		CLEANUP_FREE char *path = xasprintf("%s/%s", agent, dirs[i].name);
 
-		rc = mkdir_p(path, 0700, e);
+		rc = dirs[i].wanted ? mkdir_p(path, 0700, e) : 0;
 	}
 	for (int i = 0; rc == 0 && i < r->plan->file_count; i++) {
 		const struct plan_file *f = &r->plan->files[i];
