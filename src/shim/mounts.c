@@ -557,6 +557,8 @@ mount_in_dev(int dev, const char *name, const char *type, const char *options)
 		return fd;
 	place = openat(dev, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
 	r = place < 0 ? -errno : move_to(fd, place);
+	if (r == 0 && strcmp(type, "tmpfs") == 0)
+		r = place_add(fd, -1, -1);
 	close(place);
 	close(fd);
 	return r;

@@ -3,6 +3,7 @@
 import json
 import os
 import pwd
+import tempfile
 
 import pytest
 
@@ -211,3 +212,11 @@ def test_root_behind_a_link(tmp_path):
     (tmp_path / "link").symlink_to("real")
     with Aod(root=str(tmp_path / "link" / "root")) as a:
         assert lines(a, "Sandbox=strict", "touch /tmp/x $HOME/x ./x && echo wrote") == ["wrote"]
+
+
+def test_root_in_memory():
+    """The private /dev has a /dev/shm of its own, in which aod's directory for the agent is shown all the same."""
+    if not os.access("/dev/shm", os.W_OK):
+        pytest.skip("no /dev/shm here")
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as d, Aod(root=os.path.join(d, "root")) as a:
+        assert lines(a, "Sandbox=strict", "touch /tmp/x $HOME/x ./x && ls /dev/shm") == [os.path.basename(d)]
