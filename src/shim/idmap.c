@@ -63,10 +63,11 @@ write_map(pid_t pid, const char *file, uint32_t disk, int64_t shown)
 }
 
 static int
-wait_to_be_killed(void *arg)
+wait_to_be_killed(void *shim)
 {
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	for (;;)
+	/* A shim that died before that sends no signal any more. */
+	while (getppid() == *(const pid_t *)shim)
 		pause();
 	return 0;
 }
@@ -78,7 +79,7 @@ wait_to_be_killed(void *arg)
 static int
 make_namespace(uid_t uid, gid_t gid, int64_t to_uid, int64_t to_gid)
 {
-	pid_t pid = clone(wait_to_be_killed, stacks[owner_count] + STACK_SIZE, CLONE_NEWUSER | CLONE_VM | SIGCHLD, NULL);
+	pid_t shim = getpid(), pid = clone(wait_to_be_killed, stacks[owner_count] + STACK_SIZE, CLONE_NEWUSER | CLONE_VM | SIGCHLD, &shim);
 	char path[64];
 	int r, fd = -1;
 
