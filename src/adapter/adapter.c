@@ -125,10 +125,12 @@ run_result_from_exit(const struct run_exit *x, struct run_result *r)
 	if (!x->known) {
 		set_result(r, OUTCOME_UNKNOWN, xstrdup("nobody saw how the process ended"));
 	} else if (x->exec_errno) {
+		bool absent = x->exec_errno == ENOENT && x->exec_step && str_starts(x->exec_step, "mount ");
+
 		r->exit_code = EXIT_STATUS_EXEC;
 		set_result(r, OUTCOME_RESOURCES,
-			   xasprintf("cannot run the program: %s (%s)", strerror(x->exec_errno),
-				     x->exec_step ? x->exec_step : "exec"));
+			   xasprintf("cannot run the program: %s (%s)%s", strerror(x->exec_errno), x->exec_step ? x->exec_step : "exec",
+				     absent ? ": make it, or put - in front of it in the key of [Sandbox] that names it" : ""));
 	} else if (WIFSIGNALED(x->wait_status)) {
 		const char *name = sigabbrev_np(WTERMSIG(x->wait_status));
 

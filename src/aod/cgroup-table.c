@@ -346,6 +346,10 @@ cgroup_write_limits(const struct cgroups *c, const struct hierarchy *h, int dir,
 		r = row->apply(row, dir, l);
 		if (r == -ENOTBLK)
 			return err_set_status(e, 422, r, "%s=: the path is not on a disk that can be limited", row->key);
+		if (r == -EBUSY)
+			return err_set_status(e, 409, r, "%s=: more than that is in use (%s)", row->key, row->file);
+		if (r == -ERANGE || r == -EINVAL || r == -ENOSPC)
+			return err_set_status(e, 422, r, "%s=: this host has not what it asks for (%s: %s)", row->key, row->file, strerror(-r));
 		if (r < 0)
 			return err_errno(e, r, "%s=: %s", row->key, row->file);
 	}

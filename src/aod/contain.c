@@ -369,6 +369,9 @@ parse_properties(char *const *properties, struct blueprint **out, struct err *e)
 	if (rc == 0) {
 		*out = blueprint_new("property", NULL);
 		blueprint_add(*out, NULL, text.data, text.len, &problems);
+		/* Nobody but us has seen the text: places in it say nothing. */
+		for (int i = 0; i < problems.count; i++)
+			problems.v[i].line = problems.v[i].column = 0;
 		rc = blueprint_problems_err(&problems, e);
 	}
 	buf_free(&text);

@@ -581,7 +581,9 @@ open_shim(struct manager *m, struct err *e)
 
 	/* Held open, so that an upgrade that replaces the file cannot come between two starts. */
 	m->shim_fd = open(path, O_PATH | O_CLOEXEC);
-	return m->shim_fd < 0 ? err_errno(e, -errno, "%s", path) : 0;
+	if (m->shim_fd < 0)
+		return err_set(e, -errno, "%s: %s; where aod is not installed, name the directory of its programs with --libexec", path, strerror(errno));
+	return 0;
 }
 
 static void

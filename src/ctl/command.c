@@ -540,6 +540,10 @@ cmd_plan(struct ctl *c)
 	}
 	buf_free(&query);
 	buf_free(&body);
+	if (r < 0 && name && e.status == 404) {
+		print_error("%s: %s (%s list shows the sessions; a blueprint's plan is that of %s plan -a %s)", name, e.text, ctl_self, ctl_self, name);
+		return 1;
+	}
 	if (r < 0)
 		return ctl_fail(name, &e);
 	if (ctl_json(c)) {

@@ -127,8 +127,8 @@ print_help(void)
 	for (i = 0; i < CMD_COUNT; i++) {
 		if (ctl_commands[i].hidden)
 			continue;
-		printf("  %-12s", ctl_commands[i].name);
-		print_wrapped(ctl_summary((enum ctl_cmd)i), 14, 14);
+		printf("  %-13s", ctl_commands[i].name);
+		print_wrapped(ctl_summary((enum ctl_cmd)i), 15, 15);
 	}
 	print_options(CMD_COUNT);
 	puts("\nWithout --url, --socket or --root aod is found by AOD_URL, AOD_SOCKET, or at /run/aod/aod.sock.\n"

@@ -62,6 +62,11 @@ def test_help(aod):
         for args in ((c, "--help"), ("help", c)):
             h = good(aod.aoctl(*args, socket=False))
             assert h.stdout.startswith("Usage: aoctl %s" % c) and "--json" in h.stdout and h.stderr == ""
+    # Each name is a word of its own, also the longest.
+    names = re.findall(r"^  ([a-z]\S*)", p.stdout.split("Options of every command")[0], re.M)
+    assert len(names) > len(COMMANDS)
+    for name in names:
+        good(aod.aoctl("help", name, socket=False))
     assert good(aod.aoctl("help", socket=False)).stdout == p.stdout
     assert "aoctl" in good(aod.aoctl("--version", socket=False)).stdout
     assert json.loads(good(aod.aoctl("version", "--json", socket=False)).stdout)["version"]
@@ -98,6 +103,14 @@ def test_no_session(aod):
         assert p.returncode == (NO_SESSION if c == "status" else FAILED), (c, p)
         assert "no-such-session" in p.stderr and p.stdout == ""
     assert aod.aoctl("resume", "no-such-session", "-p", "x").returncode == FAILED
+    # The name of a blueprint is what a newcomer gives to plan.
+    assert "aoctl plan -a demo" in aod.aoctl("plan", "demo").stderr
+
+
+def test_programs_that_are_elsewhere(tmp_path):
+    p = subprocess.run([os.path.join(BUILD, "aod"), "--root", str(tmp_path / "root"), "--port-base", "0", "--libexec", str(tmp_path)], stdin=subprocess.DEVNULL,
+                       stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=clean_env(), timeout=30)
+    assert p.returncode == 1 and "%s/aod-shim: No such file" % tmp_path in p.stderr and "--libexec" in p.stderr, p
 
 
 # ---- ways to reach it --------------------------------------------------------------------------------------

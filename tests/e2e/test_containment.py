@@ -166,6 +166,9 @@ def test_set_property(groups):
                       ("LimitNOFILE=5", "LimitNOFILE="), ("TasksMax=5\n[Agent]\nModel=x", "KEY=VALUE")):
         r = groups.post(url, {"properties": ["TasksMax=99", bad]})
         assert r.status == 422 and says in r.detail, (bad, r)
+        assert not re.match(r"\d", r.detail), "it names a line of a text that the client has not seen: %s" % r.detail
+    r = groups.post(url, {"properties": ["AllowedCPUs=1000"]})
+    assert r.status == 422 and "AllowedCPUs=" in r.detail, r
     assert groups.post(url, {"properties": []}).status == 422
     r = groups.post(url, {"properties": ["MemoryMax=40M", "MemorySwapMax=0", "TasksMax=50"]})
     assert r.status == 200 and "until this run ends" in r.json["message"], r

@@ -114,6 +114,8 @@ test_end(void **state)
 	     "cannot run the program: No such file or directory (exec)");
 	ends((struct run_exit){ .known = true, .exec_errno = EPERM, .exec_step = "mount /tmp" }, OUTCOME_RESOURCES, 203, 0, false,
 	     "cannot run the program: Operation not permitted (mount /tmp)");
+	ends((struct run_exit){ .known = true, .exec_errno = ENOENT, .exec_step = "mount /none" }, OUTCOME_RESOURCES, 203, 0, false,
+	     "cannot run the program: No such file or directory (mount /none): make it, or put - in front of it in the key of [Sandbox] that names it");
 	ends((struct run_exit){ .known = true, .exec_errno = EAGAIN }, OUTCOME_RESOURCES, 203, 0, false,
 	     "cannot run the program: Resource temporarily unavailable (exec)");
 }
