@@ -259,7 +259,7 @@ class Clock:
 
     def __init__(self, directory):
         cc, lib = shutil.which("cc") or shutil.which("gcc"), os.path.join(directory, "clock.so")
-        if not cc or subprocess.run([cc, "-shared", "-fPIC", "-O2", "-o", lib, os.path.join(SRC, "tests", "lib", "clock.c")]).returncode:
+        if not cc or subprocess.run([cc, "-D_GNU_SOURCE", "-shared", "-fPIC", "-O2", "-o", lib, os.path.join(SRC, "tests", "lib", "clock.c")]).returncode:
             pytest.skip("no C compiler for the clock")
         path = os.path.join(directory, "offset")
         with open(path, "wb") as f:

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
 /* Preloaded into aod by a test: the wall clock is off by so many microseconds as the file that AOD_TEST_CLOCK names says, at each moment. */
-#define _GNU_SOURCE
 #include <fcntl.h>
 #include <stdint.h>
 #include <stdlib.h>
