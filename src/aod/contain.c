@@ -50,7 +50,7 @@ static void on_oom_again(struct ev_loop *loop, ev_timer *w, int revents);
 void
 contain_init(struct run *r)
 {
-	r->in = (struct contained){ .uid = -1, .gid = -1, .workspace_quota = -1, .oom_fd = -1 };
+	r->in = (struct contained){ .uid = -1, .gid = -1, .workspace_quota = -1, .log_size_max = -1, .oom_fd = -1 };
 	ev_timer_init(&r->in.oom_again_w, on_oom_again, 0., 0.);
 }
 
@@ -155,6 +155,7 @@ contain_take(struct run *r, struct sandbox *s, struct err *e)
 	r->in.uid = s->uid;
 	r->in.gid = s->gid;
 	r->in.workspace_quota = s->workspace_quota;
+	r->in.log_size_max = s->log_size_max;
 	r->in.oom_policy = s->oom_policy;
 	r->in.basic_filter = s->syscalls.basic;
 	r->in.group = cgroup_mode(groups(r)) != CGROUP_NONE;
@@ -247,8 +248,8 @@ contain_watch(struct run *r)
 void
 contain_args(struct buf *out, const struct run *r)
 {
-	buf_printf(out, ",\"uid\":%lld,\"gid\":%lld,\"workspace_quota\":%lld,\"oom_policy\":%lld,\"group\":%s,\"basic_filter\":%s,\"slice\":", (long long)r->in.uid,
-		   (long long)r->in.gid, (long long)r->in.workspace_quota, (long long)r->in.oom_policy, r->in.group ? "true" : "false",
+	buf_printf(out, ",\"uid\":%lld,\"gid\":%lld,\"workspace_quota\":%lld,\"log_size_max\":%lld,\"oom_policy\":%lld,\"group\":%s,\"basic_filter\":%s,\"slice\":", (long long)r->in.uid,
+		   (long long)r->in.gid, (long long)r->in.workspace_quota, (long long)r->in.log_size_max, (long long)r->in.oom_policy, r->in.group ? "true" : "false",
 		   r->in.basic_filter ? "true" : "false");
 	buf_put_json_str(out, r->in.slice);
 }
@@ -275,6 +276,20 @@ number(struct json_object *args, const char *key, int64_t otherwise)
 	return json_object_object_get_ex(args, key, &v) ? json_object_get_int64(v) : otherwise;
 }
 
+#define LOG_FULL_TEXT "its output is more than LogSizeMax= allows"
+
+static void
+restore_log(struct run *r, int64_t max)
+{
+	r->in.log_size_max = max;
+	r->in.log_full = max >= 0 && r->logged > max;
+	/* It was stopped for that, before aod was away. */
+	if (r->in.log_full) {
+		r->in.why = OUTCOME_RESOURCES;
+		r->in.why_text = xstrdup(LOG_FULL_TEXT);
+	}
+}
+
 void
 contain_restore(struct run *r, struct json_object *args)
 {
@@ -283,6 +298,7 @@ contain_restore(struct run *r, struct json_object *args)
 	r->in.uid = number(args, "uid", -1);
 	r->in.gid = number(args, "gid", -1);
 	r->in.workspace_quota = number(args, "workspace_quota", -1);
+	restore_log(r, number(args, "log_size_max", -1));
 	r->in.oom_policy = number(args, "oom_policy", OOM_STOP);
 	r->in.basic_filter = number(args, "basic_filter", 0);
 	r->in.group = number(args, "group", 0) && cgroup_mode(groups(r)) != CGROUP_NONE;
@@ -433,6 +449,35 @@ add_limit_event(struct run *r, const char *subtype, const char *text, const char
 	return session_add_event(r->m, &r->s, r->n, ev, e);
 }
 
+/* aod ends it: stop it, and remember what for. */
+static void
+end_for(struct run *r, enum outcome why, const char *text)
+{
+	if (r->in.why != OUTCOME_NONE || r->s.row.state == SESSION_STOPPING)
+		return;
+	r->in.why = why;
+	r->in.why_text = xstrdup(text);
+	log_note("session %s: %s: stopping it", r->s.row.name, text);
+	run_stop(r, -1);
+}
+
+int
+contain_log(struct run *r, int64_t bytes, struct err *e)
+{
+	int64_t max = r->in.log_size_max, before = r->logged, near = max / 5 * 4;
+
+	if (r->in.log_full)
+		return 0;
+	r->logged += bytes;
+	if (max < 0 || r->logged <= near)
+		return 0;
+	if (r->logged <= max)
+		return before > near ? 0 : add_limit_event(r, "log-size-near", "its output is 80 per cent of what LogSizeMax= allows", "bytes", r->logged, e);
+	r->in.log_full = true;
+	end_for(r, OUTCOME_RESOURCES, LOG_FULL_TEXT);
+	return add_limit_event(r, "log-size", LOG_FULL_TEXT, "bytes", max, e);
+}
+
 static int
 add_oom_event(struct run *r, int64_t kills, const char *victim, const char *text, struct err *e)
 {
@@ -444,18 +489,6 @@ add_oom_event(struct run *r, int64_t kills, const char *victim, const char *text
 		event_extra_text(ev, "process", victim, strlen(victim));
 	event_extra_int(ev, "kills", kills);
 	return session_add_event(r->m, &r->s, r->n, ev, e);
-}
-
-/* aod ends it: stop it, and remember what for. */
-static void
-end_for(struct run *r, enum outcome why, const char *text)
-{
-	if (r->in.why != OUTCOME_NONE || r->s.row.state == SESSION_STOPPING)
-		return;
-	r->in.why = why;
-	r->in.why_text = xstrdup(text);
-	log_note("session %s: %s: stopping it", r->s.row.name, text);
-	run_stop(r, -1);
 }
 
 static int

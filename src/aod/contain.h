@@ -24,7 +24,8 @@ struct run_result;
 struct contained {
 	char *slice;		 /* with .slice at its end, or NULL */
 	int64_t uid, gid;	 /* of the agent, -1: as aod */
-	int64_t workspace_quota; /* bytes, -1: none */
+	int64_t workspace_quota, log_size_max; /* bytes, -1: none */
+	bool log_full;		 /* LogSizeMax= is reached: nothing more is kept */
 	int64_t oom_policy;
 	bool group;		 /* it has a control group of its own */
 	bool frozen;
@@ -71,6 +72,8 @@ int contain_set(struct run *r, char *const *properties, struct err *e);
 int contain_look(struct run *r, struct err *e);
 /* More disk than WorkspaceQuota= is used. */
 void run_over_quota(struct run *r, int64_t bytes);
+/* So many bytes of output are to be kept: when they are too many, the run is stopped, and in.log_full says that they, and all to come, are not. */
+int contain_log(struct run *r, int64_t bytes, struct err *e);
 /* SIGKILL to all of it, until nothing is left or it has been tried for a while; contain_release() goes on then. How many there were. */
 int contain_kill(struct run *r);
 

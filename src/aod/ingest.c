@@ -24,7 +24,10 @@ static int
 take_line(struct run *r, int stream, int64_t time_us, const char *s, size_t n, bool partial, struct err *e)
 {
 	struct line_buf *l = &r->line[stream];
+	int rc = contain_log(r, (int64_t)n + (partial ? 0 : LINE_COST), e);
 
+	if (rc < 0 || r->in.log_full)
+		return rc;
 	r->adapter->line(r->adapter_state, stream, time_us, s, n, l->piece, partial, &r->out);
 	l->piece = partial ? l->piece + 1 : 0;
 	return run_take_adapter_out(r, e);
@@ -69,7 +72,7 @@ on_output(struct run *r, int stream, const struct frame *f, int64_t pos, size_t 
 	struct line_buf *l = &r->line[stream];
 	int rc = 0;
 
-	while (rc == 0 && p < end) {
+	while (rc == 0 && p < end && !r->in.log_full) {
 		const char *nl = memchr(p, '\n', (size_t)(end - p));
 
 		if (!nl && (f->flags & FRAME_MORE)) {
@@ -80,6 +83,8 @@ on_output(struct run *r, int stream, const struct frame *f, int64_t pos, size_t 
 		rc = end_line(r, stream, f->time_us, p, (size_t)((nl ? nl : end) - p), e);
 		p = nl ? nl + 1 : end;
 	}
+	if (r->in.log_full)
+		buf_reset(&l->bytes);
 	r->offset[stream] = l->bytes.len ? l->start : pos + (int64_t)used;
 	return rc;
 }
@@ -214,14 +219,23 @@ move_offsets(struct run *r)
 		r->offset[i] = i < OTHER && r->line[i].bytes.len ? r->line[i].start : r->read_at;
 }
 
-/* What was committed is in the database; the disk can have it back. Only what an earlier commit covers is given up. */
+/*
+ * What was committed is in the database: the shim may go on printing, and the disk can have it back. Only what an earlier commit covers is given up.
+ * Not every file system can make holes; what the shim goes by is what it was told. A word that cannot be written is tried again when it rings.
+ */
 static void
-punch(struct run *r, int64_t upto)
+give_back(struct run *r)
 {
-	if (upto - r->punched < (int64_t)SPOOL_PUNCH)
-		return;
-	if (fallocate(r->spool_fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, r->punched, upto - r->punched) == 0)
-		r->punched = upto;
+	uint8_t upto[8];
+	struct err e = { 0 };
+
+	for (int i = 0; i < 8; i++)
+		upto[i] = (uint8_t)((uint64_t)r->safe >> (8 * i));
+	if (r->safe - r->told >= (int64_t)SPOOL_PUNCH && !r->shim_dead && run_input(r, FRAME_TAKEN, upto, sizeof(upto), &e) == 0)
+		r->told = r->safe;
+	if (r->safe - r->punched >= (int64_t)SPOOL_PUNCH &&
+	    fallocate(r->spool_fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, r->punched, r->safe - r->punched) == 0)
+		r->punched = r->safe;
 }
 
 /* A place that is no frame (the disk lied): say so once and look for the next good one. */
@@ -264,6 +278,7 @@ run_ingest(struct run *r, struct err *e)
 	if (r->safe_commits != r->m->commits) {
 		r->safe_commits = r->m->commits;
 		r->safe = consumed(r);
+		give_back(r);
 	}
 again:
 	n = pread(r->spool_fd, r->m->iobuf, want, r->read_at);
@@ -294,7 +309,6 @@ again:
 	if (rc == 0 && pos && !r->exited) {
 		move_offsets(r);
 		rc = run_save(r, e);
-		punch(r, r->safe);
 	}
 	return rc < 0 ? rc : !r->exited && pos && (size_t)n == want;
 }

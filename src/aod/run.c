@@ -281,6 +281,7 @@ run_row_of(const struct run *r, struct buf *state)
 		.shim_pid = r->shim_pid,
 		.shim_start = r->shim_start,
 		.offset = { r->offset[0], r->offset[1], r->offset[2] },
+		.logged = r->logged,
 		.adapter_state = state->len ? state->data : NULL,
 		.adapter_state_len = state->len,
 		.exit_code = r->exited ? r->s.row.exit_code : -1,

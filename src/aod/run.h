@@ -18,6 +18,13 @@
 #define SPOOL_READ_MAX (FRAME_MAX + FRAME_HEADER)  /* so that one frame always fits */
 #define SPOOL_OPEN_MAX (32u << 20)		   /* an open line holds up what is given back of the spool for no more than this: shims wait for that */
 #define SPOOL_PUNCH (4u << 20)			   /* give the disk back what was read, in steps of this */
+/*
+ * The most of a spool that is not read yet; then the shim holds its agent back until there is room (shim/spec.h). More than an agent prints in hours while
+ * aod is away, and what a program that prints without end has aod read at most before its stop is seen. Several times the longest line that
+ * an adapter takes as a whole, which stays in the spool until it has ended.
+ */
+#define SPOOL_MAX (64u << 20)
+#define LINE_COST 100 /* bytes that a line counts for LogSizeMax=, beside its own: what its event takes */
 #define OUTPUT_RESULT_MAX (64u << 10)		   /* the tail of stdout that is the result of a command */
 
 /* Bytes of a line that is not complete yet. */
@@ -41,6 +48,8 @@ struct run {
 	int64_t offset[3]; /* committed with the events: next unread frame of stdout, stderr, others */
 	int64_t read_at, punched;
 	int64_t safe, safe_commits; /* committed up to here, as of that many commits */
+	int64_t told;	  /* up to where the shim was told so */
+	int64_t logged;   /* bytes of lines that were kept, as LogSizeMax= counts; committed with the offsets */
 	struct line_buf line[2];
 
 	char *agent_session_id;

@@ -64,6 +64,7 @@ put_files(struct buf *b, const struct run *r)
 	}
 	put(b, "up", up);
 	put_number(b, "key", r->s.row.n);
+	put_number(b, "spool_max", SPOOL_MAX);
 }
 
 /* The kernel spares aod when memory is short (OOMScoreAdjust= of aod.service): that is not for agents to inherit. */

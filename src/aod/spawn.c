@@ -359,7 +359,7 @@ run_attach(struct run *r, const struct run_row *row, struct err *e)
 		if (i == 0 || r->offset[i] < r->read_at)
 			r->read_at = r->offset[i];
 	}
-	r->punched = r->read_at;
+	r->logged = row->logged;
 	r->started_us = row->started_us;
 	if (row->adapter_state && r->adapter->restore)
 		r->adapter->restore(r->adapter_state, row->adapter_state, row->adapter_state_len);

@@ -43,6 +43,7 @@ enum frame_type {
 	FRAME_SIGNAL = 18, /* 4 bytes: signal number, sent to the agent's own process (by pidfd) */
 	FRAME_STOP = 19,   /* 4 bytes: milliseconds. SIGTERM to the whole tree now, SIGKILL to what is left after them;
 			    * 0: SIGKILL at once */
+	FRAME_TAKEN = 20,  /* 8 bytes: what lies in front of this byte of the spool is committed; see spool_max= in shim/spec.h */
 };
 
 struct frame {

@@ -162,6 +162,9 @@ D(Resources, MemorySwapMax, SIZE, "", "0.1", NULL, 0,
   "The most swap space.")
 D(Resources, TasksMax, COUNT, "", "0.1", NULL, 0,
   "The most processes and threads.")
+D(Resources, LogSizeMax, SIZE, "", "0.1", NULL, 0,
+  "How much of a run's output is kept: its lines, each counted with 100 bytes more for its event. What is over it is dropped, and "
+  "the run is stopped with the result resources. An event says so at 80 per cent, too.")
 D(Resources, IOWeight, WEIGHT, "", "0.1", NULL, 0,
   "Share of the disks where they are short, 1 to 10000; 100 is ordinary.")
 D(Resources, IOReadBandwidthMax, BANDWIDTH, "", "0.1", NULL, 0,

@@ -58,7 +58,7 @@ const struct event_type event_types[] = {
 	{"thaw", "They go on."},
 	{"oom", "The kernel killed a process for want of memory: text, process (name and pid, where "
 		"the kernel tells), kills."},
-	{"limit", "A limit was reached: subtype (tasks-max, workspace-quota), text."},
+	{"limit", "A limit was reached: subtype (tasks-max, workspace-quota, log-size, and log-size-near at 80 per cent), text."},
 	{"notice", "A remark of the agent or of one of its hooks."},
 	{"unknown", "A message this version of aod does not know; raw has all of it."},
 	{"error", "Something went wrong: error."},

@@ -243,6 +243,7 @@ sandbox_json(struct buf *out, const struct sandbox *s)
 	put_text(out, "credentials_dir", s->credentials_dir);
 	put_number(out, "tmp_size", s->tmp_size, LIMIT_UNSET);
 	put_number(out, "workspace_quota", s->workspace_quota, LIMIT_UNSET);
+	put_number(out, "log_size_max", s->log_size_max, LIMIT_UNSET);
 	put_list(out, "needs", s->needs);
 	buf_putc(out, '}');
 }

@@ -75,6 +75,7 @@ static const struct row {
 	{ D_LimitCORE, NULL, NULL, "0", "0" },
 	{ D_TasksMax, NULL, NULL, "1024", "1024" },
 	{ D_MemoryMax, NULL, NULL, "8G", "8G" },
+	{ D_LogSizeMax, NULL, NULL, "1G", "1G" },
 	{ D_OOMPolicy, NULL, NULL, "stop", "stop" },
 	{ D_OOMScoreAdjust, NULL, NULL, "200", "200" },
 };
@@ -484,18 +485,29 @@ make_credentials(struct sandbox *s, const struct blueprint *b, const struct sand
 	return 0;
 }
 
+/* A size of disk: a percentage of the memory would say nothing. */
+static int
+disk_size(const struct blueprint *b, enum directive_id id, int64_t *out, struct err *e)
+{
+	const char *v = blueprint_text(b, id);
+
+	*out = v ? blueprint_bytes(b, id, 0) : LIMIT_UNSET;
+	if (v && strchr(v, '%'))
+		return err_set_status(e, 422, -EINVAL, "%s=%s: a percentage of the memory says nothing about a disk; give bytes such as 2G",
+				      blueprint_directives[id].key, v);
+	if (*out == LIMIT_INFINITY)
+		*out = LIMIT_UNSET;
+	return 0;
+}
+
 static int
 make_sizes(struct sandbox *s, const struct blueprint *b, const struct limit_totals *t, struct err *e)
 {
-	const char *size = blueprint_text(b, D_PrivateTmpSize), *quota = blueprint_text(b, D_WorkspaceQuota);
+	const char *size = blueprint_text(b, D_PrivateTmpSize);
+	int rc = disk_size(b, D_WorkspaceQuota, &s->workspace_quota, e);
 
 	s->tmp_size = size ? blueprint_bytes(b, D_PrivateTmpSize, t->memory_bytes) : LIMIT_UNSET;
-	s->workspace_quota = quota ? blueprint_bytes(b, D_WorkspaceQuota, 0) : LIMIT_UNSET;
-	if (quota && strchr(quota, '%'))
-		return err_set_status(e, 422, -EINVAL, "WorkspaceQuota=%s: a percentage of the memory says nothing about a disk; give bytes such as 2G", quota);
-	if (s->workspace_quota == LIMIT_INFINITY)
-		s->workspace_quota = LIMIT_UNSET;
-	return 0;
+	return rc < 0 ? rc : disk_size(b, D_LogSizeMax, &s->log_size_max, e);
 }
 
 int

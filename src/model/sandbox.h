@@ -153,7 +153,7 @@ struct sandbox {
 	char **load_credentials, **set_credentials; /* ID:PATH, ID:TEXT */
 	char *credentials_dir;	/* where they appear, when there are any: RUN/credentials. It is the same for all, as each has a mount namespace of
 				   its own; where RUN is not hidden, aod has made it, and RUN can be searched by all */
-	int64_t tmp_size, workspace_quota; /* bytes, LIMIT_UNSET: none */
+	int64_t tmp_size, workspace_quota, log_size_max; /* bytes, LIMIT_UNSET: none */
 	char **needs;		/* keys of [Sandbox] that the blueprint itself sets and whose effect the host may not give: see sandbox_key_needs() */
 };
 

@@ -20,6 +20,7 @@
 #include "shim/shim.h"
 
 #define NUMBER 8           /* bytes of the number at the start of each payload */
+#define ORDER_MAX (NUMBER + 8) /* of an order, with its number */
 #define PIECES_PER_TURN 16 /* moved to stdin before other descriptors get their turn */
 
 struct head {
@@ -106,6 +107,12 @@ read_payload(off_t off, uint32_t len, uint32_t *crc, uint8_t *first, size_t firs
 	return true;
 }
 
+static uint64_t
+get64(const uint8_t *p)
+{
+	return get32(p) | (uint64_t)get32(p + 4) << 32;
+}
+
 static void
 obey(const struct head *h, const uint8_t *payload)
 {
@@ -115,13 +122,15 @@ obey(const struct head *h, const uint8_t *payload)
 		shim_signal((int)get32(payload + NUMBER));
 	else if (h->type == FRAME_STOP)
 		shim_stop(get32(payload + NUMBER));
+	else if (h->type == FRAME_TAKEN && h->len >= ORDER_MAX)
+		spool_taken((int64_t)get64(payload + NUMBER));
 }
 
 /* Looks at one more frame. False when there is none that is whole. */
 static bool
 scan_frame(void)
 {
-	uint8_t first[NUMBER + 4];
+	uint8_t first[ORDER_MAX];
 	char note[80], *p;
 	uint32_t crc;
 	struct head h;

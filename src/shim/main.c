@@ -165,7 +165,7 @@ start_time(pid_t pid)
 static void
 open_files(const struct spec *s)
 {
-	int r = spool_open(s->spool, s->up, s->key);
+	int r = spool_open(s);
 
 	if (r == -EWOULDBLOCK)
 		die("another shim holds the spool", s->spool, 0);
@@ -500,11 +500,14 @@ on_time(int64_t now)
 	if (!run.alone && (run.killing || run.stopping))
 		sooner(&timeout, (run.killing ? run.kill_at : run.stop_at) - now);
 	if (run.ended && run.alone) {
+		spool_take_rest();
 		if (!spool_output_done())
 			drain(now, &timeout);
 		if (spool_output_done() && !run.written)
 			run.written = write_exit();
 	}
+	if (spool_held())
+		input_run();
 	ms = spool_run(now);
 	if (ms >= 0)
 		sooner(&timeout, ms);
@@ -518,18 +521,13 @@ loop(void)
 	struct pollfd p[FDS];
 	char wake[512];
 	int64_t timeout;
-	bool held;
 
 	while ((timeout = on_time(mono_ms())) != -2) {
-		/* Who prints faster than aod reads waits for it, and does not fill the disk; what the dead left in their pipes is little. */
-		held = !run.alone && spool_ahead(mono_ms());
-		if (held)
-			sooner(&timeout, AHEAD_MS);
 		p[SIGNALS] = (struct pollfd){.fd = run.signals, .events = POLLIN};
 		p[BELL] = (struct pollfd){.fd = run.bell, .events = POLLIN};
 		p[EXEC] = (struct pollfd){.fd = run.exec, .events = POLLIN};
-		p[OUT] = (struct pollfd){.fd = held ? -1 : spool_poll_fd(0), .events = POLLIN};
-		p[ERR] = (struct pollfd){.fd = held ? -1 : spool_poll_fd(1), .events = POLLIN};
+		p[OUT] = (struct pollfd){.fd = spool_poll_fd(0), .events = POLLIN};
+		p[ERR] = (struct pollfd){.fd = spool_poll_fd(1), .events = POLLIN};
 		p[IN] = (struct pollfd){.fd = input_poll_fd(), .events = POLLOUT};
 		p[TALK] = (struct pollfd){.fd = run.talk, .events = POLLIN};
 		p[LISTENER] = (struct pollfd){.fd = listener_poll_fd(), .events = POLLIN};
@@ -546,7 +544,7 @@ loop(void)
 		if (p[IN].revents)
 			input_run();
 		for (int i = 0; i < 2; i++)
-			if (p[OUT + i].revents && !spool_blocked() && spool_read(i) > 0)
+			if (p[OUT + i].revents && !spool_blocked() && !spool_held() && spool_read(i) > 0)
 				run.drain_quiet_at = 0;
 		if (p[SIGNALS].revents)
 			on_signals();

@@ -33,8 +33,7 @@
 #define IN_PIECE 16384     /* bytes read of the input file at once */
 #define RETRY_SPOOL_MS 500 /* after a write to the spool that failed */
 #define RETRY_RING_MS 20   /* after a full up FIFO */
-#define AHEAD_MAX (64 << 20) /* bytes of the spool that aod has not given back */
-#define AHEAD_MS 20	     /* from one look at that to the next */
+#define HELD_MS 500        /* between two looks at the input file, and rings, while output is held back: for bells that were lost */
 
 /* ---- spec.c ---- */
 
@@ -50,7 +49,7 @@ struct spec {
 	uint64_t caps, ambient;
 	bool no_new_privs, seccomp, notify;
 	int64_t notify_errno;
-	int64_t stop_ms;
+	int64_t stop_ms, spool_max;
 	const char *cgroup;
 	char **cgroup_v1;
 	unsigned ns;
@@ -230,12 +229,16 @@ int child_signal(pid_t pid, int sig);
 
 /* 0, or -errno with *what naming the path. -EWOULDBLOCK: another shim has it. -EEXIST: it has
  * content. */
-int spool_open(const char *path, const char *up_path, const char *key);
+int spool_open(const struct spec *s);
 void spool_set_output(int out, int err);
 /* While true nothing may be read from the agent: the disk took nothing. */
 bool spool_blocked(void);
-/* aod is far behind: nothing more is to be read from an agent that runs, until aod has read, and given back what it read. To be asked again soon. */
-bool spool_ahead(int64_t now);
+/* While true nothing is to be read either: aod has too much to read already. */
+bool spool_held(void);
+/* aod has committed all in front of this byte. */
+void spool_taken(int64_t upto);
+/* All of the agent has ended: what its pipes hold now has to fit. */
+void spool_take_rest(void);
 /* Output descriptors to poll, -1 when closed or not wanted now. */
 int spool_poll_fd(int stream);
 /* Reads once from the stream (0 stdout, 1 stderr) and writes frames for its whole lines. Bytes

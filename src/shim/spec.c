@@ -15,6 +15,7 @@
 #include "shim/spec.h"
 
 #define STOP_MS_DEFAULT 200
+#define SPOOL_MAX_DEFAULT (64 << 20)
 
 static struct {
 	char *text;
@@ -44,7 +45,7 @@ enum kind { TEXT, LIST, FLAG, OCTAL, DECIMAL, SIGNED, HEX };
 
 /* Where the values go, by their offset; every number is 64 bits wide. */
 struct numbers {
-	int64_t mask, uid, gid, nice, oom, notify_errno, stop_ms, caps, ambient, ns;
+	int64_t mask, uid, gid, nice, oom, notify_errno, stop_ms, spool_max, caps, ambient, ns;
 };
 
 struct key {
@@ -85,6 +86,7 @@ static const struct key keys[] = {
 	{"uid=", DECIMAL, IN_NUMBERS(uid), UINT32_MAX - 1},
 	{"gid=", DECIMAL, IN_NUMBERS(gid), UINT32_MAX - 1},
 	{"stop_ms=", DECIMAL, IN_NUMBERS(stop_ms), UINT32_MAX},
+	{"spool_max=", DECIMAL, IN_NUMBERS(spool_max)},
 	{"notify_errno=", DECIMAL, IN_NUMBERS(notify_errno), 4095},
 	{"nice=", SIGNED, IN_NUMBERS(nice), 19},
 	{"oom_score_adj=", SIGNED, IN_NUMBERS(oom), 1000},
@@ -149,7 +151,7 @@ static void
 read_items(struct spec *s, bool store)
 {
 	struct numbers n = {.mask = 022, .uid = -1, .gid = -1, .nice = INT64_MIN, .oom = INT64_MIN, .notify_errno = EPERM,
-			    .stop_ms = STOP_MS_DEFAULT, .caps = -1};
+			    .stop_ms = STOP_MS_DEFAULT, .spool_max = SPOOL_MAX_DEFAULT, .caps = -1};
 	size_t counts[KEYS] = {0}, total = 0;
 	char **v;
 
@@ -162,6 +164,7 @@ read_items(struct spec *s, bool store)
 	s->oom_score_adj = n.oom;
 	s->notify_errno = n.notify_errno;
 	s->stop_ms = n.stop_ms;
+	s->spool_max = n.spool_max;
 	s->has_caps = n.caps != -1; /* all of them is no rule */
 	s->caps = (uint64_t)n.caps;
 	s->ambient = (uint64_t)n.ambient;

@@ -11,6 +11,9 @@
  *
  * Files:
  *	spool=PATH       file of frames to append to (made by the shim, 0640); flock(2)ed LOCK_EX as long as the shim lives
+ *	spool_max=BYTES  while so much of the spool is not taken by aod (FRAME_TAKEN), nothing more is read of the agent's output, and an agent that goes
+ *	                 on printing waits in write(2). Its input, signals, a stop and its end go on as ever; what its pipes hold when all of it has
+ *	                 ended is still written. Default 64 MiB; 0: no limit
  *	input=PATH       file of input frames, read from its start, and again whenever a byte comes in on bell
  *	bell=PATH        FIFO, made by aod: the shim reads wake-ups from it (opens it O_RDWR, so that it never ends)
  *	up=PATH          FIFO of aod: the shim writes one record, `key`, when there is something new in the spool. No reader

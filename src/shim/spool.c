@@ -25,7 +25,6 @@
 
 #define PAGE 4096
 #define NOTE_MAX 256
-#define AHEAD_STEP (4 << 20) /* bytes that are written between two looks at how far ahead they are */
 #define TRIM_MS 1000 /* idle time after which the pages of a buffer go back */
 
 struct stream {
@@ -46,16 +45,15 @@ static struct stream streams[2] = {
 
 static struct {
 	int fd;
+	int64_t max, taken; /* most that aod has not taken, 0: no limit; what it has taken */
+	bool rest;        /* the limit holds for what is in the pipes, too */
+	int64_t held_at;  /* when to ring again while output is held back */
 	off_t good;       /* size of the file up to the last whole frame */
 	bool torn;        /* bytes of a failed write may lie behind it */
 	int64_t retry_at; /* 0: the last write worked */
 	int64_t failed_since;
 	int failed_error;
 	int64_t last_output_ms;
-	bool punches;	  /* the file system takes back the parts that aod has read */
-	bool ahead;
-	off_t looked;	  /* good at the last look */
-	int64_t look_at;
 	bool started;
 	size_t start_len, note_len;
 	char start[NOTE_MAX], note[NOTE_MAX];
@@ -70,24 +68,24 @@ static struct {
 } up = {.fd = -1};
 
 int
-spool_open(const char *path, const char *up_path, const char *key)
+spool_open(const struct spec *s)
 {
 	struct stat st;
 
-	if (up_path && strlen(up_path) >= sizeof(up.path))
+	if (s->up && strlen(s->up) >= sizeof(up.path))
 		return -ENAMETOOLONG;
-	if (up_path)
-		put_text(up.path, up.path + sizeof(up.path), up_path);
-	if (key)
-		memcpy(up.record, key, strnlen(key, sizeof(up.record)));
-	spool.fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0640);
+	if (s->up)
+		put_text(up.path, up.path + sizeof(up.path), s->up);
+	if (s->key)
+		memcpy(up.record, s->key, strnlen(s->key, sizeof(up.record)));
+	spool.max = s->spool_max;
+	spool.fd = open(s->spool, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0640);
 	if (spool.fd < 0)
 		return -errno;
 	if (flock(spool.fd, LOCK_EX | LOCK_NB) < 0 || fstat(spool.fd, &st) < 0)
 		return -errno;
 	if (st.st_size > 0)
 		return -EEXIST;
-	spool.punches = fallocate(spool.fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, PAGE) == 0;
 	return 0;
 }
 
@@ -105,16 +103,33 @@ spool_blocked(void)
 }
 
 bool
-spool_ahead(int64_t now)
+spool_held(void)
 {
-	struct stat st;
+	return spool.max > 0 && spool.good - spool.taken >= spool.max;
+}
 
-	if (!spool.punches || (spool.ahead ? now < spool.look_at : spool.good - spool.looked < AHEAD_STEP))
-		return spool.ahead;
-	spool.looked = spool.good;
-	spool.look_at = now + AHEAD_MS;
-	spool.ahead = fstat(spool.fd, &st) == 0 && (int64_t)st.st_blocks * 512 > AHEAD_MAX;
-	return spool.ahead;
+void
+spool_taken(int64_t upto)
+{
+	if (upto > spool.taken && upto <= spool.good)
+		spool.taken = upto;
+}
+
+void
+spool_take_rest(void)
+{
+	int64_t unread = spool.good - spool.taken;
+
+	if (spool.rest || spool.max == 0)
+		return;
+	spool.rest = true;
+	if (unread > spool.max)
+		spool.max = unread;
+	for (int i = 0; i < 2; i++) {
+		int size = streams[i].fd < 0 ? 0 : fcntl(streams[i].fd, F_GETPIPE_SZ);
+
+		spool.max += size > 0 ? 2 * size : 0; /* with the heads of frames */
+	}
 }
 
 static int64_t
@@ -247,7 +262,7 @@ stream_flush(struct stream *s)
 int
 spool_poll_fd(int stream)
 {
-	return spool.started && !spool_blocked() ? streams[stream].fd : -1;
+	return spool.started && !spool_blocked() && !spool_held() ? streams[stream].fd : -1;
 }
 
 size_t
@@ -372,10 +387,16 @@ spool_run(int64_t now)
 		/* A note may have waited behind START, and output behind a note. */
 		write_pending();
 	}
+	if (spool_held() && spool.held_at <= now) {
+		up.wanted = true;
+		spool.held_at = now + HELD_MS;
+	}
 	if (up.wanted && up.retry_at <= now)
 		ring(now);
 	if (spool.retry_at)
 		at = spool.retry_at;
+	if (spool_held() && (at < 0 || spool.held_at < at))
+		at = spool.held_at;
 	if (up.retry_at && (at < 0 || up.retry_at < at))
 		at = up.retry_at;
 	if (at < 0 && (streams[0].grown || streams[1].grown)) {

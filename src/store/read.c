@@ -301,8 +301,9 @@ run_row(struct store *s, sqlite3_stmt *st, struct run_row *row)
 	row->error = col_text(st, 14);
 	row->adapter_state = col_text(st, 15);
 	row->adapter_state_len = sqlite3_column_bytes(st, 15);
-	row->args = col_text(st, 16);
-	row->plan = col_text(st, 17);
+	row->logged = sqlite3_column_int64(st, 16);
+	row->args = col_text(st, 17);
+	row->plan = col_text(st, 18);
 }
 
 /* 1 with *row filled, which lives until *st is reset; 0 when the session has no run. */

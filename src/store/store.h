@@ -81,6 +81,7 @@ struct run_row {
 	const char *boot_id;
 	int64_t shim_pid, shim_start; /* 0 until known */
 	int64_t offset[3];  /* spool: next unread frame of stdout, of stderr, of all others */
+	int64_t logged;	    /* bytes of lines that were kept, as LogSizeMax= counts */
 	const char *adapter_state; size_t adapter_state_len; /* JSON or NULL */
 	enum outcome outcome;
 	int exit_code, signal;

@@ -346,6 +346,7 @@ run_bind(struct store *s, enum query q, const struct run_row *r, struct err *e)
 		sqlite3_bind_text64(st, 16, r->adapter_state, r->adapter_state_len, SQLITE_STATIC, SQLITE_UTF8);
 	else
 		sqlite3_bind_null(st, 16);
+	sqlite3_bind_int64(st, 17, r->logged);
 	return st;
 }
 

@@ -849,6 +849,19 @@ test_process(void **state)
 	assert_int_equal(s->oom_policy, OOM_CONTINUE);
 	sandbox_free(s);
 	refused("[Sandbox]\nWorkspaceQuota=10%\n", "disk");
+	s = make_plain("[Resources]\nLogSizeMax=5M\n");
+	assert_int_equal(s->log_size_max, 5 << 20);
+	sandbox_free(s);
+	s = make_plain("[Sandbox]\nSandbox=strict\n");
+	assert_int_equal(s->log_size_max, GB);
+	sandbox_free(s);
+	s = make_plain("[Sandbox]\nSandbox=workspace\n[Resources]\nLogSizeMax=infinity\n");
+	assert_int_equal(s->log_size_max, LIMIT_UNSET);
+	sandbox_free(s);
+	s = make_plain("[Sandbox]\nSandbox=none\n");
+	assert_int_equal(s->log_size_max, LIMIT_UNSET);
+	sandbox_free(s);
+	refused("[Resources]\nLogSizeMax=10%\n", "disk");
 }
 
 static void

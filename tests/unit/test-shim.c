@@ -581,45 +581,6 @@ test_stop_forker(void **state)
 	rig_close(&r);
 }
 
-static off_t
-size_of(const char *path)
-{
-	struct stat st;
-
-	assert_int_equal(stat(path, &st), 0);
-	return st.st_size;
-}
-
-/* Who prints without end is held up when aod does not keep up, and goes on when it has read. */
-static void
-test_ahead_of_aod(void **state)
-{
-	int64_t deadline = mono_us() + DEADLINE_US;
-	off_t size = -1, was;
-	struct rig r;
-	int fd;
-
-	rig_open(&r);
-	rig_start_sh(&r, "exec yes 0123456789012345678901234567890123456789");
-	do {
-		was = size;
-		poll(NULL, 0, 200);
-		size = size_of(r.spool);
-		assert_true(mono_us() < deadline);
-	} while (size < 64 << 20 || size != was);
-	assert_true(size < 80 << 20);
-	fd = open(r.spool, O_WRONLY);
-	assert_int_equal(fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, size), 0);
-	close(fd);
-	while (size_of(r.spool) < size + (1 << 20)) {
-		poll(NULL, 0, 1);
-		assert_true(mono_us() < deadline);
-	}
-	rig_order(&r, FRAME_STOP, 0);
-	assert_int_equal(rig_wait(&r), 0);
-	rig_close(&r);
-}
-
 static void
 test_left_behind(void **state)
 {
@@ -935,6 +896,114 @@ test_disk_full_meanwhile(void **state)
 	rig_close(&r);
 }
 
+/* ---- output that nobody takes ---- */
+
+#define HELD_MAX 200000
+#define HELD_OVER (2 * 65536 + 4096) /* what is read at once of each stream, and small frames */
+
+/* Until a bell comes although nothing was written: the shim holds back. */
+static void
+wait_held(struct rig *r)
+{
+	int64_t deadline = mono_us() + DEADLINE_US;
+	size_t before;
+
+	do {
+		before = r->file.len;
+		rig_next(r, deadline);
+	} while (r->file.len != before || r->file.len == 0);
+}
+
+static void
+take(struct rig *r, int64_t upto, bool bell)
+{
+	uint8_t le[8];
+
+	for (int i = 0; i < 8; i++)
+		le[i] = (uint8_t)((uint64_t)upto >> 8 * i);
+	rig_input_pieces(r, FRAME_TAKEN, le, sizeof(le));
+	if (bell)
+		rig_ring(r);
+}
+
+static void
+test_output_held(void **state)
+{
+	int64_t taken = 0;
+	bool bell = true;
+	struct rig r;
+
+	rig_open(&r);
+	spec_add(&r, "spool_max=%d", HELD_MAX);
+	rig_start_sh(&r, "seq 1 150000; echo end >&2");
+	while (rig_look(&r), !r.ended) {
+		size_t before;
+
+		wait_held(&r);
+		before = r.file.len;
+		assert_true(before >= (size_t)taken + HELD_MAX && before < (size_t)taken + HELD_MAX + HELD_OVER);
+		/* More than there is, and less than was taken, is no order. */
+		take(&r, (int64_t)before + 1, true);
+		take(&r, taken / 2, true);
+		wait_held(&r);
+		assert_int_equal(r.file.len, before);
+		taken = (int64_t)before - 10;
+		/* Every second bell is lost. */
+		take(&r, taken, bell = !bell);
+		if (taken > 700000)
+			break;
+	}
+	assert_true(taken > 700000);
+	take(&r, taken, true);
+	rig_finish(&r);
+	assert_numbered(&r.out, 1, 150000);
+	assert_string_equal(r.err.data, "end\n");
+	assert_string_equal(r.notes.data, "");
+	rig_close(&r);
+}
+
+static void
+test_stop_while_held(void **state)
+{
+	size_t before;
+	struct rig r;
+
+	rig_open(&r);
+	spec_add(&r, "spool_max=%d", HELD_MAX);
+	rig_start_sh(&r, "trap 'kill -9 $!; exit 5' USR1; yes & while :; do wait; done");
+	wait_held(&r);
+	before = r.out.len;
+	assert_true(r.file.len < HELD_MAX + HELD_OVER);
+	rig_order(&r, FRAME_SIGNAL, SIGUSR1);
+	rig_finish(&r);
+	assert_int_equal(r.status, 5 << 8);
+	/* What the pipe held is there. */
+	assert_true(r.out.len >= before + 32768 && r.out.len < before + HELD_OVER);
+	rig_close(&r);
+
+	rig_open(&r);
+	spec_add(&r, "spool_max=%d", HELD_MAX);
+	rig_start_sh(&r, "exec yes");
+	wait_held(&r);
+	rig_order(&r, FRAME_STOP, 20000);
+	rig_finish(&r);
+	assert_int_equal(r.status, SIGTERM);
+	rig_close(&r);
+}
+
+static void
+test_output_without_limit(void **state)
+{
+	struct rig r;
+
+	rig_open(&r);
+	spec_add(&r, "spool_max=0");
+	rig_start_sh(&r, "head -c 80000000 /dev/zero");
+	rig_finish(&r);
+	assert_int_equal(r.out.len, 80000000);
+	rig_close(&r);
+}
+
 /* ---- specs that cannot work ---- */
 
 static void
@@ -1033,7 +1102,6 @@ main(void)
 		cmocka_unit_test_teardown(test_stop_escaped, clean_up),
 		cmocka_unit_test_teardown(test_stop_at_once, clean_up),
 		cmocka_unit_test_teardown(test_stop_forker, clean_up),
-		cmocka_unit_test_teardown(test_ahead_of_aod, clean_up),
 		cmocka_unit_test_teardown(test_left_behind, clean_up),
 		cmocka_unit_test_teardown(test_left_count, clean_up),
 		cmocka_unit_test_teardown(test_output_of_the_left, clean_up),
@@ -1042,6 +1110,9 @@ main(void)
 		cmocka_unit_test_teardown(test_seccomp, clean_up),
 		cmocka_unit_test_teardown(test_seccomp_shared_position, clean_up),
 		cmocka_unit_test_teardown(test_seccomp_fails, clean_up),
+		cmocka_unit_test_teardown(test_output_held, clean_up),
+		cmocka_unit_test_teardown(test_stop_while_held, clean_up),
+		cmocka_unit_test_teardown(test_output_without_limit, clean_up),
 		cmocka_unit_test_teardown(test_spool_held, clean_up),
 		cmocka_unit_test_teardown(test_spool_used, clean_up),
 		cmocka_unit_test_teardown(test_bad_specs, clean_up),
