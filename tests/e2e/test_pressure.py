@@ -7,7 +7,7 @@ import sqlite3
 import threading
 import time
 
-from aod import stat_of, wait_for
+from aod import outputs, stat_of, wait_for
 
 
 def test_a_large_rest_is_read_between_other_work(make_aod):
@@ -142,3 +142,90 @@ def test_trash_of_a_crash_goes_with_the_next_start(make_aod):
         os.makedirs(os.path.join(state, name))
     a.start()
     wait_for("the trash to go", lambda: not [n for n in os.listdir(state) if n.startswith("trash")], 30)
+
+
+LINE_COST = 100  # what a line counts for LogSizeMax= beside its text
+
+
+def limits_of(events):
+    return [e["subtype"] for e in events if e["event_type"] == "limit"]
+
+
+def kept(events):
+    return sum(len(t) + LINE_COST for t in outputs(events))
+
+
+def with_log_size(a, name, size, script):
+    a.blueprint(name, "[Agent]\nAdapter=command\nExecStart=/bin/sh -c '%s'\n[Resources]\nLogSizeMax=%s\n" % (script, size))
+    return a.create(agent_name=name, prompt="x")["session_id"]
+
+
+def test_an_agent_waits_while_aod_is_away(make_aod):
+    """Nobody reads what is printed: the spool grows to its limit and no further, the agent waits, and nothing of it is lost."""
+    a = make_aod()
+    flag = os.path.join(a.base, "go")
+    sid = a.sh("echo up; while [ ! -e %s ]; do sleep 0.01; done; seq -f \"%%.0f $(head -c 100000 /dev/zero | tr '\\0' x)\" 1 1000" % flag)
+    a.wait_event(sid, lambda e: e.get("text") == "up")
+    a.kill9()
+    spool = os.path.join(a.session_dir(sid), "1.spool")
+    with open(flag, "w"):
+        pass
+    wait_for("a full spool", lambda: os.path.getsize(spool) >= 64 << 20)
+    size = os.path.getsize(spool)
+    agent = [p for p in a.session_processes(sid) if stat_of(p)[0] == "seq"]
+    assert len(agent) == 1
+    wait_for("it to wait", lambda: open("/proc/%d/wchan" % agent[0]).read().startswith("pipe") or stat_of(agent[0])[1] == "S")
+    assert os.path.getsize(spool) < (64 << 20) + (1 << 20), size
+    a.start()
+    assert a.wait_status(sid, timeout=90)["result"] == "success"
+    out = outputs(a.events(sid))
+    assert [t.split()[0] for t in out[1:]] == [str(i) for i in range(1, 1001)]
+    assert all(len(t) > 100000 for t in out[1:])
+
+
+def test_log_size(make_aod):
+    """A program that prints without end is stopped when its output is as much as is kept; others hardly notice."""
+    a = make_aod()
+    sid = with_log_size(a, "endless", "20M", "exec yes $(head -c 200 /dev/zero | tr \"\\\\0\" y)")
+    slowest = 0
+    while a.session(sid)["status"] == "running":
+        began = time.monotonic()
+        assert a.post("/sessions/nope/stop", {}).status == 404
+        slowest = max(slowest, time.monotonic() - began)
+    s, events = a.session(sid), a.events(sid)
+    assert (s["state"], s["result"]) == ("failed", "resources") and "LogSizeMax=" in s["error"], s
+    assert limits_of(events) == ["log-size-near", "log-size"]
+    assert (20 << 20) - 1000 < kept(events) <= 20 << 20
+    assert slowest < 3, "a request took %.1f s" % slowest
+    print("slowest request beside the flood: %.0f ms" % (slowest * 1000))
+
+
+def test_log_size_counts_over_a_restart(make_aod):
+    """What was kept before aod was killed counts after it, each line once."""
+    a = make_aod()
+    flag = os.path.join(a.base, "go")
+    sid = with_log_size(a, "halves", "100K", "seq -w 1 500; while [ ! -e %s ]; do sleep 0.01; done; seq -w 501 2000; exec sleep 1000" % flag)
+    a.wait_event(sid, lambda e: e.get("text") == "500")
+    a.kill9()
+    a.start()
+    assert limits_of(a.events(sid)) == []
+    with open(flag, "w"):
+        pass
+    a.wait_event(sid, lambda e: e.get("subtype") == "log-size")
+    a.kill9()  # perhaps before the stop was seen
+    a.start()
+    s, events = a.wait_status(sid), a.events(sid)
+    assert (s["state"], s["result"]) == ("failed", "resources") and "LogSizeMax=" in s["error"], s
+    assert limits_of(events) == ["log-size-near", "log-size"]
+    out = outputs(events)
+    assert [int(t) for t in out] == list(range(1, len(out) + 1))
+    assert (100 << 10) - 104 < kept(events) <= 100 << 10
+
+
+def test_log_size_of_one_line(make_aod):
+    """A line without end is a line, too."""
+    a = make_aod()
+    sid = with_log_size(a, "line", "3M", "head -c 50M /dev/zero | tr \"\\\\0\" z; exec sleep 1000")
+    s, events = a.wait_status(sid), a.events(sid)
+    assert s["result"] == "resources" and limits_of(events)[-1] == "log-size", s
+    assert sum(len(t) for t in outputs(events)) <= 3 << 20
