@@ -687,6 +687,7 @@ void
 contain_close(struct manager *m)
 {
 	ev_timer_stop(m->loop, &m->groups_w);
+	ev_idle_stop(m->loop, &m->warm_w);
 	while (m->old_groups) {
 		struct old_group *g = m->old_groups;
 

@@ -18,6 +18,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "aod/contain.h"
 #include "aod/documents.h"
 #include "aod/front.h"
 #include "aod/manager.h"
@@ -411,6 +412,7 @@ serve(struct program *p, struct store *store, struct err *e)
 		rc = manager_load(&p->m, e);
 	if (rc == 0) {
 		watch_signals(p, loop);
+		contain_warm(&p->m);
 		rc = front_start(&p->m, e);
 	}
 	if (rc == 0)

@@ -673,3 +673,21 @@ def test_programs_in_hidden_places(make_aod):
     tool = [e for e in ev if e["event_type"] == "post_tool"][0]
     text = tool["error"] or tool["tool_output"]
     assert "No such file" in text and "secret" not in text and "prefix" in text and "private\n" not in text, text
+
+
+def test_filters_are_there_before_the_first_session(make_aod):
+    """What takes milliseconds to make is made when nobody waits: the first strict session finds its filter."""
+    a = make_aod()
+
+    def filters():
+        links = [os.readlink(os.path.join("/proc/%d/fd" % a.pid, n)) for n in os.listdir("/proc/%d/fd" % a.pid)]
+        return sum("memfd:aod-seccomp" in link for link in links)
+
+    wait_for("a filter for each profile", lambda: filters() == 3)
+    for profile in ("strict", "workspace", "none"):
+        a.blueprint("warm-" + profile, "[Agent]\nAdapter=command\nExecStart=/bin/true\n[Sandbox]\nSandbox=%s\n" % profile)
+        r = a.post("/sessions", {"agent_name": "warm-" + profile, "prompt": "x"})
+        # Not every host has all that a profile takes.
+        if r.status == 200:
+            a.wait_status(r.json["session"]["session_id"])
+    assert filters() == 3

@@ -435,18 +435,45 @@ def test_workspace_quota(scene):
     assert s["result"] == "resources", s
 
 
+FLOOD = "[Agent]\nAdapter=command\nExecStart=/usr/bin/yes %s\n[Sandbox]\nSandbox=%%s\n[Resources]\n%%s\n" % ("y" * 200)
+FLOOD_MAX = 24 << 20
+
+
+def flood(scene, name, sandbox, limits):
+    scene.aod.blueprint(name, FLOOD % (sandbox, limits))
+    return scene.aod.create(agent_name=name, prompt="x")["session_id"]
+
+
 def test_output_without_end(scene):
-    """Who prints all the time holds up nobody else, can be stopped, and leaves nothing on the disk."""
-    scene.aod.blueprint("flood", "[Agent]\nAdapter=command\nExecStart=/usr/bin/yes %s\n[Sandbox]\nSandbox=strict\n" % ("y" * 200))
-    sid = scene.aod.create(agent_name="flood", prompt="x")["session_id"]
-    wait_for("50 000 lines", lambda: scene.aod.session(sid)["seq"] > 50000, 60)
+    """Who prints all the time holds up nobody else, has a bound on the disk and in the database, can be stopped, and leaves nothing."""
+    free = flood(scene, "flood-none", "none", "")
+    wait_for("more than the other one may have", lambda: scene.aod.session(free)["seq"] * 300 > FLOOD_MAX + (1 << 20), 60)
     begun = time.monotonic()
     assert scene.aod.wait_status(scene.aod.sh("echo there"))["result"] == "success"
-    assert scene.aod.post("/sessions/%s/stop" % sid, {"timeout_ms": 300}).json["success"] is True
-    scene.aod.wait_status(sid)
+    between = time.monotonic() - begun
+    spool = os.stat(os.path.join(scene.aod.session_dir(free), "1.spool"))
+    assert scene.aod.session(free)["status"] == "running" and spool.st_blocks * 512 < 80 << 20, spool
+    assert scene.aod.post("/sessions/%s/stop" % free, {"timeout_ms": 300}).json["success"] is True
+    scene.aod.wait_status(free)
     assert time.monotonic() - begun < 20
-    assert scene.aod.delete("/sessions/" + sid).status == 200
-    wait_for("its directory to go", lambda: not os.path.exists(scene.aod.session_dir(sid)))
+    sid = flood(scene, "flood", "strict", "LogSizeMax=24M")
+    s = scene.aod.wait_status(sid, timeout=60)
+    events = scene.aod.events(sid)
+    kept = sum(len(t) for t in outputs(events))
+    assert s["result"] == "resources" and "LogSizeMax=" in s["error"] and kept <= FLOOD_MAX, (s, kept)
+    assert [e["subtype"] for e in events if e["event_type"] == "limit"] == ["log-size-near", "log-size"]
+    print("output: %d of %d bytes kept; beside a flood a session took %.0f ms" % (kept, FLOOD_MAX, between * 1000))
+    for sid in (free, sid):
+        assert scene.aod.delete("/sessions/" + sid).status == 200
+        wait_for("its directory to go", lambda: not os.path.exists(scene.aod.session_dir(sid)))
+
+
+def test_output_is_bounded_by_default(scene):
+    """Nobody has to think of it."""
+    for name, want in (("strict", 1 << 30), ("workspace", 1 << 30), ("none", None)):
+        scene.aod.blueprint("bound-" + name, "[Agent]\nAdapter=command\nExecStart=/bin/true\n[Sandbox]\nSandbox=%s\n" % name)
+        plan = scene.aod.post("/plan", {"agent_name": "bound-" + name, "prompt": "x"}).json["plan"]
+        assert plan["sandbox"].get("log_size_max") == want, plan["sandbox"]
 
 
 def test_a_session_gets_no_descriptor_of_ours(scene):
