@@ -31,6 +31,11 @@ _aoctl_blueprints()
 	_aoctl_ask blueprints | grep -o '"name":"[A-Za-z0-9_.@-]*"' | cut -d'"' -f4
 }
 
+_aoctl_tokens()
+{
+	_aoctl_ask token list | grep -o '"name": *"[^"]*"' | cut -d'"' -f4
+}
+
 # The ids of documents, of a command that takes one.
 _aoctl_documents()
 {
@@ -79,7 +84,7 @@ _aoctl_old()
 
 _aoctl()
 {
-	local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]} command='' blueprint='' words i
+	local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]} command='' first='' blueprint='' words i
 	COMPREPLY=()
 	# The first word that is neither an option nor the argument of one that stands before the command.
 	for ((i = 1; i < COMP_CWORD; i++)); do
@@ -93,7 +98,7 @@ _aoctl()
 				_aoctl_old_words "doc-${COMP_WORDS[i]}"
 				return
 			fi
-			[ -n "$command" ] || command=${COMP_WORDS[i]} ;;
+			if [ -z "$command" ]; then command=${COMP_WORDS[i]}; elif [ -z "$first" ]; then first=${COMP_WORDS[i]}; fi ;;
 		esac
 	done
 	if [ "$prev" = = ]; then
@@ -116,7 +121,7 @@ _aoctl()
 		return ;;
 	--role) words='operator reader session' ;;
 	--session) words=$(_aoctl_sessions) ;;
-	--state) words='pending running stopping finished failed stopped' ;;
+	--state) words='pending running frozen stopping finished failed stopped' ;;
 	--output | -o) words='short cat json raw' ;;
 	--agent | -a) words=$(_aoctl_blueprints) ;;
 	--property | -p)
@@ -129,10 +134,17 @@ _aoctl()
 		*) case $command in
 			'') words=$(aoctl __complete 2>/dev/null) ;;
 			doc) words=$(aoctl __complete old 2>/dev/null | sed -n 's/^doc-//p') ;;
-			token) words='create list revoke' ;;
+			token) case $first in
+				'') words='create list revoke' ;;
+				revoke) words=$(_aoctl_tokens) ;;
+				*) return ;;
+				esac ;;
+			set-property) if [ -z "$first" ]; then words=$(_aoctl_sessions); else
+				words='CPUWeight= CPUQuota= CPUQuotaPeriodSec= AllowedCPUs= AllowedMemoryNodes= MemoryHigh= MemoryMax= MemorySwapMax= TasksMax= IOWeight= IOReadBandwidthMax= IOWriteBandwidthMax= IOReadIOPSMax= IOWriteIOPSMax='
+			fi ;;
 			help) words=$(aoctl __complete 2>/dev/null | grep -v '^-') ;;
 			delete | show) words=$(if [ -n "$blueprint" ]; then _aoctl_blueprints; else _aoctl_sessions; fi) ;;
-			resume | stop | status | logs | result | wait | plan) words=$(_aoctl_sessions) ;;
+			resume | stop | freeze | thaw | usage | top | status | logs | result | wait | plan) words=$(_aoctl_sessions) ;;
 			cat | edit | enable | disable | mask | unmask | history | diff | revert) words=$(_aoctl_blueprints) ;;
 			security) words=$(_aoctl_blueprints; _aoctl_sessions) ;;
 			verify | import)

@@ -586,6 +586,21 @@ def test_completion(aod, mine):
     assert complete("aoctl", "show", mine[:-2]) == []
     assert "Adapter" in complete("aoctl", "show", "-b", mine, "-p", "Ada")
     assert "blueprints" in complete("aoctl", "bl") and "--drop-in=" in complete("aoctl", "edit", "--dr")
+    assert aod.aoctl("token", "create", mine).returncode == OK
+    assert complete("aoctl", "token", "re") == ["revoke"] and complete("aoctl", "token", "revoke", mine[:-2]) == [mine]
+    assert aod.aoctl("token", "revoke", mine).returncode == OK
+    sid = aod.create(agent_name="demo", prompt="say up\nhang", session_name=mine)["session_id"]
+    for command in ("freeze", "thaw", "usage", "top", "set-property", "stop"):
+        assert complete("aoctl", command, mine[:-2]) == [mine], command
+    assert complete("aoctl", "set-property", mine, "MemoryM") == ["MemoryMax="]
+    aod.wait_event(sid, lambda e: e["event_type"] == "message" and e["role"] == "assistant")
+    keys = complete("aoctl", "set-property", mine, "")
+    assert "CPUQuota=" in keys and "PrivateTmp=" not in keys
+    for key in keys:
+        r = aod.post("/sessions/%s/properties" % sid, {"properties": [key + "nonsense"]})
+        assert r.status == 422 and key in r.detail and "cannot be changed" not in r.detail, (key, r)
+    aod.post("/sessions/%s/stop" % sid, {"timeout_ms": 0})
+    aod.wait_status(sid)
 
 
 def test_verify_never_waits_for_a_fifo(aod, tmp_path):
