@@ -197,7 +197,7 @@ static const struct {
 	const char *step, *key;
 } steps[] = {
 	{ "cgroup", "Slice=" },	     { "namespace", "PrivateUsers=" },		 { "mount", "ProtectSystem=" }, { "cwd", "ReadWritePaths=" },
-	{ "limits", "LimitNOFILE=" }, { "user", "User=" },			 { "landlock", "ProtectSystem=" },
+	{ "limits", "LimitNOFILE=" }, { "nice", "Nice=" }, { "oom-score", "OOMScoreAdjust=" }, { "user", "User=" },			 { "landlock", "ProtectSystem=" },
 	{ "capabilities", "CapabilityBoundingSet=" }, { "seccomp", "SystemCallFilter=" }, { "exec", "BindReadOnlyPaths=" },
 };
 

@@ -12,9 +12,11 @@
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -28,6 +30,7 @@
 #ifndef LANDLOCK_CREATE_RULESET_VERSION
 #define LANDLOCK_CREATE_RULESET_VERSION 1u
 #endif
+#define CAP_SYS_NICE_BIT 23
 #define CAP_SYS_RESOURCE_BIT 24
 
 static const struct {
@@ -165,6 +168,33 @@ has_capability(unsigned bit)
 	return set >> bit & 1;
 }
 
+static int
+lowest_nice(void)
+{
+	struct rlimit l = { 0, 0 };
+	int own = getpriority(PRIO_PROCESS, 0), by_limit;
+
+	if (has_capability(CAP_SYS_NICE_BIT))
+		return -20;
+	by_limit = getrlimit(RLIMIT_NICE, &l) < 0 ? 20 : l.rlim_cur >= 40 ? -20 : 20 - (int)l.rlim_cur;
+	return by_limit < own ? by_limit : own;
+}
+
+/* What an ordinary process may lower it to is what someone privileged gave it, and 0 where nobody did. */
+static int
+lowest_oom(void)
+{
+	struct buf b = BUF_INIT;
+	int own = 0;
+
+	if (has_capability(CAP_SYS_RESOURCE_BIT))
+		return -1000;
+	if (file_read("/proc/self/oom_score_adj", 16, &b, NULL) == 0)
+		own = (int)strtol(b.data, NULL, 10);
+	buf_free(&b);
+	return own < 0 ? own : 0;
+}
+
 void
 host_probe(struct host *h, const char *state)
 {
@@ -183,7 +213,8 @@ host_probe(struct host *h, const char *state)
 	h->seccomp = syscall(SYS_seccomp, SECCOMP_GET_ACTION_AVAIL, 0, &deny) == 0;
 	h->notify = syscall(SYS_seccomp, SECCOMP_GET_ACTION_AVAIL, 0, &notify) == 0;
 	h->clone3 = has_clone3();
-	h->resource = has_capability(CAP_SYS_RESOURCE_BIT);
+	h->nice_min = lowest_nice();
+	h->oom_min = lowest_oom();
 }
 
 char *
@@ -247,12 +278,29 @@ namespace_needs(unsigned flags)
 	return wanted;
 }
 
+/* Keys whose value decides whether it can be had. */
+static int
+check_numbers(const struct host *h, const struct sandbox *s, struct err *e)
+{
+	const struct {
+		const char *key;
+		int64_t wanted;
+		int min;
+	} v[] = { { "Nice", s->nice, h->nice_min }, { "OOMScoreAdjust", s->oom_score_adj, h->oom_min } };
+
+	for (size_t i = 0; i < ARRAY_LEN(v); i++)
+		if (v[i].wanted != INT64_MIN && v[i].wanted < v[i].min)
+			return err_set_status(e, 422, -ENOTSUP, "%s=%d cannot have its effect here: aod may give no less than %d: run aod as root, "
+							        "or take it out of the blueprint", v[i].key, (int)v[i].wanted, v[i].min);
+	return 0;
+}
+
 int
 host_check(const struct host *h, const struct sandbox *s, struct err *e)
 {
 	CLEANUP_FREE char *profile = xasprintf("Sandbox=%s", sandbox_profile_name(s->profile));
 	unsigned flags = s->namespaces | (s->mount_count ? CLONE_NEWNS : 0) | (s->private_network ? CLONE_NEWNET : 0);
-	int rc = 0;
+	int rc = check_numbers(h, s, e);
 
 	for (size_t i = 0; rc == 0 && s->needs && s->needs[i]; i++) {
 		CLEANUP_FREE char *key = xasprintf("%s=", s->needs[i]);

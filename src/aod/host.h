@@ -19,7 +19,7 @@ struct host {
 	int landlock;	     /* ABI of Landlock(7), 0: none */
 	bool seccomp, notify; /* filters; with a listener */
 	bool clone3;
-	bool resource; /* CAP_SYS_RESOURCE: hard limits can be raised, oom_score_adj lowered */
+	int nice_min, oom_min; /* the lowest Nice= and OOMScoreAdjust= that aod may give */
 };
 
 /* state: a directory on the file system that sessions are on. */

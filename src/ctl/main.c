@@ -131,7 +131,8 @@ print_help(void)
 		print_wrapped(ctl_summary((enum ctl_cmd)i), 15, 15);
 	}
 	print_options(CMD_COUNT);
-	puts("\nWithout --url, --socket or --root aod is found by AOD_URL, AOD_SOCKET, or at /run/aod/aod.sock.\n"
+	puts("\nWithout --url, --socket or --root aod is found by AOD_URL, AOD_SOCKET, or at\n"
+	     "/run/aod/aod.sock or $XDG_RUNTIME_DIR/aod/aod.sock.\n"
 	     "aoctl help COMMAND says more; so does aoctl(1).");
 }
 

@@ -166,6 +166,8 @@ run_agent(const struct spec *spec)
 	umask(spec->mask);
 	child_step("limits", NULL);
 	must(confine_limits(spec));
+	child_step("nice", NULL);
+	must(confine_nice(spec));
 	child_step("user", NULL);
 	must(late_user_namespace(spec));
 	child_step("capabilities", NULL);

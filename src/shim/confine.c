@@ -66,9 +66,13 @@ confine_limits(const struct spec *spec)
 	for (char **l = spec->rlimits; *l; l++)
 		if ((r = set_rlimit(*l)) < 0)
 			return r;
-	if (spec->nice != INT64_MIN && setpriority(PRIO_PROCESS, 0, (int)spec->nice) < 0)
-		return -errno;
 	return 0;
+}
+
+int
+confine_nice(const struct spec *spec)
+{
+	return spec->nice != INT64_MIN && setpriority(PRIO_PROCESS, 0, (int)spec->nice) < 0 ? -errno : 0;
 }
 
 /* ---- user ---- */

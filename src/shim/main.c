@@ -584,7 +584,7 @@ start_child(const struct spec *spec, int oom_fd, struct child *child, const char
 
 	if (spec->oom_score_adj == INT64_MIN)
 		return child_start(spec, child, step);
-	*step = "limits";
+	*step = "oom-score";
 	if (oom_fd < 0 || pread(oom_fd, before, sizeof(before) - 1, 0) <= 0)
 		return -EACCES;
 	r = set_oom_score(oom_fd, spec->oom_score_adj);

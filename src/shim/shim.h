@@ -140,6 +140,7 @@ int idmap_own_tree(int dir, uid_t uid, gid_t gid);
 /* ---- confine.c, landlock.c ---- */
 
 int confine_limits(const struct spec *spec);
+int confine_nice(const struct spec *spec);
 /* The bounding set, while there is the right to. */
 int confine_bounding(const struct spec *spec);
 int confine_user(const struct spec *spec);

@@ -595,6 +595,8 @@ def test_an_ordinary_user(make_aod):
     if c["namespaces"]["status"] != "ok" or c["proc"]["status"] != "ok":
         pytest.skip("this host makes no namespaces for ordinary users: " + c["namespaces"]["detail"])
     assert "not root" in refused(a, "other", "[Agent]\nAdapter=command\nExecStart=/bin/true\n[Sandbox]\nUser=root\n", "User=")
+    refused(a, "eager", "[Agent]\nAdapter=command\nExecStart=/bin/true\n[Sandbox]\nNice=-5\n", "Nice=-5", "run aod as root")
+    refused(a, "safe", "[Agent]\nAdapter=command\nExecStart=/bin/true\n[Resources]\nOOMScoreAdjust=-900\n", "OOMScoreAdjust=-900", "run aod as root")
     other = a.sh("echo up; echo mine > secret; sleep 1000")
     said(a, other, "up")
     sid, tools = demo_text(a, "bash touch ok; id -u; ls /proc | grep -c '^[0-9]'; cat %s/work/secret; touch /usr/x; ls %s" % (a.agent_dir(other), a.base))

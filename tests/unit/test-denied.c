@@ -127,6 +127,10 @@ test_start(void **state)
 	assert_true(denied_exec(&ev, "mount /proc", EPERM, 7));
 	assert_string_equal(ev.data.data, "\"what\":\"start\",\"step\":\"mount /proc\",\"key\":\"ProtectSystem=\","
 					  "\"reason\":\"the agent could not be started: mount /proc: Operation not permitted; see ProtectSystem=\"");
+	assert_true(denied_exec(&ev, "nice", EACCES, 7));
+	assert_non_null(strstr(ev.data.data, "\"key\":\"Nice=\""));
+	assert_true(denied_exec(&ev, "oom-score", EACCES, 7));
+	assert_non_null(strstr(ev.data.data, "\"key\":\"OOMScoreAdjust=\""));
 	assert_true(denied_exec(&ev, "fork", EACCES, 7));
 	assert_null(strstr(ev.data.data, "\"key\""));
 	event_free(&ev);

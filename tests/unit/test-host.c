@@ -12,6 +12,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -52,6 +53,8 @@ test_probe(void **state)
 		assert_true(h.namespaces & CLONE_NEWPID);
 	if (!h.root)
 		assert_int_not_equal(h.idmap, 0);
+	assert_true(h.nice_min >= -20 && h.nice_min <= getpriority(PRIO_PROCESS, 0));
+	assert_true(h.oom_min >= -1000 && h.oom_min <= 0);
 }
 
 static void
@@ -115,6 +118,27 @@ test_profiles(void **state)
 	assert_int_equal(host_check(&h, &s, &e), 0);
 }
 
+/* Values below what aod may give. */
+static void
+test_numbers(void **state)
+{
+	const struct host user = { .namespaces = ALL, .seccomp = true, .nice_min = 0, .oom_min = 0 };
+	const struct host root = { .root = true, .namespaces = ALL, .seccomp = true, .nice_min = -20, .oom_min = -1000 };
+	struct sandbox nice = { .nice = -5, .oom_score_adj = INT64_MIN }, oom = { .nice = INT64_MIN, .oom_score_adj = -1 };
+	struct sandbox more = { .nice = 5, .oom_score_adj = 300 };
+	struct err e = { 0 };
+
+	(void)state;
+	assert_int_equal(host_check(&user, &nice, &e), -ENOTSUP);
+	assert_int_equal(e.status, 422);
+	assert_true(str_starts(e.text, "Nice=-5 ") && strstr(e.text, "run aod as root"));
+	assert_int_equal(host_check(&user, &oom, &e), -ENOTSUP);
+	assert_true(str_starts(e.text, "OOMScoreAdjust=-1 "));
+	assert_int_equal(host_check(&user, &more, &e), 0);
+	assert_int_equal(host_check(&root, &nice, &e), 0);
+	assert_int_equal(host_check(&root, &oom, &e), 0);
+}
+
 static void
 test_names(void **state)
 {
@@ -132,6 +156,7 @@ main(void)
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_probe),	 cmocka_unit_test(test_all_there), cmocka_unit_test(test_keys),
 		cmocka_unit_test(test_profiles), cmocka_unit_test(test_names),
+		cmocka_unit_test(test_numbers),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);
