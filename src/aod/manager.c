@@ -586,6 +586,15 @@ open_shim(struct manager *m, struct err *e)
 	return 0;
 }
 
+/* aod-http would end for want of them, and again, and again. */
+static int
+check_www(const struct manager *m, struct err *e)
+{
+	if (access(m->cfg->www, R_OK | X_OK) == 0)
+		return 0;
+	return err_set(e, -errno, "%s: %s; where aod is not installed, name the directory of the dashboard's files with --www", m->cfg->www, strerror(errno));
+}
+
 static void
 who_am_i(struct manager *m)
 {
@@ -621,6 +630,8 @@ manager_init(struct manager *m, struct ev_loop *loop, const struct config *cfg, 
 	rc = open_up_fifo(m, e);
 	if (rc == 0)
 		rc = open_shim(m, e);
+	if (rc == 0)
+		rc = check_www(m, e);
 	if (rc < 0)
 		return rc;
 	rc = contain_open(m, e);

@@ -108,9 +108,10 @@ def test_no_session(aod):
 
 
 def test_programs_that_are_elsewhere(tmp_path):
-    p = subprocess.run([os.path.join(BUILD, "aod"), "--root", str(tmp_path / "root"), "--port-base", "0", "--libexec", str(tmp_path)], stdin=subprocess.DEVNULL,
-                       stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=clean_env(), timeout=30)
-    assert p.returncode == 1 and "%s/aod-shim: No such file" % tmp_path in p.stderr and "--libexec" in p.stderr, p
+    for missing, args in ((tmp_path / "aod-shim", ["--libexec", str(tmp_path)]), (tmp_path / "www", ["--libexec", BUILD, "--www", str(tmp_path / "www")])):
+        p = subprocess.run([os.path.join(BUILD, "aod"), "--root", str(tmp_path / "root"), "--port-base", "0", *args],
+                           stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=clean_env(), timeout=30)
+        assert p.returncode == 1 and "%s: No such file" % missing in p.stderr and args[-2] in p.stderr, p
 
 
 # ---- ways to reach it --------------------------------------------------------------------------------------
