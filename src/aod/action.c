@@ -618,9 +618,7 @@ static const struct {
 	{ "logout", action_logout },
 };
 
-/*
- * The one place where aod decides who may do what. aod-http has checked the same, but that is the part which strangers talk to.
- */
+/* The one place where aod decides who may do what. aod-http has checked the same, but that is the part which strangers talk to. */
 static int
 check_role(struct request *q, const struct verb *v, struct err *e)
 {
@@ -680,39 +678,6 @@ text_of(struct json_object *o, const char *key)
 	return json_object_object_get_ex(o, key, &v) && json_object_is_type(v, json_type_string) ? json_object_get_string(v) : NULL;
 }
 
-static long long
-number_of(struct json_object *o, const char *key)
-{
-	struct json_object *v = NULL;
-
-	return json_object_object_get_ex(o, key, &v) ? json_object_get_int64(v) : -1;
-}
-
-/* What aod-http says of the client. Who is not said to be somebody is nobody. */
-static void
-note_caller(struct request *q, struct json_object *caller)
-{
-	const char *tcp = text_of(caller, "tcp"), *role = text_of(caller, "role");
-	const char *token = text_of(caller, "token"), *name = text_of(caller, "name"), *session = text_of(caller, "session");
-	int number = role ? role_parse(role) : -1;
-
-	q->role = number < 0 || (number == ROLE_SESSION && !session) ? ROLE_NONE : (enum role)number;
-	snprintf(q->session, sizeof(q->session), "%s", session ? session : "");
-	snprintf(q->login, sizeof(q->login), "%s", token ? token : "");
-	if (tcp)
-		snprintf(q->origin, sizeof(q->origin), "tcp %s", tcp);
-	else
-		snprintf(q->origin, sizeof(q->origin), "unix uid %lld pid %lld", number_of(caller, "uid"), number_of(caller, "pid"));
-	if (session)
-		snprintf(q->author, sizeof(q->author), "session:%s", session);
-	else if (name)
-		snprintf(q->author, sizeof(q->author), "token:%s", name);
-	else if (tcp)
-		snprintf(q->author, sizeof(q->author), "tcp:%s", tcp);
-	else
-		snprintf(q->author, sizeof(q->author), "uid:%lld", number_of(caller, "uid"));
-}
-
 void
 action_notice(struct manager *m, const char *text, size_t len)
 {
@@ -743,8 +708,8 @@ action_request(struct manager *m, const char *text, size_t len)
 	q.id = front_request_id(m->front, json_object_get_int64(v));
 	if (json_object_object_get_ex(o, "verb", &v))
 		verb = json_object_get_string(v);
-	if (json_object_object_get_ex(o, "caller", &v))
-		note_caller(&q, v);
+	json_object_object_get_ex(o, "caller", &v);
+	request_note_caller(&q, v);
 	if (json_object_object_get_ex(o, "args", &v) && json_object_is_type(v, json_type_object))
 		q.args = json_object_get(v);
 	else

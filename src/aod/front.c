@@ -5,9 +5,11 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <netinet/in.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
@@ -17,6 +19,7 @@
 #include <unistd.h>
 
 #include "aod/action.h"
+#include "aod/asker.h"
 #include "aod/documents.h"
 #include "aod/front.h"
 #include "aod/service.h"
@@ -59,6 +62,7 @@ struct front {
 	double pause_s;
 	bool have_wire, closing, told;
 	struct wire wire;
+	struct askers askers;
 	ev_io read_w, write_w;
 	ev_timer restart_w;
 };
@@ -91,7 +95,7 @@ open_tcp(const char *address, int port, int *bound, struct err *e)
 	return fd;
 }
 
-/* Who may connect at all; what those may do, aod-http asks the kernel for (SO_PEERCRED) or the token. */
+/* Who may connect at all; what those may do, is asked of the kernel (SO_PEERCRED), or the token says it. */
 static int
 open_unix(const char *path, mode_t mode, gid_t gid, struct err *e)
 {
@@ -271,7 +275,9 @@ front_open(struct manager *m, struct err *e)
 	f->m = m;
 	for (int i = 0; i < FDS; i++)
 		f->fds[i] = -1;
-	rc = take_all_passed(f, e);
+	rc = peer_init(e);
+	if (rc == 0)
+		rc = take_all_passed(f, e);
 	return rc < 0 ? rc : open_rest(f, e);
 }
 
@@ -285,6 +291,7 @@ drop_wire(struct front *f)
 	ev_io_stop(f->m->loop, &f->read_w);
 	ev_io_stop(f->m->loop, &f->write_w);
 	wire_done(&f->wire);
+	askers_clear(&f->askers);
 	f->have_wire = false;
 }
 
@@ -362,6 +369,28 @@ on_hello(struct front *f)
 	log_note("ready: http%s://%s:%d", f->m->cfg->tls_cert ? "s" : "", f->m->cfg->listen, f->bound[P_RUNTIME]);
 }
 
+/* {"conn":N}, with a descriptor, and {"gone":N} */
+static void
+on_conn(struct front *f, const char *number, bool gone)
+{
+	CLEANUP_CLOSE int fd = gone ? -1 : wire_take_fd(&f->wire);
+	struct door doors[FDS];
+	uint64_t n = strtoull(number, NULL, 10);
+
+	for (int i = 0; i < FDS; i++)
+		doors[i] = (struct door){ f->fds[i], i == AGENTS || (i < P_COUNT && f->m->cfg->tls_cert) };
+	if (gone)
+		askers_gone(&f->askers, n);
+	else if (!askers_note(&f->askers, n, fd, doors, FDS, &f->m->cfg->access))
+		log_error("aod-http has a connection number %" PRIu64 ", %d are the most", n, ASKERS_MAX);
+}
+
+const struct asker *
+front_asker(const struct front *f, uint64_t number)
+{
+	return askers_find(&f->askers, number);
+}
+
 static void
 on_readable(struct ev_loop *loop, ev_io *w, int revents)
 {
@@ -373,6 +402,8 @@ on_readable(struct ev_loop *loop, ev_io *w, int revents)
 	while ((text = wire_next(&f->wire, &len))) {
 		if (len >= 9 && !memcmp(text, "{\"hello\":", 9))
 			on_hello(f);
+		else if (str_starts(text, "{\"conn\":") || str_starts(text, "{\"gone\":"))
+			on_conn(f, text + 8, text[2] == 'g');
 		else if (str_starts(text, "{\"refused\":") || str_starts(text, "{\"used\":"))
 			action_notice(f->m, text, len);
 		else

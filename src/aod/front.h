@@ -11,6 +11,8 @@
 
 #include "aod/manager.h"
 
+struct asker;
+
 /* Open the sockets. The error names the port that is taken. */
 int front_open(struct manager *m, struct err *e);
 /* Start aod-http, and again whenever it ends. */
@@ -26,6 +28,8 @@ int64_t front_request_id(const struct front *f, int64_t id);
 void front_answer(struct front *f, int64_t id, int status, const char *body, size_t len);
 /* Tokens were revoked or have ended: what was known of them is looked up anew. */
 void front_tokens_gone(struct front *f);
+/* Who is behind a connection of the front's; never NULL. Valid until the next message of the front. */
+const struct asker *front_asker(const struct front *f, uint64_t number);
 void front_bell(struct front *f, int64_t last_id);
 
 #endif

@@ -67,6 +67,10 @@ int action_document_delete(struct request *q, struct err *e);
 int action_document_relate(struct request *q, struct err *e);
 int action_document_unrelate(struct request *q, struct err *e);
 
+/* action-caller.c */
+/* aod-http says which connection it is, and the token that came over it; who that is, is found out here. Who is not found to be somebody is nobody. */
+void request_note_caller(struct request *q, struct json_object *caller);
+
 /* action-contain.c */
 int action_freeze(struct request *q, struct err *e);
 int action_thaw(struct request *q, struct err *e);

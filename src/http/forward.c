@@ -9,6 +9,7 @@
 #endif
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -367,14 +368,53 @@ wants_sync(const struct verb *v, struct json_object *args)
 		!json_object_object_get(args, "session_id"));
 }
 
+/* ---- connections that aod knows ---------------------------------------------------------- */
+
+/* Small numbers, used again when aod was told that a connection is gone. */
+static unsigned *free_numbers, free_count, free_cap, last_number;
+
 static void
-put_member(struct buf *b, const char *key, const char *value)
+send_number(const char *key, unsigned number, int fd)
 {
-	if (*value) {
-		buf_printf(b, ",\"%s\":", key);
-		buf_put_json_str(b, value);
-	}
+	char text[40];
+	int n = snprintf(text, sizeof(text), "{\"%s\":%u}", key, number);
+
+	if (fd >= 0)
+		wire_send_fd(&wire, text, (size_t)n, fd);
+	else
+		wire_send(&wire, text, (size_t)n);
 }
+
+/* Hands the connection over, that aod may see itself whose it is. */
+static bool
+tell_conn(struct conn *c)
+{
+	int fd;
+
+	if (c->number > 0)
+		return true;
+	fd = fcntl(h2o_socket_get_fd(c->sock), F_DUPFD_CLOEXEC, 0);
+	if (fd < 0)
+		return false;
+	c->number = free_count > 0 ? free_numbers[--free_count] : ++last_number;
+	send_number("conn", c->number, fd);
+	return true;
+}
+
+void
+forward_conn_gone(struct conn *c)
+{
+	if (c->number == 0 || wire_broken)
+		return;
+	if (free_count == free_cap) {
+		free_cap = free_cap ? 2 * free_cap : 64;
+		free_numbers = xrealloc(free_numbers, free_cap * sizeof(*free_numbers));
+	}
+	free_numbers[free_count++] = c->number;
+	send_number("gone", c->number, -1); /* with what is sent next, by the tick at the latest: it is not worth a wakeup of aod's */
+}
+
+/* ---- sending ----------------------------------------------------------------------------- */
 
 static struct pending *
 send_action(h2o_req_t *req, const struct verb *verb, const char *args, size_t n)
@@ -392,10 +432,11 @@ send_action(h2o_req_t *req, const struct verb *verb, const char *args, size_t n)
 	h2o_linklist_insert(&ages, &p->age);
 	buf_printf(&b, "{\"id\":%llu,\"verb\":\"%s\",\"args\":", (unsigned long long)p->id, verb->name);
 	buf_put(&b, args, n);
-	buf_printf(&b, ",\"caller\":%s,\"role\":\"%s\"", conn_caller(p->conn), role_name(who->role));
-	put_member(&b, "token", who->token);
-	put_member(&b, "name", who->name);
-	put_member(&b, "session", who->session);
+	buf_printf(&b, ",\"caller\":{\"conn\":%u", p->conn->number);
+	if (who == &p->conn->auth.bearer) {
+		buf_puts(&b, ",\"token\":");
+		buf_put_json(&b, p->conn->auth.credential, p->conn->auth.credential_len);
+	}
 	buf_puts(&b, "}}");
 	wire_send(&wire, b.data, b.len);
 	buf_free(&b);
@@ -409,7 +450,7 @@ can_send(h2o_req_t *req)
 {
 	bool gone = wire_broken || front.quitting;
 
-	if (!gone && wire.out.len - wire.out_done <= FORWARD_QUEUE_MAX)
+	if (!gone && wire.out.len - wire.out_done <= FORWARD_QUEUE_MAX && tell_conn(conn_of(req)))
 		return true;
 	reply_detail(req, 503, gone ? "aod is not there" : "aod is busy");
 	return false;
@@ -585,6 +626,8 @@ forward_token_used(const char *id)
 void
 forward_tick(int64_t now)
 {
+	if (!wire_broken && wire.out.len > 0)
+		flush_wire();
 	while (!h2o_linklist_is_empty(&ages)) {
 		struct pending *p = H2O_STRUCT_FROM_MEMBER(struct pending, age, ages.next);
 

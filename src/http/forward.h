@@ -9,6 +9,8 @@
 
 #include "http/route.h"
 
+struct conn;
+
 #define FORWARD_TIMEOUT_US (30 * 1000000LL) /* then 503; a late answer is dropped */
 #define FORWARD_QUEUE_MAX (64u << 20)       /* bytes that aod has not taken yet; above it 503 */
 
@@ -24,6 +26,8 @@ bool forward_send(h2o_req_t *req, const struct verb *verb, const char *args, siz
 struct json_object *forward_args(const struct request *rq, struct json_object **bad);
 /* Whether the body is the text of a unit file. */
 bool forward_is_text(const struct request *rq);
+/* c is closed. */
+void forward_conn_gone(struct conn *c);
 void forward_tick(int64_t now);
 /* For aod, without an answer; {"…"} */
 void forward_notice(const struct buf *b);

@@ -92,7 +92,7 @@ on_conn_close(void *arg)
 	struct room *room = c->listener->room;
 
 	h2o_linklist_unlink(&c->link);
-	free(c->caller);
+	forward_conn_gone(c);
 	free(c->from);
 	auth_conn_free(&c->auth);
 	free(c);
@@ -184,45 +184,26 @@ on_accept(h2o_socket_t *sock, const char *err)
 }
 
 const char *
-conn_caller(struct conn *c)
+conn_from(struct conn *c)
 {
 	struct sockaddr_storage ss;
 	char host[NI_MAXHOST];
 	size_t n;
 
-	if (c->caller)
-		return c->caller;
+	if (c->from)
+		return c->from;
 	if (c->listener->unix_socket) {
 		struct ucred cred = {0, (uid_t)-1, (gid_t)-1};
 		socklen_t len = sizeof(cred);
 
 		getsockopt(h2o_socket_get_fd(c->sock), SOL_SOCKET, SO_PEERCRED, &cred, &len);
-		c->caller = xasprintf("{\"uid\":%lld,\"pid\":%ld",
-				      cred.uid == (uid_t)-1 ? -1LL : (long long)cred.uid,
-				      (long)cred.pid);
-		return c->caller;
+		c->from = xasprintf("unix uid %lld", cred.uid == (uid_t)-1 ? -1LL : (long long)cred.uid);
+		return c->from;
 	}
 	socklen_t len = h2o_socket_getpeername(c->sock, (struct sockaddr *)&ss);
 
 	n = len ? h2o_socket_getnumerichost((struct sockaddr *)&ss, len, host) : SIZE_MAX;
-	c->caller = n == SIZE_MAX ? xstrdup("{\"tcp\":\"\"")
-				  : xasprintf("{\"tcp\":\"%.*s\"", (int)n, host);
-	return c->caller;
-}
-
-const char *
-conn_from(struct conn *c)
-{
-	const char *caller = conn_caller(c);
-	long long uid = -1;
-
-	if (c->from)
-		return c->from;
-	if (sscanf(caller, "{\"uid\":%lld", &uid) == 1)
-		c->from = xasprintf("unix uid %lld", uid);
-	else
-		/* The address stands between quotes. */
-		c->from = xasprintf("tcp %.*s", (int)strcspn(caller + 8, "\""), caller + 8);
+	c->from = n == SIZE_MAX ? xstrdup("tcp ") : xasprintf("tcp %.*s", (int)n, host);
 	return c->from;
 }
 

@@ -60,8 +60,8 @@ struct conn {
 	void (*on_gone)(void *arg);
 	void *gone_arg;
 	void *reader; /* the upload that reads the socket, or NULL */
-	char *caller; /* JSON for aod, made when first asked for */
-	char *from;   /* the same for people */
+	char *from;   /* for people, made when first asked for */
+	unsigned number; /* by which aod knows it, 0: it does not; see forward.c */
 	struct auth_conn auth;
 };
 
@@ -76,8 +76,7 @@ int server_port(const char *name);
 
 struct conn *conn_of(h2o_req_t *req);
 struct conn *conn_of_socket(h2o_socket_t *sock);
-const char *conn_caller(struct conn *c); /* without its closing brace */
-const char *conn_from(struct conn *c);   /* "tcp 127.0.0.1", "unix uid 0" */
+const char *conn_from(struct conn *c); /* "tcp 127.0.0.1", "unix uid 0" */
 void server_each_conn(void (*f)(struct conn *c));
 /*
  * The answer to req, which is about to be given and ends the connection, comes before its body was read: read on for a moment, so that the

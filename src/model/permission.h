@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Who may do what. A row of the verb table names permissions, a role has some, and one that both have is enough. aod-http finds out who asks
- * and checks; aod, which is told who asks, checks again.
+ * and checks; aod does the same again for itself.
  *
  *	none      nothing but what is open to everybody
  *	session   an agent, by the token of its run: its own session, those that it started, and theirs; what agents share

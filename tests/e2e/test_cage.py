@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """aod-http taken over: whoever runs code in it finds nothing to gain. The code is made to run by ptrace(2), which needs root."""
 import errno
+import hashlib
 import json
 import os
 import platform
@@ -117,42 +118,155 @@ def test_no_new_connection(aod, front):
                 assert t.call("bind", fd, address, 16) in NO
 
 
+def ask(n, verb, args, **caller):
+    return json.dumps({"id": n, "verb": verb, "args": args, "caller": caller}).encode() + b"\n"
+
+
+def audit(aod, after, count):
+    """Rows of what clients did to sessions since then, or tried to, once there are so many."""
+    def look():
+        rows = [r for r in aod.get("/audit?after=%d" % after).json["audit"] if r["verb"].startswith("session.")]
+        return len(rows) >= count and rows
+    return wait_for("rows of the audit trail", look)
+
+
+def token_of(aod, sid):
+    pid = wait_for("the agent", lambda: next(iter(aod.session_processes(sid)), None))
+    return wait_for("its token", lambda: dict(v.split("=", 1) for v in read_proc(pid, "environ").decode().split("\0") if "=" in v).get("AOD_TOKEN"))
+
+
 def test_over_the_wire_it_can_only_ask(aod, front):
-    """Messages to aod as from a front that lies: aod looks at what is asked, and at who is said to ask."""
-    mark = "s-" + uuid.uuid4().hex[:12]
+    """Messages to aod as from a front that lies: aod looks at what is asked, and itself at who asks."""
     victim = aod.create(agent_name="demo", prompt="sleep 600000")["session_id"]
     own = aod.create(agent_name="demo", prompt="sleep 600000")["session_id"]
-
-    def message(n, verb, args, **caller):
-        return json.dumps({"id": n, "verb": verb, "args": args, "caller": {"tcp": mark, **caller}}).encode() + b"\n"
-
+    own_token = token_of(aod, own)
+    reader = aod.post("/tokens", {"name": "r-" + uuid.uuid4().hex[:8], "role": "reader"}).json["token"]
+    operator = aod.post("/tokens", {"name": "o-" + uuid.uuid4().hex[:8], "role": "operator"}).json["token"]
+    delete = ("session.delete", {"id": victim})
     after = aod.get("/audit?limit=1").json["next_after"]
     lines = [
-        b"no JSON at all\n", b"{}\n", b"[]\n", b'{"id":1}\n', b'{"refused":7}\n', b'{"used":7}\n', b'{"hello":7}\n',
-        message(1 << 40, "no.such", {}, role="operator"),
-        message(1 << 41, "session.list", {}, role="operator"),  # a query is none of aod's
-        message(1 << 42, "session.delete", {"id": victim}),  # nobody
-        message(1 << 43, "session.delete", {"id": victim}, role="root"),
-        message(1 << 44, "session.delete", {"id": victim}, role="reader"),
-        message(1 << 45, "session.delete", {"id": victim}, role="session"),
-        message(1 << 46, "session.delete", {"id": victim}, role="session", session=own),
-        message(1 << 47, "session.create", {"command": ["/bin/sh", "-c", "id"]}, role="session", session=own),
-        message((1 << 47) + 1, "session.create", {"command": 7}, role="operator"),
+        b"no JSON at all\n", b"{}\n", b"[]\n", b'{"id":1}\n', b'{"refused":7}\n', b'{"used":7}\n', b'{"hello":7}\n', b'{"conn":1e99}\n', b'{"conn":-1}\n',
+        b'{"conn":99999999999999999999999}\n', b'{"gone":77777777777777777777}\n', b'{"conn":7}\n',
+        ask(1 << 40, "no.such", {}, role="operator"),
+        ask(1 << 41, "session.list", {}, role="operator"),  # a query is none of aod's
+        ask(1 << 42, *delete),  # nobody
+        ask(1 << 43, *delete, role="operator", uid=0, pid=1),
+        ask(1 << 44, *delete, role="operator", tcp="127.0.0.1", conn=7),
+        ask(1 << 45, *delete, conn="7", token=7),
+        ask(1 << 46, *delete, conn=-1, session=own),
+        # What aod-http reads in the database is no token.
+        ask((1 << 46) + 1, *delete, token=hashlib.sha256(operator.encode()).hexdigest()),
+        ask((1 << 46) + 2, *delete, token="aod_" + hashlib.sha256(operator.encode()).hexdigest()),
+        ask((1 << 46) + 3, *delete, token=reader, role="operator"),
+        ask((1 << 46) + 4, *delete, token=own_token, role="operator", session=victim),
+        ask(1 << 47, "session.create", {"command": ["/bin/sh", "-c", "id"], "project_dir": "/"}, token=own_token),
+        ask((1 << 47) + 1, "session.create", {"command": 7}),
     ]
     with Takeover(front) as t:
         for line in lines:
             assert t.call("write", 3, line, len(line)) == len(line)
-
-    def look():
-        rows = [r for r in aod.get("/audit?after=%d" % after).json["audit"] if r["from"] == "tcp " + mark]
-        return len(rows) >= 7 and rows
-
-    rows = wait_for("what was refused", look)
-    assert [(r["verb"], r["status"]) for r in rows] == [
-        ("session.delete", 401), ("session.delete", 401), ("session.delete", 403), ("session.delete", 401), ("session.delete", 404),
-        ("session.create", 403), ("session.create", 422)], rows
+    rows = audit(aod, after, 11)
+    assert [(r["verb"], r["status"]) for r in rows] == [("session.delete", s) for s in (401,) * 7 + (403, 404)] + [("session.create", 403), ("session.create", 422)], rows
     assert aod.session(victim)["state"] in ("pending", "running") and aod.proc.poll() is None and aod.http_pid() == front
     assert len(aod.get("/sessions").json["sessions"]) >= 2
+
+
+def connection(family, address):
+    """Both ends of one that was taken in by a listener there."""
+    with socket.socket(family) as listener:
+        listener.bind(address)
+        listener.listen()
+        client = socket.socket(family)
+        client.connect(listener.getsockname())
+        return client, listener.accept()[0]
+
+
+def test_an_operator_cannot_be_made_up(aod, front, tmp_path):
+    """It hands over what is no connection of an operator's to aod, made by itself or given to it by another process of an operator's user."""
+    victims = [aod.create(agent_name="demo", prompt="sleep 600000")["session_id"] for _ in range(2)]
+    for v in victims:
+        token_of(aod, v)  # they run
+    people, agents = 8, 9  # aod's listeners in it
+    port = aod.ports["runtime"]
+    after = aod.get("/audit?limit=1").json["next_after"]
+    held, number = [], 5000
+    given = {
+        "a pair": socket.socketpair(),
+        "a listener of its own": connection(socket.AF_INET, ("127.0.0.1", 0)),
+        "aod's port at another address": connection(socket.AF_INET, ("127.0.0.9", port)),
+        "a socket of its own": connection(socket.AF_UNIX, str(tmp_path / "aod.sock")),
+        "an abstract one": connection(socket.AF_UNIX, "\0" + aod.socket),
+    }
+
+    def hand(t, fd):
+        nonlocal number
+        number += 1
+        line = b'{"conn":%d}\n' % number
+        assert t.send_fd(3, line, fd) == len(line)
+        line = ask((1 << 45) + number, "session.delete", {"id": victims[0]}, conn=number, role="operator", uid=0)
+        assert t.call("write", 3, line, len(line)) == len(line)
+
+    def accept(t, listener, path):
+        s = socket.socket(socket.AF_UNIX)
+        s.connect(path)
+        held.append(s)
+        fd = t.call("accept4", listener, 0, 0, 0)
+        assert fd > 0, fd
+        return s, fd
+
+    try:
+        with Takeover(front) as t:
+            pair = t.put(b"\0" * 8)
+            for family in (socket.AF_UNIX, socket.AF_INET):
+                assert t.call("socketpair", family, socket.SOCK_STREAM, 0, pair) in NO
+            link, inside = accept(t, people, aod.socket)
+            fds = []
+            for client, end in given.values():
+                for s in (end, client):
+                    socket.send_fds(link, [b" "], [s.fileno()])
+                    fds.append(t.receive_fd(inside))
+            with open("/dev/null", "rb") as null:
+                socket.send_fds(link, [b" "], [null.fileno()])
+                fds.append(t.receive_fd(inside))
+            # Its own: the wire, the listeners; and one of the agents' socket, where root is nobody, too.
+            for fd in [*fds, 3, 4, people, agents, accept(t, agents, aod.agents_socket)[1]]:
+                hand(t, fd)
+            tried = number - 5000
+            for fd in [*fds, inside]:
+                t.call("close", fd)
+        rows = audit(aod, after, tried)
+        assert [(r["verb"], r["status"]) for r in rows] == [("session.delete", 401)] * tried, rows
+        assert {r["from"].split(" pid")[0] for r in rows} == {"unknown", "unix uid %d" % os.geteuid()}
+        assert [aod.session(v)["state"] for v in victims] == ["running"] * 2
+
+        # What is left: a connection that an operator has open. Not after its end.
+        after = rows[-1]["id"]
+        with Takeover(front) as t:
+            _, fd = accept(t, people, aod.socket)
+            for line, with_fd in ((b'{"conn":6000}\n', fd), (ask(1 << 44, "session.delete", {"id": victims[1]}, conn=6000), -1), (b'{"gone":6000}\n', -1),
+                                  (ask((1 << 44) + 1, "session.delete", {"id": victims[0]}, conn=6000), -1)):
+                assert (t.send_fd(3, line, with_fd) if with_fd >= 0 else t.call("write", 3, line, len(line))) == len(line)
+            t.call("close", fd)
+        rows = audit(aod, after, 2)
+        assert sorted((r["target"], r["status"]) for r in rows) == sorted([(victims[1], 200), (victims[0], 401)]), rows
+        assert aod.session(victims[0])["state"] == "running" and aod.http_pid() == front
+    finally:
+        for s in [*held, *[s for ends in given.values() for s in ends]]:
+            s.close()
+
+
+def test_it_hands_over_too_much(make_aod):
+    """Descriptors that no message goes with end the front, and are not kept."""
+    a = make_aod()
+    before = len(os.listdir("/proc/%d/fd" % a.pid))
+    front = wait_for("aod-http", a.http_pid)
+    with Takeover(front) as t:
+        for _ in range(70):
+            if t.send_fd(3, b"{}\n", 4) < 0:
+                break
+    wait_for("another front", lambda: a.http_pid() not in (None, front))
+    assert a.get("/health").status == 200
+    wait_for("its descriptors", lambda: len(os.listdir("/proc/%d/fd" % a.pid)) <= before + 1)
 
 
 def test_it_still_works(aod, front):

@@ -17,11 +17,11 @@ PTRACE_DETACH, PTRACE_SEIZE, PTRACE_INTERRUPT = 17, 0x4206, 0x4207
 NAMES = ("r15 r14 r13 r12 rbp rbx r11 r10 r9 r8 rax rcx rdx rsi rdi orig_rax rip cs eflags rsp ss fs_base gs_base ds es fs gs").split()
 
 # asm/unistd_64.h
-NR = {"read": 0, "write": 1, "open": 2, "mmap": 9, "mprotect": 10, "socket": 41, "connect": 42, "sendto": 44, "bind": 49, "clone": 56, "fork": 57, "vfork": 58,
+NR = {"read": 0, "write": 1, "open": 2, "mmap": 9, "mprotect": 10, "socket": 41, "connect": 42, "sendto": 44, "sendmsg": 46, "recvmsg": 47, "bind": 49, "clone": 56, "fork": 57, "vfork": 58,
       "execve": 59, "kill": 62, "fcntl": 72, "rename": 82, "mkdir": 83, "unlink": 87, "symlink": 88, "chmod": 90, "ptrace": 101, "setuid": 105,
       "prctl": 157, "setrlimit": 160, "mount": 165, "tkill": 200, "io_setup": 206, "tgkill": 234, "openat": 257, "unshare": 272, "memfd_create": 319, "bpf": 321,
       "execveat": 322, "userfaultfd": 323, "process_vm_readv": 310, "pidfd_open": 434, "pidfd_send_signal": 424, "io_uring_setup": 425, "clone3": 435,
-      "flock": 73, "setns": 308, "keyctl": 250, "capset": 126, "geteuid": 107, "close": 3}
+      "accept4": 288, "socketpair": 53, "listen": 50, "flock": 73, "setns": 308, "keyctl": 250, "capset": 126, "geteuid": 107, "close": 3}
 
 
 class Regs(ctypes.Structure):
@@ -96,6 +96,31 @@ class Takeover:
         _ptrace(PTRACE_GETREGS, self.pid, 0, ctypes.addressof(regs))
         self.free = mark
         return ctypes.c_long(regs.rax).value
+
+    def _message(self, data, control):
+        """A struct msghdr, the addresses of its bytes and of its control bytes."""
+        at, beside = self.put(data), self.put(control)
+        iov = self.put(struct.pack("=QQ", at, len(data)))
+        return self.put(struct.pack("=QQQQQQQ", 0, 0, iov, 1, beside, len(control), 0)), beside
+
+    def send_fd(self, sock, data, fd):
+        """SCM_RIGHTS: what sendmsg(2) gave."""
+        mark = self.free
+        msg, _ = self._message(data, struct.pack("=Qiiii", 20, 1, 1, fd, 0))
+        rc = self.call("sendmsg", sock, msg, 0)
+        self.free = mark
+        return rc
+
+    def receive_fd(self, sock):
+        """The number of the descriptor that came with a message."""
+        mark = self.free
+        msg, control = self._message(b" ", b"\0" * 24)
+        rc = self.call("recvmsg", sock, msg, 0)
+        assert rc == 1, rc
+        size, level, kind, fd = struct.unpack("=Qiii", self.get(control, 20))
+        assert (size, level, kind) == (20, 1, 1)
+        self.free = mark
+        return fd
 
     def __exit__(self, *exc):
         try:

@@ -17,6 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/util.h"
@@ -285,7 +286,7 @@ test_bad_descriptor(void **state)
 	struct wire w;
 
 	wire_init(&w, open("/dev/null", O_WRONLY | O_CLOEXEC));
-	assert_int_equal(wire_read(&w), -EBADF);
+	assert_int_equal(wire_read(&w), -ENOTSOCK);
 	wire_send(&w, "{}", 2);
 	assert_int_equal(wire_flush(&w), -ENOTSOCK);
 	wire_done(&w);
@@ -350,13 +351,91 @@ test_too_long_with_end(void **state)
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
+static ino_t
+inode(int fd)
+{
+	struct stat st;
+
+	assert_int_equal(fstat(fd, &st), 0);
+	return st.st_ino;
+}
+
+/* In order, with what is before, between and behind them, also where all of it does not go out at once. */
+static void
+test_descriptors(void **state)
+{
+	struct pair *p = *state;
+	char *large = xcalloc(1, 3 << 20);
+	ino_t inodes[300];
+	int got = 0, rc = 1;
+	const char *m;
+	size_t len;
+
+	assert_int_equal(wire_take_fd(&p->b), -1);
+	memset(large, 'x', (3 << 20) - 1);
+	wire_send(&p->a, "{\"first\":1}", 11);
+	for (int i = 0; i < 300; i++) {
+		char text[32];
+		int fds[2];
+
+		assert_int_equal(pipe(fds), 0);
+		close(fds[1]);
+		inodes[i] = inode(fds[0]);
+		wire_send_fd(&p->a, text, (size_t)snprintf(text, sizeof(text), "{\"conn\":%d}", i), fds[0]);
+		if (i % 100 == 50)
+			wire_send(&p->a, large, (3 << 20) - 1);
+	}
+	wire_send(&p->a, "{\"last\":1}", 10);
+	while (rc == 1 || got < 300) {
+		rc = wire_flush(&p->a);
+		assert_true(rc == 0 || rc == 1);
+		assert_int_equal(wire_read(&p->b), 0);
+		while ((m = wire_next(&p->b, &len)) != NULL) {
+			if (strncmp(m, "{\"conn\":", 8) == 0) {
+				int fd = wire_take_fd(&p->b);
+
+				assert_int_equal(atoi(m + 8), got);
+				assert_true(fd >= 0 && (fcntl(fd, F_GETFD) & FD_CLOEXEC));
+				assert_true(inode(fd) == inodes[got++]);
+				close(fd);
+			}
+		}
+	}
+	assert_int_equal(wire_take_fd(&p->b), -1);
+	free(large);
+}
+
+/* Who sends more than are taken is cut off; nothing stays open. */
+static void
+test_too_many_descriptors(void **state)
+{
+	struct pair *p = *state;
+	int fds[2], rc = 0;
+
+	assert_int_equal(pipe(fds), 0);
+	for (int i = 0; i < 2 * WIRE_FDS_MAX; i++)
+		wire_send_fd(&p->a, "{}", 2, dup(fds[1]));
+	close(fds[1]);
+	for (int i = 0; i < 3 && rc == 0; i++) {
+		wire_flush(&p->a);
+		rc = wire_read(&p->b);
+	}
+	assert_int_equal(rc, -EPROTO);
+	wire_done(&p->b);
+	wire_done(&p->a);
+	/* All copies of the writing end are gone. */
+	assert_int_equal(read(fds[0], &rc, 1), 0);
+	close(fds[0]);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(test_nothing), TEST(test_pieces), TEST(test_valid_until_read), TEST(test_many), TEST(test_large),
 		TEST(test_bell), TEST(test_bell_merged), TEST(test_peer_gone), TEST(test_peer_reset),
-		TEST(test_bad_descriptor), TEST(test_longest), TEST(test_too_long), TEST(test_too_long_with_end),
+		TEST(test_bad_descriptor), TEST(test_longest), TEST(test_too_long), TEST(test_too_long_with_end), TEST(test_descriptors),
+		TEST(test_too_many_descriptors),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);
