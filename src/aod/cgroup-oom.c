@@ -13,7 +13,9 @@
 #include "base/util.h"
 
 #define RECORD_MAX 8192
-#define RECORDS_MAX 2000 /* that are read of the log in one go */
+/* That are read of the log in one go: more than the kernel keeps, as nothing was read since the last kill, and the newest is the one that is
+ * looked for; and not so many that a program that writes to the log without end holds aod up. */
+#define RECORDS_MAX 65536
 
 static int
 watch_v2(const char *dir)

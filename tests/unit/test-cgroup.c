@@ -164,6 +164,28 @@ test_victims(void **state)
 	assert_false(cgroup_parse_victim("", &v));
 }
 
+/* A kernel that said much since the last kill, each record as long as what is read at once: the newest one is found. */
+static void
+test_a_long_log(void **state)
+{
+	enum { RECORDS = 20000, RECORD = 8191 };
+	static const char last[] = "4,1,2,-;oom-kill:constraint=CONSTRAINT_MEMCG,task_memcg=/x/agents/" ID ",task=hog,pid=77,uid=0\n";
+	struct cgroups *c = calloc(1, sizeof(*c));
+	char victim[64];
+
+	(void)state;
+	assert_non_null(c);
+	c->mode = CGROUP_V2;
+	/* Its holes are records without a word. */
+	c->kmsg = memfd_create("log", MFD_CLOEXEC);
+	assert_true(c->kmsg >= 0);
+	assert_int_equal(pwrite(c->kmsg, last, sizeof(last) - 1, (off_t)RECORDS * RECORD), sizeof(last) - 1);
+	assert_true(cgroup_oom_victim(c, NULL, ID, victim));
+	assert_string_equal(victim, "hog[77]");
+	close(c->kmsg);
+	free(c);
+}
+
 static void
 test_none(void **state)
 {
@@ -1073,10 +1095,11 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_numbers), cmocka_unit_test(test_io_and_pressure), cmocka_unit_test(test_own_group),
 		cmocka_unit_test(test_names),	cmocka_unit_test(test_victims),		cmocka_unit_test(test_none),
+		cmocka_unit_test(test_a_long_log),
 		cmocka_unit_test(test_open_auto), ALL_LIVE, cmocka_unit_test(test_close),
 		cmocka_unit_test(test_open_v1), ALL_LIVE, cmocka_unit_test(test_close),
 	};
-	size_t count = ARRAY_LEN(tests), second = (count - 6) / 2;
+	size_t count = ARRAY_LEN(tests), second = (count - 7) / 2;
 	bool v1;
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);
