@@ -315,6 +315,23 @@ agent_identity(const struct manager *m, const struct blueprint *b, char **user, 
 	*home = xstrdup(pw && *pw->pw_dir == '/' ? pw->pw_dir : m->home);
 }
 
+static char **
+add_home(char **homes, const char *path)
+{
+	CLEANUP_FREE char *real = path ? realpath(path, NULL) : NULL;
+
+	return real ? strv_add(homes, real) : homes;
+}
+
+/* The homes that may be elsewhere than homes are: of whom aod runs as, by HOME and by passwd, and of the agent's user. */
+static char **
+user_homes(const struct manager *m, const char *agents)
+{
+	const struct passwd *pw = getpwuid(geteuid());
+
+	return add_home(add_home(add_home(NULL, m->home), pw ? pw->pw_dir : NULL), agents);
+}
+
 static int
 call_plan_make(struct manager *m, const struct session_row *row, const struct run_args *args, const struct blueprint *b, const struct inputs *in,
 	       const char *dir, const char *cwd, struct plan **out, struct err *e)
@@ -352,12 +369,15 @@ call_plan_make(struct manager *m, const struct session_row *row, const struct ru
 		.paths = &paths,
 		.totals = m->totals,
 	};
+	char **homes;
 	int rc;
 
 	agent_identity(m, b, &user, &home);
 	rq.user = user;
 	rq.home = home;
+	paths.homes = homes = user_homes(m, home);
 	rc = plan_make(&rq, out, e);
+	strv_free(homes);
 	strv_free(visible);
 	strv_free(closed);
 	return rc;

@@ -206,6 +206,29 @@ blueprint_paths(struct wishes *w, struct err *e)
 	return r;
 }
 
+/* Whether who may write to path has the system, or what all share, in hand. A home is its user's matter. */
+static bool
+is_of_system(const char *path)
+{
+	static const char *const trees[] = { "/bin", "/boot", "/dev", "/efi", "/etc", "/lib", "/lib32", "/lib64", "/libx32", "/proc", "/run", "/sbin",
+					     "/sys", "/usr", NULL };
+	static const char *const alone[] = { "/", "/home", "/media", "/mnt", "/opt", "/srv", "/tmp", "/var", "/var/cache", "/var/lib", "/var/log",
+					     "/var/spool", "/var/tmp", NULL };
+	/* Below those, people do keep what they work on. */
+	static const char *const work[] = { "/dev/shm", "/run/user", "/usr/local/src", "/usr/src", NULL };
+
+	for (size_t i = 0; work[i]; i++)
+		if (path_within(path, work[i]) && strcmp(path, work[i]) != 0)
+			return false;
+	for (size_t i = 0; trees[i]; i++)
+		if (path_within(path, trees[i]))
+			return true;
+	for (size_t i = 0; alone[i]; i++)
+		if (strcmp(path, alone[i]) == 0)
+			return true;
+	return false;
+}
+
 /* ---- what single keys protect -------------------------------------------------------------------------------------------- */
 
 static void
@@ -229,10 +252,8 @@ protect_system(struct wishes *w)
 }
 
 static void
-protect_home(struct wishes *w)
+protect_homes(struct wishes *w, const char *const *homes)
 {
-	static const char *const homes[] = { "/home", "/root", "/run/user", NULL };
-
 	if (is(w, D_ProtectHome, "read-only"))
 		wish_all(w, homes, KIND_READ_ONLY, RANK_READ_ONLY);
 	else if (is(w, D_ProtectHome, "yes"))
@@ -240,6 +261,18 @@ protect_home(struct wishes *w)
 	else if (is(w, D_ProtectHome, "tmpfs"))
 		for (size_t i = 0; homes[i]; i++)
 			wish_tmpfs(w, homes[i], "mode=0755", RANK_HIDE, TMPFS_FLAGS | MF_OPTIONAL);
+}
+
+/* Where homes are, and those that are elsewhere: the agent may have the same user as they. */
+static void
+protect_home(struct wishes *w)
+{
+	static const char *const homes[] = { "/home", "/root", "/run/user", NULL };
+
+	protect_homes(w, homes);
+	for (char *const *v = w->p->homes; v && *v; v++)
+		if (!is_of_system(*v))
+			protect_homes(w, (const char *const[]){ *v, NULL });
 }
 
 static void
@@ -429,29 +462,6 @@ landlock(struct sandbox *s, const struct wishes *w)
 }
 
 /* ---- all of it ------------------------------------------------------------------------------------------------------------------------ */
-
-/* Whether who may write to path has the system, or what all share, in hand. A home is its user's matter. */
-static bool
-is_of_system(const char *path)
-{
-	static const char *const trees[] = { "/bin", "/boot", "/dev", "/efi", "/etc", "/lib", "/lib32", "/lib64", "/libx32", "/proc", "/run", "/sbin",
-					     "/sys", "/usr", NULL };
-	static const char *const alone[] = { "/", "/home", "/media", "/mnt", "/opt", "/srv", "/tmp", "/var", "/var/cache", "/var/lib", "/var/log",
-					     "/var/spool", "/var/tmp", NULL };
-	/* Below those, people do keep what they work on. */
-	static const char *const work[] = { "/dev/shm", "/run/user", "/usr/local/src", "/usr/src", NULL };
-
-	for (size_t i = 0; work[i]; i++)
-		if (path_within(path, work[i]) && strcmp(path, work[i]) != 0)
-			return false;
-	for (size_t i = 0; trees[i]; i++)
-		if (path_within(path, trees[i]))
-			return true;
-	for (size_t i = 0; alone[i]; i++)
-		if (strcmp(path, alone[i]) == 0)
-			return true;
-	return false;
-}
 
 /* A project directory that would open what the profile is to protect. */
 static int

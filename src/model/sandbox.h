@@ -179,6 +179,8 @@ struct sandbox_paths {
 	char *const *visible;	/* further files that the agent reads (its MCP servers' programs), may be NULL */
 	const char *state, *run, *etc; /* aod's directories: hidden */
 	char *const *closed;	/* directories above what is shown that the agent's user may not search: empty ones stand in their places. May be NULL */
+	char *const *homes;	/* of aod's user and of the agent's, as realpath(3) gives them: hidden as /home is. One that others share (/, /usr/sbin) is
+				   left out. May be NULL */
 	const char *socket;	/* the one socket of aod's that the agent may use, NULL: none. Where it has a directory of its own below run, that is shown, so
 				   that a socket which a new aod has made is seen, too; else the socket alone */
 	const char *home;	/* the HOME that the agent gets */

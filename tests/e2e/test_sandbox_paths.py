@@ -220,3 +220,21 @@ def test_root_in_memory():
         pytest.skip("no /dev/shm here")
     with tempfile.TemporaryDirectory(dir="/dev/shm") as d, Aod(root=os.path.join(d, "root")) as a:
         assert lines(a, "Sandbox=strict", "touch /tmp/x $HOME/x ./x && ls /dev/shm") == [os.path.basename(d)]
+
+
+@pytest.mark.skipif(not os.access("/srv", os.W_OK), reason="no other place for a home")
+def test_home_elsewhere():
+    """The home of aod's user is hidden where it is, not only below /home."""
+    with tempfile.TemporaryDirectory(dir="/srv") as home, Aod(env={"HOME": home}) as a:
+        if not mounts_work(a):
+            pytest.skip("no mount namespaces here")
+        os.chmod(home, 0o755)
+        project = os.path.join(home, "project")
+        os.mkdir(project)
+        with open(os.path.join(home, "secret"), "w", encoding="utf-8") as f:
+            f.write("sesame\n")
+        script = "cat %s/secret; touch mine && echo wrote" % home
+        assert "sesame" in lines(a, "Sandbox=none", script, project_dir=project)
+        for more in ("", "\nProtectHome=yes"):
+            got = lines(a, "Sandbox=strict" + more, script, project_dir=project)
+            assert "sesame" not in got and "wrote" in got, got

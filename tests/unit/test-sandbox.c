@@ -367,6 +367,34 @@ test_strict_user(void **state)
 			 "bind /var/tmp <-/home/alice/.local/state/aod/sessions/ID/agent/tmp nosuid nodev nofollow\n");
 }
 
+/* A home that is elsewhere than homes are is hidden as they are; what everybody shares is not, whoever has it as a home. */
+static void
+test_home_elsewhere(void **state)
+{
+	char *homes[] = { "/srv/alice", "/", "/usr/sbin", "/nonexistent", NULL };
+	struct sandbox_paths p = paths_at("/srv/alice/project", false);
+	struct sandbox *s;
+
+	p.homes = homes;
+	s = make("", &p);
+	assert_int_equal(mount_at(s, "/srv/alice")->op, MOUNT_TMPFS);
+	assert_int_equal(mount_at(s, "/srv/alice/project")->op, MOUNT_BIND);
+	assert_int_equal(mount_at(s, "/nonexistent")->flags & MF_OPTIONAL, MF_OPTIONAL);
+	assert_null(mount_at(s, "/usr/sbin"));
+	assert_int_equal(mount_at(s, "/")->op, MOUNT_ATTR);
+	s = make("[Sandbox]\nProtectHome=yes\n", &p);
+	assert_int_equal(mount_at(s, "/srv/alice")->op, MOUNT_TMPFS); /* the project is shown in it */
+	assert_int_equal(mount_at(s, "/nonexistent")->op, MOUNT_HIDE);
+	s = make("[Sandbox]\nSandbox=workspace\nProtectHome=read-only\nProtectSystem=no\n", &p);
+	assert_int_equal(mount_at(s, "/srv/alice")->flags & MF_RO, MF_RO);
+	s = make("[Sandbox]\nProtectHome=no\n", &p);
+	assert_null(mount_at(s, "/srv/alice"));
+	/* Who works in the home itself has asked for it. */
+	p.cwd = "/srv/alice";
+	s = make("", &p);
+	assert_int_equal(mount_at(s, "/srv/alice")->op, MOUNT_BIND);
+}
+
 static void
 test_workspace(void **state)
 {
@@ -1100,7 +1128,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_profile),	      cmocka_unit_test(test_effective),
 		cmocka_unit_test(test_effective_without_profile), cmocka_unit_test(test_strict_root),
-		cmocka_unit_test(test_strict_user),   cmocka_unit_test(test_workspace),
+		cmocka_unit_test(test_strict_user),   cmocka_unit_test(test_home_elsewhere), cmocka_unit_test(test_workspace),
 		cmocka_unit_test(test_none),	      cmocka_unit_test(test_system),
 		cmocka_unit_test(test_proc),	      cmocka_unit_test(test_tmp),
 		cmocka_unit_test(test_paths),	      cmocka_unit_test(test_binds),
