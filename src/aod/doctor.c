@@ -19,6 +19,7 @@
 
 #define FREE_WARN (1ull << 30) /* bytes on the state directory's disk */
 #define NOFILE_WARN 8192       /* descriptors: five for each live session */
+#define LANDLOCK_SCOPES 6      /* the first ABI that keeps processes from abstract sockets of others */
 
 struct report {
 	const struct manager *m;
@@ -100,6 +101,9 @@ check_landlock(struct report *r)
 	CLEANUP_FREE char *text = r->m->gives.landlock ? xasprintf("Landlock ABI %d", r->m->gives.landlock) : xstrdup("no Landlock");
 
 	say(r, "landlock", r->m->gives.landlock ? "ok" : "warn", text, "a kernel with CONFIG_SECURITY_LANDLOCK, and landlock in its lsm= option");
+	if (r->m->gives.landlock < LANDLOCK_SCOPES)
+		say(r, "abstract-sockets", "warn", "a sandboxed agent on the host's network can connect to abstract Unix sockets (@NAME) of the host's",
+		    "PrivateNetwork=yes in blueprints, or Linux 6.12 (Landlock ABI 6)");
 }
 
 static void

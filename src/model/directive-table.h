@@ -255,7 +255,7 @@ D(Sandbox, PrivateIPC, BOOL, "", "0.1", NULL, 0,
 D(Sandbox, ProtectSystem, ENUM, "", "0.1", "no yes full strict", 0,
   "Makes /usr and /boot read-only; full: /etc as well; strict: everything but what is named.")
 D(Sandbox, ProtectHome, ENUM, "", "0.1", "no yes read-only tmpfs", 0,
-  "Hides /home, /root and /run/user, or makes them read-only.")
+  "Hides /home, /root, /run/user and wherever else the user has its home, or makes them read-only.")
 D(Sandbox, ProtectKernelTunables, BOOL, "", "0.1", NULL, 0,
   "Makes the kernel's variables in /proc and /sys read-only.")
 D(Sandbox, ProtectKernelModules, BOOL, "", "0.1", NULL, 0,

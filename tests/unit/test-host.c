@@ -17,6 +17,8 @@
 
 #include <cmocka.h>
 
+#include "aod/action.h"
+#include "aod/cgroup-internal.h"
 #include "aod/host.h"
 #include "base/fd.h"
 #include "base/util.h"
@@ -150,6 +152,27 @@ test_names(void **state)
 	assert_string_equal(host_namespace_names(CLONE_NEWNET, names), "net");
 }
 
+/* What only the newest kernels keep from an agent is said for the others. */
+static void
+test_doctor(void **state)
+{
+	const struct config cfg = { .state = "/tmp" };
+	struct cgroups none = { .mode = CGROUP_NONE };
+	struct manager m = { .cfg = &cfg, .cgroups = &none, .search_path = "/usr/bin" };
+	static const int abi[] = { 0, 1, 5, 6, 7 };
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(abi); i++) {
+		struct buf b = BUF_INIT;
+
+		m.gives.landlock = abi[i];
+		doctor_report(&m, &b);
+		assert_int_equal(strstr(b.data, "\"abstract-sockets\",\"status\":\"warn\"") != NULL, abi[i] < 6);
+		assert_int_equal(strstr(b.data, "PrivateNetwork=yes") != NULL, abi[i] < 6);
+		buf_free(&b);
+	}
+}
+
 int
 main(void)
 {
@@ -157,6 +180,7 @@ main(void)
 		cmocka_unit_test(test_probe),	 cmocka_unit_test(test_all_there), cmocka_unit_test(test_keys),
 		cmocka_unit_test(test_profiles), cmocka_unit_test(test_names),
 		cmocka_unit_test(test_numbers),
+		cmocka_unit_test(test_doctor),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);
