@@ -384,12 +384,27 @@ plan_sandbox(struct plan *p, const struct plan_request *rq, const struct bluepri
 	return r;
 }
 
+/* 0 is no limit, as in systemd.service(5). */
+static int64_t
+limit_us(const struct blueprint *b, enum directive_id id)
+{
+	int64_t us = blueprint_us(b, id);
+
+	return us > 0 ? us : INT64_MAX;
+}
+
 /* What of the blueprint does not depend on the adapter. */
 static void
 plan_begin(struct plan *p, const struct blueprint *effective)
 {
 	p->timeout_stop_us = blueprint_us(effective, D_TimeoutStopSec);
 	p->result_grace_us = blueprint_us(effective, D_ResultGraceSec);
+	p->may = (struct run_limits){
+		.start_us = limit_us(effective, D_TimeoutStartSec),
+		.runtime_us = limit_us(effective, D_RuntimeMaxSec),
+		.watchdog_us = limit_us(effective, D_WatchdogSec),
+		.tool_us = limit_us(effective, D_ToolTimeoutSec),
+	};
 }
 
 static int

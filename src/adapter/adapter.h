@@ -96,6 +96,12 @@ struct adapter {
 	/* What must survive a restart of aod, as JSON, in the run's row; NULL where there is nothing. */
 	void (*save)(void *st, struct buf *out);
 	void (*restore)(void *st, const char *json, size_t n);
+	/* When the oldest use of a tool that has no result yet was begun; 0: there is none. NULL: it uses none that are known. */
+	int64_t (*tool_since)(const void *st);
+	/* Time that does not count has passed: what is open was begun so much later. NULL as with tool_since. */
+	void (*shift)(void *st, int64_t us);
+	/* What to write to its stdin so that it ends its turn; NULL: there is no such thing. */
+	const char *interrupt;
 };
 
 extern const struct adapter *const adapters[]; /* ends with NULL */

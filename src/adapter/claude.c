@@ -39,6 +39,7 @@
 struct open_tool {
 	char *id, *name;
 	char *input; /* JSON or NULL */
+	int64_t time_us;
 	size_t input_len;
 };
 
@@ -114,7 +115,8 @@ open_find(const struct claude *st, const char *id)
 
 /* input: JSON, or NULL. A call that is repeated replaces the one before. */
 static void
-open_add(struct claude *st, const char *id, const char *name, const char *input, size_t input_len)
+open_add(struct claude *st, const char *id, const char *name, const char *input, size_t input_len,
+	 int64_t time_us)
 {
 	struct open_tool *t;
 	int i = open_find(st, id);
@@ -131,6 +133,7 @@ open_add(struct claude *st, const char *id, const char *name, const char *input,
 	memset(t, 0, sizeof(*t));
 	t->id = xstrdup(id);
 	t->name = xstrdup(name);
+	t->time_us = time_us;
 	if (input && input_len <= OPEN_INPUT_MAX - st->open_bytes) {
 		t->input = xstrndup(input, input_len);
 		t->input_len = input_len;
@@ -153,7 +156,8 @@ on_tool_use(struct line *l, struct json_object *block)
 	}
 	event_extra_text(ev, "tool_use_id", id, strlen(id));
 	if (*id) {
-		open_add(l->st, id, name, scratch.len > 0 ? scratch.data : NULL, scratch.len);
+		open_add(l->st, id, name, scratch.len > 0 ? scratch.data : NULL, scratch.len,
+			 l->time_us);
 		l->out->dirty = true;
 	}
 }
@@ -700,6 +704,8 @@ claude_save(void *state, struct buf *out)
 		buf_put_json_str(out, st->open[i].id);
 		buf_putc(out, ',');
 		buf_put_json_str(out, st->open[i].name);
+		buf_putc(out, ',');
+		buf_put_int(out, st->open[i].time_us);
 		buf_putc(out, ']');
 	}
 	buf_puts(out, "]}");
@@ -735,9 +741,33 @@ claude_restore(void *state, const char *json, size_t n)
 		id = jv_text(json_object_array_get_idx(pair, 0), &id_len);
 		name = jv_text(json_object_array_get_idx(pair, 1), &name_len);
 		if (id && name)
-			open_add(st, id, name, NULL, 0);
+			open_add(st, id, name, NULL, 0,
+				 json_object_get_int64(
+					 json_object_array_get_idx(pair, 2)));
 	}
 	json_object_put(o);
+}
+
+static int64_t
+claude_tool_since(const void *state)
+{
+	const struct claude *st = state;
+	int64_t since = 0;
+
+	for (int i = 0; i < st->open_count; i++)
+		if (st->open[i].time_us && (!since || st->open[i].time_us < since))
+			since = st->open[i].time_us;
+	return since;
+}
+
+static void
+claude_shift(void *state, int64_t us)
+{
+	struct claude *st = state;
+
+	for (int i = 0; i < st->open_count; i++)
+		if (st->open[i].time_us)
+			st->open[i].time_us += us;
 }
 
 const struct adapter adapter_claude = {
@@ -753,4 +783,8 @@ const struct adapter adapter_claude = {
 	.end = claude_end,
 	.save = claude_save,
 	.restore = claude_restore,
+	.tool_since = claude_tool_since,
+	.shift = claude_shift,
+	.interrupt = "{\"type\":\"control_request\",\"request_id\":\"aod-interrupt\",\"request\":{"
+		     "\"subtype\":\"interrupt\"}}\n",
 };

@@ -449,18 +449,6 @@ add_limit_event(struct run *r, const char *subtype, const char *text, const char
 	return session_add_event(r->m, &r->s, r->n, ev, e);
 }
 
-/* aod ends it: stop it, and remember what for. */
-static void
-end_for(struct run *r, enum outcome why, const char *text)
-{
-	if (r->in.why != OUTCOME_NONE || r->s.row.state == SESSION_STOPPING)
-		return;
-	r->in.why = why;
-	r->in.why_text = xstrdup(text);
-	log_note("session %s: %s: stopping it", r->s.row.name, text);
-	run_stop(r, -1);
-}
-
 int
 contain_log(struct run *r, int64_t bytes, struct err *e)
 {
@@ -474,7 +462,7 @@ contain_log(struct run *r, int64_t bytes, struct err *e)
 	if (r->logged <= max)
 		return before > near ? 0 : add_limit_event(r, "log-size-near", "its output is 80 per cent of what LogSizeMax= allows", "bytes", r->logged, e);
 	r->in.log_full = true;
-	end_for(r, OUTCOME_RESOURCES, LOG_FULL_TEXT);
+	run_end_for(r, OUTCOME_RESOURCES, LOG_FULL_TEXT);
 	return add_limit_event(r, "log-size", LOG_FULL_TEXT, "bytes", max, e);
 }
 
@@ -503,7 +491,7 @@ on_kills(struct run *r, int64_t kills, struct err *e)
 	free(r->in.oom_text);
 	r->in.oom_text = text;
 	if (rc == 0 && r->in.oom_policy != OOM_CONTINUE && !r->exited)
-		end_for(r, OUTCOME_OOM_KILL, text);
+		run_end_for(r, OUTCOME_OOM_KILL, text);
 	return rc;
 }
 
@@ -547,7 +535,7 @@ run_over_quota(struct run *r, int64_t bytes)
 	if (r->in.why != OUTCOME_NONE)
 		return;
 	if (add_limit_event(r, "workspace-quota", text, "bytes", bytes, &e) == 0)
-		end_for(r, OUTCOME_RESOURCES, text);
+		run_end_for(r, OUTCOME_RESOURCES, text);
 }
 
 /* A process that the kernel killed for want of memory ended of SIGKILL; which one it was is not always told. */

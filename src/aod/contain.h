@@ -70,6 +70,8 @@ int contain_usage(struct run *r, struct buf *out, struct err *e);
 int contain_set(struct run *r, char *const *properties, struct err *e);
 /* Events about what the kernel did since they were last looked at; a full memory may lead to a stop. */
 int contain_look(struct run *r, struct err *e);
+/* aod ends it: stop it, and remember what for. */
+void run_end_for(struct run *r, enum outcome why, const char *text);
 /* More disk than WorkspaceQuota= is used. */
 void run_over_quota(struct run *r, int64_t bytes);
 /* So many bytes of output are to be kept: when they are too many, the run is stopped, and in.log_full says that they, and all to come, are not. */

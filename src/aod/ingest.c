@@ -30,6 +30,7 @@ take_line(struct run *r, int stream, int64_t time_us, const char *s, size_t n, b
 		return rc;
 	r->adapter->line(r->adapter_state, stream, time_us, s, n, l->piece, partial, &r->out);
 	l->piece = partial ? l->piece + 1 : 0;
+	watch_heard(r, stream, time_us);
 	return run_take_adapter_out(r, e);
 }
 
@@ -108,6 +109,7 @@ on_start(struct run *r, const struct frame *f, struct err *e)
 	if (run_watch_shim(r, field_number(f, "shim_pid"), field_number(f, "shim_start")) < 0 && r->pidfd < 0)
 		r->shim_dead = true; /* what it wrote before is read first */
 	r->s.row.started_us = f->time_us;
+	watch_started(r, f->time_us);
 	rc = session_set_state(r->m, &r->s, SEV_STARTED, e);
 	return rc < 0 ? rc : 0;
 }
@@ -309,6 +311,7 @@ again:
 	if (rc == 0 && pos && !r->exited) {
 		move_offsets(r);
 		rc = run_save(r, e);
+		watch_arm(r);
 	}
 	return rc < 0 ? rc : !r->exited && pos && (size_t)n == want;
 }

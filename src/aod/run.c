@@ -109,6 +109,7 @@ run_new(struct manager *m, const struct session_row *s, int64_t n, const char *a
 	ev_init(&r->pid_w, on_pidfd);
 	ev_init(&r->grace_w, on_grace);
 	contain_init(r);
+	watch_init(r);
 	return r;
 }
 
@@ -119,6 +120,7 @@ run_free(struct run *r)
 
 	ev_io_stop(r->m->loop, &r->pid_w);
 	ev_timer_stop(r->m->loop, &r->grace_w);
+	watch_done(r);
 	for (size_t i = 0; i < ARRAY_LEN(fds); i++)
 		if (fds[i] >= 0)
 			close(fds[i]);
@@ -225,6 +227,7 @@ run_prepare(struct manager *m, const struct session *s, int64_t n, const struct 
 	r->agent_session_id = xstrdup(args->agent_session_id);
 	r->timeout_stop_us = plan->timeout_stop_us;
 	r->result_grace_us = plan->result_grace_us;
+	r->w.may = plan->may;
 	r->s.row.runs = n;
 	session_set_text(&r->s.row.adapter, plan->adapter);
 	rc = contain_take(r, plan->sandbox, e);
@@ -254,6 +257,7 @@ args_to_json(const struct run *r, const struct run_args *args)
 	buf_printf(&b, ",\"resume\":%s,\"timeout_stop_us\":%lld,\"result_grace_us\":%lld", args->resume ? "true" : "false",
 		   (long long)r->timeout_stop_us, (long long)r->result_grace_us);
 	contain_args(&b, r);
+	watch_args(&b, r);
 	if (args->command) {
 		buf_puts(&b, ",\"command\":[");
 		for (size_t i = 0; args->command[i]; i++) {
@@ -267,11 +271,13 @@ args_to_json(const struct run *r, const struct run_args *args)
 	return buf_steal(&b);
 }
 
-/* The run's columns as they are now; strings are borrowed from r and *state. */
+/* The run's columns as they are now; strings are borrowed from r, *state and *watch. */
 static struct run_row
-run_row_of(const struct run *r, struct buf *state)
+run_row_of(const struct run *r, struct buf *state, struct buf *watch)
 {
 	buf_reset(state);
+	buf_reset(watch);
+	watch_save(watch, r);
 	if (r->adapter->save)
 		r->adapter->save(r->adapter_state, state);
 	return (struct run_row){
@@ -291,19 +297,21 @@ run_row_of(const struct run *r, struct buf *state)
 		.started_us = r->started_us,
 		.ended_us = r->exited ? r->s.row.ended_us : 0,
 		.in_seq = r->input_seq,
+		.watch = watch->data,
 	};
 }
 
 int
 run_save(struct run *r, struct err *e)
 {
-	struct buf state = BUF_INIT;
-	struct run_row row = run_row_of(r, &state);
+	struct buf state = BUF_INIT, watch = BUF_INIT;
+	struct run_row row = run_row_of(r, &state, &watch);
 	int rc = manager_begin(r->m, e);
 
 	if (rc == 0)
 		rc = manager_check(r->m, store_run_update(r->m->store, &row, e), e);
 	buf_free(&state);
+	buf_free(&watch);
 	return rc;
 }
 
@@ -363,7 +371,7 @@ run_begin(struct run *r, const struct run_args *args, struct err *e)
 {
 	struct manager *m = r->m;
 	CLEANUP_FREE char *args_json = args_to_json(r, args);
-	struct buf plan = BUF_INIT, state = BUF_INIT;
+	struct buf plan = BUF_INIT, state = BUF_INIT, watch = BUF_INIT;
 	struct run_row row;
 	int rc;
 
@@ -372,13 +380,15 @@ run_begin(struct run *r, const struct run_args *args, struct err *e)
 	rc = manager_begin(m, e);
 	r->started_us = now_us();
 	plan_json(&plan, r->plan);
-	row = run_row_of(r, &state);
+	r->w.base_us = r->started_us;
+	row = run_row_of(r, &state, &watch);
 	row.args = args_json;
 	row.plan = plan.data;
 	if (rc == 0)
 		rc = manager_check(m, store_run_add(m->store, &row, e), e);
 	buf_free(&plan);
 	buf_free(&state);
+	buf_free(&watch);
 	if (rc == 0)
 		rc = token_store_run(r, e);
 	if (rc == 0)
@@ -459,6 +469,7 @@ run_end(struct run *r, struct run_result *res, int64_t time_us, struct err *e)
 		rc = contain_on_end(r, res, e);
 	r->exited = true;
 	ev_timer_stop(r->m->loop, &r->grace_w);
+	watch_done(r);
 	s->outcome = res->outcome;
 	s->exit_code = res->exit_code;
 	s->signal = res->signal;
@@ -606,7 +617,9 @@ run_freeze(struct run *r, bool frozen, struct err *e)
 	if (rc != ACT_FREEZE && rc != ACT_THAW)
 		return rc < 0 ? rc : 0;
 	hold_grace(r, frozen);
-	return add_freeze_event(r, frozen, e);
+	watch_frozen(r, frozen);
+	rc = add_freeze_event(r, frozen, e);
+	return rc < 0 ? rc : run_save(r, e);
 }
 
 int
@@ -627,19 +640,8 @@ run_on_shim_gone(struct run *r, struct err *e)
 }
 
 void
-run_stop(struct run *r, int64_t timeout_us)
+run_signal_shim(const struct run *r, int sig)
 {
-	int64_t us = timeout_us >= 0 ? timeout_us : r->timeout_stop_us;
-	int64_t ms = us / 1000 > INT32_MAX ? INT32_MAX : us / 1000;
-	uint8_t arg[4] = { (uint8_t)ms, (uint8_t)(ms >> 8), (uint8_t)(ms >> 16), (uint8_t)(ms >> 24) };
-	struct err e = { 0 };
-
-	if (run_input(r, FRAME_STOP, arg, sizeof(arg), &e) < 0) {
-		log_warn("session %s: %s: signalling the shim instead", r->s.row.name, e.text);
-		if (r->pidfd >= 0)
-			syscall(SYS_pidfd_send_signal, r->pidfd, SIGTERM, NULL, 0);
-	}
-	/* What is frozen does not even end. */
-	if (r->in.frozen && contain_freeze(r, false, &e) < 0)
-		log_warn("session %s: %s", r->s.row.name, e.text);
+	if (r->pidfd >= 0)
+		syscall(SYS_pidfd_send_signal, r->pidfd, sig, NULL, 0);
 }

@@ -12,6 +12,7 @@
 #include "adapter/adapter.h"
 #include "aod/contain.h"
 #include "aod/session.h"
+#include "aod/watch.h"
 #include "base/frame.h"
 
 #define SPOOL_READ (256u << 10)			   /* bytes of a spool read in one turn of the loop */
@@ -67,6 +68,7 @@ struct run {
 	ev_timer grace_w;
 	double grace_left_s; /* while it is frozen; 0: the timer was not running */
 	struct contained in;
+	struct watched w;
 	/* When the run's end is committed: delete the session, and answer these requests. */
 	bool delete_after;
 	int64_t *delete_replies;
@@ -112,8 +114,12 @@ int run_ingest(struct run *r, struct err *e);
 int run_on_shim_gone(struct run *r, struct err *e);
 /* The run could not be started, or is lost. */
 int run_fail(struct run *r, enum outcome outcome, const char *text, struct err *e);
-/* Carry out FRAME_STOP; the state was changed by the caller. timeout_us < 0: the blueprint's. */
+/*
+ * End it; the state was changed by the caller. timeout_us < 0: the blueprint's. Its turn is interrupted first where the adapter can, then SIGINT, then
+ * FRAME_STOP with what is left of the time; a second stop is a FRAME_STOP at once.
+ */
 void run_stop(struct run *r, int64_t timeout_us);
+void run_signal_shim(const struct run *r, int sig);
 /* Freeze or thaw all of it: state, event, and the times that stand still. One that is so already is fine. */
 int run_freeze(struct run *r, bool frozen, struct err *e);
 /* Its answer is there: it has ResultGraceSec= to end. */

@@ -310,8 +310,8 @@ look_at_input(struct run *r)
 		while ((used = frame_parse(b.data + pos, b.len - pos, &f)) > 0) {
 			pos += (size_t)used;
 			r->input_seq++;
-			if (f.type == FRAME_CLOSE)
-				r->closed = true;
+			r->closed |= f.type == FRAME_CLOSE;
+			r->w.stop_told |= f.type == FRAME_STOP;
 		}
 	buf_free(&b);
 }
@@ -367,6 +367,7 @@ run_attach(struct run *r, const struct run_row *row, struct err *e)
 	r->timeout_stop_us = json_number(args, "timeout_stop_us", 10000000);
 	r->result_grace_us = json_number(args, "result_grace_us", 10000000);
 	contain_restore(r, args);
+	watch_restore(r, args, row->watch);
 	look_at_input(r);
 	r->other_boot = row->boot_id && *row->boot_id && strcmp(row->boot_id, r->m->boot_id);
 	spool = look_at_spool(r);
@@ -379,6 +380,10 @@ run_attach(struct run *r, const struct run_row *row, struct err *e)
 		if (run_watch_shim(r, row->shim_pid, row->shim_start) < 0)
 			r->shim_dead = true; /* just now */
 	}
+	/* A stop that was on its way goes on. */
+	if (spool == 1 && !r->w.stop_told && (r->s.row.state == SESSION_STOPPING || r->in.why != OUTCOME_NONE))
+		run_stop(r, -1);
+	watch_arm(r);
 	if (r->closed && spool == 1 && strcmp(r->adapter->name, "command"))
 		run_start_grace(r);
 	json_object_put(args);

@@ -110,19 +110,23 @@ D(Session, StartLimitIntervalSec, TIMESPAN, "10min", "0.1", NULL, DF_PLANNED,
 D(Session, StartLimitBurst, INT, "5", "0.1", "0 1000000", DF_PLANNED,
   "How many starts are allowed within StartLimitIntervalSec=; one more ends with the result "
   "start-limit-hit.")
-D(Session, TimeoutStartSec, TIMESPAN, "infinity", "0.1", NULL, DF_PLANNED,
-  "How long the agent gets until its first message.")
+D(Session, TimeoutStartSec, TIMESPAN, "infinity", "0.1", NULL, 0,
+  "How long the agent gets until its first message, or a command until its first line. The result "
+  "is timeout.")
 D(Session, TimeoutStopSec, TIMESPAN, "10s", "0.1", NULL, 0,
-  "How long after SIGTERM a stopped run gets until SIGKILL; infinity: for ever.")
+  "How long a stopped run gets until SIGKILL; infinity: for ever. An agent that can be interrupted "
+  "is asked to end its turn first, then sent SIGINT, then SIGTERM, half a second apart at most; "
+  "others get SIGTERM at once.")
 D(Session, ResultGraceSec, TIMESPAN, "10s", "0.1", NULL, 0,
   "How long the program gets to end after its answer; then it is stopped, and the answer "
   "counts.")
-D(Session, RuntimeMaxSec, TIMESPAN, "infinity", "0.1", NULL, DF_PLANNED,
-  "How long a run may take.")
-D(Session, WatchdogSec, TIMESPAN, "0", "0.1", NULL, DF_PLANNED,
-  "How long nothing may be heard of an agent that is at work; 0: for ever.")
-D(Session, ToolTimeoutSec, TIMESPAN, "infinity", "0.1", NULL, DF_PLANNED,
-  "How long one use of a tool may take.")
+D(Session, RuntimeMaxSec, TIMESPAN, "infinity", "0.1", NULL, 0,
+  "How long a run may take; the time it is frozen does not count. The result is timeout.")
+D(Session, WatchdogSec, TIMESPAN, "0", "0.1", NULL, 0,
+  "How long nothing may be heard of an agent that is at work, nor its processes be seen at work (by "
+  "processor time, input and output of its control group); 0: for ever. The result is watchdog.")
+D(Session, ToolTimeoutSec, TIMESPAN, "infinity", "0.1", NULL, 0,
+  "How long one use of a tool may take; the run ends then with the result stalled.")
 D(Session, MaxTokens, INT, "0", "0.1", "0 1000000000000", DF_PLANNED,
   "How many tokens a run may use, in and out; 0: no limit.")
 D(Session, MaxCostUSD, FLOAT, "0", "0.1", "0 1000000", DF_PLANNED,

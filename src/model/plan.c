@@ -139,6 +139,14 @@ plan_json(struct buf *out, const struct plan *p)
 	put_span(out, p->timeout_stop_us);
 	buf_puts(out, ",\"result_grace_us\":");
 	put_span(out, p->result_grace_us);
+	buf_puts(out, ",\"timeout_start_us\":");
+	put_span(out, p->may.start_us);
+	buf_puts(out, ",\"runtime_max_us\":");
+	put_span(out, p->may.runtime_us);
+	buf_puts(out, ",\"watchdog_us\":");
+	put_span(out, p->may.watchdog_us);
+	buf_puts(out, ",\"tool_timeout_us\":");
+	put_span(out, p->may.tool_us);
 	/* The files may hold keys (MCP configuration): only that they are there is told. */
 	buf_puts(out, ",\"files\":[");
 	for (int i = 0; i < p->file_count; i++) {

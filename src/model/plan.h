@@ -13,6 +13,11 @@
 #include "base/err.h"
 #include "model/sandbox.h"
 
+/* How long what may take, in microseconds; INT64_MAX: for ever. */
+struct run_limits {
+	int64_t start_us, runtime_us, watchdog_us, tool_us;
+};
+
 struct plan {
 	char *adapter;
 	char **argv;	      /* argv[0] is what the user wrote; program is its resolved path */
@@ -25,6 +30,7 @@ struct plan {
 	struct buf input;     /* first bytes for the agent's stdin */
 	bool close_stdin;     /* close stdin after input (command); else the adapter says when */
 	int64_t timeout_stop_us, result_grace_us;
+	struct run_limits may;
 	/* files to write before the start, mode 0600: path, content */
 	struct plan_file { char *path; char *text; } *files;
 	int file_count;

@@ -304,6 +304,7 @@ run_row(struct store *s, sqlite3_stmt *st, struct run_row *row)
 	row->logged = sqlite3_column_int64(st, 16);
 	row->args = col_text(st, 17);
 	row->plan = col_text(st, 18);
+	row->watch = col_text(st, 19);
 }
 
 /* 1 with *row filled, which lives until *st is reset; 0 when the session has no run. */

@@ -125,6 +125,8 @@ const char *const store_schema[] = {
 	" due_us BIGINT NOT NULL, next_us BIGINT NOT NULL, boot TEXT, session TEXT, error TEXT, skipped BIGINT NOT NULL);",
 	/* 8 → 9: how much a run has printed, as LogSizeMax= counts it. */
 	"ALTER TABLE run ADD COLUMN logged BIGINT NOT NULL DEFAULT 0;",
+	/* 9 → 10: from when a live run's times count, as JSON. */
+	"ALTER TABLE run ADD COLUMN watch TEXT;",
 };
 const int store_schema_version = ARRAY_LEN(store_schema);
 
@@ -208,16 +210,16 @@ const char *const store_sql[Q_COUNT] = {
 			   " WHERE id = ?1 AND json_type(" DATA ", '$.content[0].text') = 'text' LIMIT 1",
 
 	[Q_RUN_ADD] = "INSERT INTO run (session, n, boot_id, shim_pid, shim_start, offset0, offset1, offset2, in_seq, outcome,"
-		      " exit_code, signal, started_us, ended_us, error, adapter_state, logged)"
-		      " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)"
+		      " exit_code, signal, started_us, ended_us, error, adapter_state, logged, watch)"
+		      " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)"
 		      " ON CONFLICT (session, n) DO NOTHING",
 	[Q_RUN_TEXT_ADD] = "INSERT INTO run_text (session, n, args, plan) VALUES (?1, ?2, ?3, ?4)",
 	[Q_RUN_UPDATE] = "UPDATE run SET boot_id = ?3, shim_pid = ?4, shim_start = ?5, offset0 = ?6, offset1 = ?7,"
 			 " offset2 = ?8, in_seq = ?9, outcome = ?10, exit_code = ?11, signal = ?12, started_us = ?13,"
-			 " ended_us = ?14, error = ?15, adapter_state = ?16, logged = ?17 WHERE session = ?1 AND n = ?2",
+			 " ended_us = ?14, error = ?15, adapter_state = ?16, logged = ?17, watch = ?18 WHERE session = ?1 AND n = ?2",
 	[Q_RUN_LATEST] = "SELECT r.session, r.n, r.boot_id, r.shim_pid, r.shim_start, r.offset0, r.offset1, r.offset2,"
 			 " r.in_seq, r.outcome, r.exit_code, r.signal, r.started_us, r.ended_us, r.error,"
-			 " r.adapter_state, r.logged, t.args, t.plan FROM run r LEFT JOIN run_text t"
+			 " r.adapter_state, r.logged, t.args, t.plan, r.watch FROM run r LEFT JOIN run_text t"
 			 " ON t.session = r.session AND t.n = r.n WHERE r.session = ?1 ORDER BY r.n DESC LIMIT 1",
 	[Q_RUN_PLAN] = "SELECT plan FROM run_text WHERE session = ?1 AND n = ?2 AND plan IS NOT NULL LIMIT 1",
 	[Q_RUN_PLAN_LATEST] = "SELECT plan FROM run_text WHERE session = ?1 AND plan IS NOT NULL"

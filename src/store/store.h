@@ -88,6 +88,7 @@ struct run_row {
 	int64_t started_us, ended_us;
 	const char *error;
 	int64_t in_seq; /* last number given to an input frame */
+	const char *watch; /* JSON or NULL: from when its times count */
 };
 int store_run_add(struct store *s, const struct run_row *r, struct err *e);
 int store_run_update(struct store *s, const struct run_row *r, struct err *e); /* all but session, n, args, plan */

@@ -347,6 +347,7 @@ run_bind(struct store *s, enum query q, const struct run_row *r, struct err *e)
 	else
 		sqlite3_bind_null(st, 16);
 	sqlite3_bind_int64(st, 17, r->logged);
+	bind_text(st, 18, r->watch);
 	return st;
 }
 

@@ -172,11 +172,11 @@ static int
 put_run(const struct run_row *r, void *arg)
 {
 	buf_printf(arg, "%" PRId64 " args=%s plan=%s boot=%s pid=%" PRId64 "/%" PRId64 " at=%" PRId64 ",%" PRId64 ",%" PRId64
-			" state=%.*s %s exit=%d sig=%d %" PRId64 "-%" PRId64 " %s in=%" PRId64,
+			" state=%.*s %s exit=%d sig=%d %" PRId64 "-%" PRId64 " %s in=%" PRId64 " watch=%s",
 		   r->n, r->args ? r->args : "-", r->plan ? r->plan : "-", r->boot_id ? r->boot_id : "-", r->shim_pid,
 		   r->shim_start, r->offset[0], r->offset[1], r->offset[2], (int)r->adapter_state_len,
 		   r->adapter_state ? r->adapter_state : "", outcome_name(r->outcome) ? outcome_name(r->outcome) : "-",
-		   r->exit_code, r->signal, r->started_us, r->ended_us, r->error ? r->error : "-", r->in_seq);
+		   r->exit_code, r->signal, r->started_us, r->ended_us, r->error ? r->error : "-", r->in_seq, r->watch ? r->watch : "-");
 	return 0;
 }
 
