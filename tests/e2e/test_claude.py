@@ -352,3 +352,25 @@ def test_several_at_once(w, aod):
         s = aod.wait_status(sid, timeout=90)
         assert s["state"] == "finished" and aod.result(sid) == "answer to question %d" % i
     assert w.api.stats()["prompts"] == {"question %d" % i: {"sent": 1, "answered": 1} for i in range(6)}
+
+
+def test_a_stream_that_hangs_is_ended_by_the_watchdog(w, aod):
+    """The program itself says nothing of it for ten minutes."""
+    w.blueprint("[Session]\nWatchdogSec=3s")
+    w.api.script([rule("hang", {"text": "I begin to", "hang": "stream"})])
+    sid = w.start("hang")
+    w.api.wait(lambda api: api.hanging > 0)
+    s = aod.wait_status(sid)
+    assert (s["state"], s["result"]) == ("failed", "watchdog"), s
+    aod.assert_no_process_left(sid)
+
+
+def test_a_tool_that_does_not_come_back(w, aod):
+    w.blueprint("AllowedTools=Bash\n[Session]\nToolTimeoutSec=1s")
+    w.api.script([rule("use a tool", tool("tail -f /dev/null"), times=1), rule("", {"text": "done"})])
+    sid = w.start("use a tool")
+    s = aod.wait_status(sid)
+    assert (s["state"], s["result"]) == ("failed", "stalled"), s
+    k = kinds(aod.events(sid))
+    assert k.index("pre_tool") < k.index("post_tool"), "the turn was not interrupted: the program did not say what became of its tool"
+    aod.assert_no_process_left(sid)

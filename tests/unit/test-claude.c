@@ -208,6 +208,30 @@ test_tools(void **state)
 	assert_false(out.dirty);
 }
 
+/* Since when the oldest call is open: also after a restart, and later by the time that did not count. */
+static void
+test_tool_since(void **state)
+{
+	struct buf saved = BUF_INIT;
+	int64_t first;
+
+	assert_int_equal(ad->tool_since(st), 0);
+	one(USE("t1", "Bash", "{}"), "pre_tool");
+	first = ad->tool_since(st);
+	assert_true(first > 0);
+	one(USE("t2", "Read", "{}"), "pre_tool");
+	assert_int_equal(ad->tool_since(st), first);
+	ad->shift(st, 7);
+	assert_int_equal(ad->tool_since(st), first + 7);
+	ad->save(st, &saved);
+	ad->restore(st, saved.data, saved.len);
+	assert_int_equal(ad->tool_since(st), first + 7);
+	one(RESULT("t1", ",\"content\":\"out\""), "post_tool");
+	one(RESULT("t2", ",\"content\":\"out\""), "post_tool");
+	assert_int_equal(ad->tool_since(st), 0);
+	buf_free(&saved);
+}
+
 /* What is remembered of calls without a result has an end. */
 static void
 test_tools_bounded(void **state)
@@ -671,7 +695,7 @@ main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 	static const struct CMUnitTest tests[] = {
-		T(test_init),	 T(test_messages), T(test_blocks),	  T(test_tools),      T(test_tools_bounded), T(test_system),
+		T(test_init),	 T(test_messages), T(test_blocks),	  T(test_tools),      T(test_tools_bounded), T(test_tool_since), T(test_system),
 		T(test_control_requests), T(test_unknown), T(test_not_json), T(test_hostile), T(test_success), T(test_success_stays),
 		T(test_failures), T(test_no_result), T(test_facts), T(test_usage), T(test_cost_resumed), T(test_restore), T(test_huge),
 	};

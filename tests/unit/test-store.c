@@ -395,6 +395,7 @@ test_runs(void **state)
 	r.ended_us = 6;
 	r.error = "bad";
 	r.in_seq = 8;
+	r.watch = "{\"base_us\":5}";
 	OK(store_run_update(s, &r, &e));
 	OK(store_commit(s, &e));
 	store_close(s);
@@ -402,7 +403,7 @@ test_runs(void **state)
 	s = open_store();
 	OK(store_run_latest(s, r.session, put_run, &b, &e));
 	assert_string_equal(b.data, "2 args={\"a\":1} plan={\"p\":2} boot=boot pid=10/11 at=1099511627776,13,14"
-				    " state={\"t\":1} exit-code exit=3 sig=4 5-6 bad in=8");
+				    " state={\"t\":1} exit-code exit=3 sig=4 5-6 bad in=8 watch={\"base_us\":5}");
 	OK(store_run_plan(s, r.session, 0, &b, &e));
 	assert_string_equal(b.data, "{\"p\":2}");
 	OK(store_run_plan(s, r.session, 1, &b, &e));
