@@ -124,6 +124,7 @@ const struct ctl_option ctl_options[] = {
 	{ OPT_LIVE, 0, "live", NULL, NULL, B(LIST), "Only sessions that have not ended." },
 	{ OPT_ENDED, 0, "ended", NULL, NULL, B(LIST), "Only sessions that have ended." },
 	{ OPT_STATE, 0, "state", "STATE", "state", B(LIST), "Only sessions in this state." },
+	{ OPT_RESULT, 0, "result", "RESULT", "result", B(LIST), "Only sessions that ended so: success, timeout, ..." },
 	{ OPT_LINES, 'n', "limit", "N", "limit", B(LIST), "At most so many, the newest." },
 	{ OPT_LINES, 'n', "lines", "N", NULL, B(STATUS), "Show so many events; default 10." },
 	{ OPT_LINES, 'n', "lines", "N", NULL, B(LOGS), "Begin with the last so many events; default all." },

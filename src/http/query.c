@@ -62,6 +62,7 @@ query_find(const char *key, size_t len, struct found *out, struct err *e)
 struct listing {
 	struct buf *out;
 	int state, live; /* only such; -1: all */
+	enum outcome outcome; /* only such; OUTCOME_NONE: all */
 	int64_t skip, left;
 	bool any;
 };
@@ -73,6 +74,8 @@ on_listed(const struct session_row *s, void *arg)
 	struct session_row shown = *s;
 
 	if (l->state >= 0 && (int)s->state != l->state)
+		return 0;
+	if (l->outcome != OUTCOME_NONE && s->outcome != l->outcome)
 		return 0;
 	if (l->live >= 0 && session_state_live(s->state) != l->live)
 		return 0;
@@ -169,16 +172,28 @@ parse_state(const char *s, int *live, int *state)
 	return *state >= 0;
 }
 
-static void
-refuse_state(const struct request *rq, const char *state)
+/* The result argument. False when nothing ends so. */
+static bool
+parse_outcome(const char *s, enum outcome *outcome)
 {
-	struct json_object *list =
-		json_tokener_parse("[{\"type\":\"literal_error\",\"loc\":[\"query\",\"state\"],"
-				   "\"msg\":\"Input should be a state of "
-				   "sessions, 'live' or 'ended'\"}]");
+	int n = s ? outcome_parse(s) : OUTCOME_NONE;
 
-	json_object_object_add(json_object_array_get_idx(list, 0), "input",
-			       json_object_new_string(state));
+	*outcome = n < 0 ? OUTCOME_NONE : (enum outcome)n;
+	return n >= 0;
+}
+
+static void
+refuse_word(const struct request *rq, const char *arg, const char *msg)
+{
+	struct json_object *list = json_object_new_array(), *o = json_object_new_object(), *loc = json_object_new_array();
+
+	json_object_array_add(loc, json_object_new_string("query"));
+	json_object_array_add(loc, json_object_new_string(arg));
+	json_object_object_add(o, "type", json_object_new_string("literal_error"));
+	json_object_object_add(o, "loc", loc);
+	json_object_object_add(o, "msg", json_object_new_string(msg));
+	json_object_object_add(o, "input", json_object_new_string(request_text(rq, arg)));
+	json_object_array_add(list, o);
 	reply_invalid(rq->req, list);
 }
 
@@ -189,6 +204,7 @@ query_list(const struct request *rq)
 	struct list_entry *c = rq->who->role == ROLE_SESSION ? NULL : list_lookup(rq, version);
 	struct buf b = BUF_INIT;
 	struct err e = {0};
+	enum outcome outcome;
 	int live, state, r;
 
 	if (c) {
@@ -196,10 +212,14 @@ query_list(const struct request *rq)
 		return;
 	}
 	if (!parse_state(request_text(rq, "state"), &live, &state)) {
-		refuse_state(rq, request_text(rq, "state"));
+		refuse_word(rq, "state", "Input should be a state of sessions, 'live' or 'ended'");
 		return;
 	}
-	struct listing l = {.out = &b, .state = state, .live = -1};
+	if (!parse_outcome(request_text(rq, "result"), &outcome)) {
+		refuse_word(rq, "result", "Input should be a result of sessions, such as 'success' or 'timeout'");
+		return;
+	}
+	struct listing l = {.out = &b, .state = state, .outcome = outcome, .live = -1};
 	int64_t limit = request_int(rq, "limit", -1), offset = request_int(rq, "offset", 0);
 
 	l.left = limit < 0 ? INT64_MAX : limit;
@@ -208,8 +228,8 @@ query_list(const struct request *rq)
 		l.live = live;
 		l.skip = offset;
 		r = store_session_family(front.store, rq->who->session, on_listed, &l, &e);
-	} else if (state >= 0) {
-		/* The store tells live from ended; a single state is picked out here. */
+	} else if (state >= 0 || outcome != OUTCOME_NONE) {
+		/* The store tells live from ended; a single state or result is picked out here. */
 		l.skip = offset;
 		r = store_session_list(front.store, live, 0, -1, on_listed, &l, &e);
 	} else {

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 """Supervision: how long a run may take, how it is ended when it takes longer, and what is said of that."""
+import json
 import os
 import signal
 import time
@@ -183,3 +184,29 @@ def test_a_stop_on_its_way_goes_on_when_aod_was_killed(make_aod):
     assert (s["state"], s["result"]) == ("stopped", "cancelled")
     assert "session_stop" in kinds(a.events(sid))
     a.assert_no_process_left(sid)
+
+
+# ---- results
+
+
+def test_sessions_are_listed_by_their_result(make_aod):
+    a = make_aod()
+    blueprint(a, "t-short", "RuntimeMaxSec=200ms")
+    good = a.run_demo("say done")["session_id"]
+    late = a.wait_status(start(a, "t-short", "hang"))["session_id"]
+    billed = a.run_demo("fail success 402")["session_id"]
+    hung = a.demo("hang")
+
+    def listed(query):
+        return [s["session_id"] for s in a.get("/sessions?" + query).json["sessions"]]
+
+    assert listed("result=success") == [good]
+    assert listed("result=timeout") == [late]
+    assert listed("result=billing&state=failed") == [billed]
+    assert listed("result=billing&state=live") == listed("result=oom-kill") == []
+    assert set(listed("limit=9")) == {good, late, billed, hung}
+    r = a.get("/sessions?result=nonsense")
+    assert r.status == 422 and r.json["detail"][0]["loc"] == ["query", "result"]
+    p = a.aoctl("list", "--result", "timeout", "--json")
+    assert p.returncode == 0 and [s["session_id"] for s in json.loads(p.stdout)["sessions"]] == [late], p
+    assert a.aoctl("list", "--result", "nonsense").returncode != 0
