@@ -129,6 +129,7 @@ run_free(struct run *r)
 	plan_free(r->plan);
 	strv_free(r->weaker);
 	contain_free(r);
+	git_guard_free(&r->git);
 	buf_free(&r->line[0].bytes);
 	buf_free(&r->line[1].bytes);
 	session_free(&r->s);
@@ -230,6 +231,7 @@ run_prepare(struct manager *m, const struct session *s, int64_t n, const struct 
 	r->w.may = plan->may;
 	r->s.row.runs = n;
 	session_set_text(&r->s.row.adapter, plan->adapter);
+	git_guard_begin(&r->git, plan->cwd, plan->sandbox->git_guard);
 	rc = contain_take(r, plan->sandbox, e);
 	if (rc == 0)
 		rc = make_files(r, e);
@@ -258,6 +260,7 @@ args_to_json(const struct run *r, const struct run_args *args)
 		   (long long)r->timeout_stop_us, (long long)r->result_grace_us);
 	contain_args(&b, r);
 	watch_args(&b, r);
+	git_guard_args(&b, &r->git);
 	if (args->command) {
 		buf_puts(&b, ",\"command\":[");
 		for (size_t i = 0; args->command[i]; i++) {
@@ -457,6 +460,34 @@ add_stop_event(struct run *r, int64_t time_us, struct err *e)
 	return session_add_event(r->m, &r->s, r->n, ev, e);
 }
 
+/* What the agent left in its project for git to run. Renamed before this is committed: done twice it does no harm. */
+static int
+look_at_git(struct run *r, int64_t time_us, struct err *e)
+{
+	struct event *ev = &r->m->event;
+	struct buf text = BUF_INIT, list = BUF_INIT;
+	char **files;
+	int rc = 0;
+
+	if (git_guard_end(&r->git, &text, &files)) {
+		log_note("session %s: %s", r->s.row.name, text.data);
+		for (char **v = files; *v; v++) {
+			buf_putc(&list, v == files ? '[' : ',');
+			buf_put_json_str(&list, *v);
+		}
+		buf_putc(&list, ']');
+		event_begin(ev, "notice", time_us);
+		event_extra_text(ev, "subtype", "git-guard", 9);
+		event_extra_text(ev, "text", text.data, text.len);
+		event_extra_json(ev, "files", list.data, list.len);
+		rc = session_add_event(r->m, &r->s, r->n, ev, e);
+	}
+	strv_free(files);
+	buf_free(&text);
+	buf_free(&list);
+	return rc;
+}
+
 /* Everything that is said about an end, in one transaction; the run leaves memory after the commit. */
 static int
 run_end(struct run *r, struct run_result *res, int64_t time_us, struct err *e)
@@ -467,6 +498,8 @@ run_end(struct run *r, struct run_result *res, int64_t time_us, struct err *e)
 	rc = manager_begin(r->m, e);
 	if (rc == 0)
 		rc = contain_on_end(r, res, e);
+	if (rc == 0)
+		rc = look_at_git(r, time_us, e);
 	r->exited = true;
 	ev_timer_stop(r->m->loop, &r->grace_w);
 	watch_done(r);

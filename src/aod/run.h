@@ -11,6 +11,7 @@
 
 #include "adapter/adapter.h"
 #include "aod/contain.h"
+#include "aod/gitguard.h"
 #include "aod/session.h"
 #include "aod/watch.h"
 #include "base/frame.h"
@@ -69,6 +70,7 @@ struct run {
 	double grace_left_s; /* while it is frozen; 0: the timer was not running */
 	struct contained in;
 	struct watched w;
+	struct git_guard git;
 	/* When the run's end is committed: delete the session, and answer these requests. */
 	bool delete_after;
 	int64_t *delete_replies;

@@ -368,6 +368,7 @@ run_attach(struct run *r, const struct run_row *row, struct err *e)
 	r->result_grace_us = json_number(args, "result_grace_us", 10000000);
 	contain_restore(r, args);
 	watch_restore(r, args, row->watch);
+	git_guard_restore(&r->git, args);
 	look_at_input(r);
 	r->other_boot = row->boot_id && *row->boot_id && strcmp(row->boot_id, r->m->boot_id);
 	spool = look_at_spool(r);

@@ -353,6 +353,29 @@ protect_git(struct wishes *w)
 		wish_add(w, inside[i], KIND_READ_ONLY, RANK_WORK, MF_OPTIONAL | MF_NOFOLLOW);
 }
 
+/* What cannot be made read-only, as it may not be there: aod looks for it at the end. In the session's own directory no person works. */
+static void
+guard_git(struct sandbox *s, const struct wishes *w)
+{
+	/* The directory that has the configuration; one for each worktree; programs; configuration. */
+	static const char *const names[] = { "commondir", "config.worktree", "hooks", "config" };
+
+	if (s->profile == SANDBOX_NONE || w->p->git_is_file || w->p->cwd_is_own)
+		return;
+	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+		CLEANUP_FREE char *path = xasprintf("%s/.git/%s", w->p->cwd, names[i]);
+		bool allowed = false;
+
+		for (char *const *v = blueprint_words(w->b, D_ReadWritePaths); v && *v && !allowed; v++) {
+			CLEANUP_FREE char *word = path_simplified(without_prefix(*v, &(unsigned){ 0 }));
+
+			allowed = word && strcmp(word, path) == 0;
+		}
+		if (!allowed)
+			s->git_guard = strv_add(s->git_guard, names[i]);
+	}
+}
+
 static void
 show_work(struct wishes *w)
 {
@@ -543,6 +566,8 @@ sandbox_make_mounts(struct sandbox *s, const struct blueprint *b, const struct s
 		r = wishes_emit(s, &w, e);
 	if (r == 0)
 		landlock(s, &w);
+	if (r == 0)
+		guard_git(s, &w);
 	wishes_free(&w);
 	return r;
 }

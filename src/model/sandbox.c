@@ -560,6 +560,7 @@ sandbox_free(struct sandbox *s)
 	free(s->group);
 	strv_free(s->landlock_rw);
 	strv_free(s->landlock_ro);
+	strv_free(s->git_guard);
 	strv_free(s->syscalls.filter);
 	free(s->syscalls.error);
 	strv_free(s->syscalls.architectures);

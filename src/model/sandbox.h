@@ -140,6 +140,7 @@ struct sandbox {
 	struct sandbox_mount *mounts;
 	int mount_count;
 	char **landlock_rw, **landlock_ro; /* trees that can be written, and that can be read; NULL: everything */
+	char **git_guard;	/* names in the project's .git by which git runs programs: not to appear in it; NULL: none */
 	bool landlock_scope;	/* no signals to, and no abstract sockets of, processes outside, where the kernel has it */
 	struct sandbox_rlimit rlimits[16];
 	int rlimit_count;

@@ -69,6 +69,55 @@ def test_project(aod, project, profile):
     assert sorted(os.listdir(project / ".git")) == ["config", "hooks", "index"] and not os.listdir(project / ".git" / "hooks")
 
 
+def git_notices(aod):
+    sid = aod.get("/sessions").json["sessions"][0]["session_id"]
+    return [e for e in aod.events(sid) if e.get("subtype") == "git-guard"]
+
+
+@pytest.mark.parametrize("profile", ["strict", "workspace"])
+def test_git_runs_nothing_of_an_agents(aod, project, tmp_path, profile):
+    """Files that were not there, by which the next git of a person would run a program, are renamed at the end; that of the project's owner does not run it."""
+    (project / ".git" / "hooks").rmdir()
+    keys = "Sandbox=" + profile
+    lines(aod, keys, "mkdir .git/hooks own && echo own >.git/commondir && touch .git/hooks/post-checkout .git/config.worktree .git/index; :",
+          project_dir=str(project))
+    assert sorted(os.listdir(project / ".git")) == ["commondir.from-agent", "config", "config.worktree.from-agent", "hooks.from-agent", "index"]
+    (note,) = git_notices(aod)
+    assert note["event_type"] == "notice" and note["files"] == ["%s/.git/%s" % (project, n) for n in ("commondir", "config.worktree", "hooks")]
+    assert "ReadWritePaths=%s/.git/commondir allows it" % project in note["text"]
+    # Once more, with what has the name by now; and what a blueprint allows.
+    lines(aod, keys + "\nReadWritePaths=-%d/.git/hooks", "mkdir .git/hooks; echo own >.git/commondir; :", project_dir=str(project))
+    (note,) = git_notices(aod)
+    assert note["files"] == ["%s/.git/commondir" % project]
+    assert (project / ".git" / "hooks").is_dir() and not (project / ".git" / "commondir").exists()
+    lines(aod, keys, "touch .git/index", project_dir=str(project))
+    assert not git_notices(aod)
+    # A repository of the agent's own is left, and told.
+    fresh = tmp_path / "fresh"
+    fresh.mkdir()
+    lines(aod, keys, "mkdir .git; echo mine >.git/config", project_dir=str(fresh))
+    (note,) = git_notices(aod)
+    assert note["files"] == [str(fresh / ".git")] and (fresh / ".git" / "config").exists()
+
+
+def test_git_while_aod_is_away(project):
+    """The aod that goes on with a run looks as the one that began it would have."""
+    with Aod() as a:
+        if not mounts_work(a):
+            pytest.skip("no mount namespaces here")
+        a.blueprint("away", "[Agent]\nAdapter=command\n[Sandbox]\nSandbox=strict\n")
+        os.mkfifo(project / "go")
+        sid = a.create(agent_name="away", project_dir=str(project), command=["/bin/sh", "-c", "echo here; read x <go; echo own >.git/commondir"])["session_id"]
+        a.wait_event(sid, lambda e: e.get("text") == "here")
+        a.kill9()
+        with open(project / "go", "w", encoding="utf-8") as f:
+            f.write("on\n")
+        a.start()
+        a.wait_status(sid)
+        assert [e["files"] for e in a.events(sid) if e.get("subtype") == "git-guard"] == [["%s/.git/commondir" % project]]
+        assert (project / ".git" / "commondir.from-agent").exists() and not (project / ".git" / "commondir").exists()
+
+
 def test_read_only_project(aod, project):
     got = lines(aod, "Sandbox=strict\nReadOnlyPaths=%d", "touch file || echo no\ntouch $HOME/x && echo home; :", project_dir=str(project))
     assert "no" in got and "home" in got

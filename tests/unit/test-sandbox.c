@@ -367,6 +367,26 @@ test_strict_user(void **state)
 			 "bind /var/tmp <-/home/alice/.local/state/aod/sessions/ID/agent/tmp nosuid nodev nofollow\n");
 }
 
+static void
+test_git_guard(void **state)
+{
+	struct sandbox_paths p = paths_at("/home/alice/project", false);
+	struct sandbox *s = make("", &p);
+
+	assert_string_equal(s->git_guard[0], "commondir");
+	assert_string_equal(s->git_guard[3], "config");
+	assert_null(s->git_guard[4]);
+	s = make("[Sandbox]\nReadWritePaths=-/home/alice/project/.git//commondir /home/alice/project/.git/config.worktree\n", &p);
+	assert_string_equal(s->git_guard[0], "hooks");
+	assert_null(s->git_guard[2]);
+	p.git_is_file = true;
+	assert_null(make("", &p)->git_guard);
+	p.git_is_file = false;
+	assert_null(make("[Sandbox]\nSandbox=none\n", &p)->git_guard);
+	p = paths_at(OWN "/work", true);
+	assert_null(make("", &p)->git_guard);
+}
+
 /* A home that is elsewhere than homes are is hidden as they are; what everybody shares is not, whoever has it as a home. */
 static void
 test_home_elsewhere(void **state)
@@ -1128,7 +1148,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_profile),	      cmocka_unit_test(test_effective),
 		cmocka_unit_test(test_effective_without_profile), cmocka_unit_test(test_strict_root),
-		cmocka_unit_test(test_strict_user),   cmocka_unit_test(test_home_elsewhere), cmocka_unit_test(test_workspace),
+		cmocka_unit_test(test_strict_user),   cmocka_unit_test(test_home_elsewhere), cmocka_unit_test(test_git_guard), cmocka_unit_test(test_workspace),
 		cmocka_unit_test(test_none),	      cmocka_unit_test(test_system),
 		cmocka_unit_test(test_proc),	      cmocka_unit_test(test_tmp),
 		cmocka_unit_test(test_paths),	      cmocka_unit_test(test_binds),
