@@ -128,6 +128,7 @@ run_free(struct run *r)
 	adapter_out_free(&r->out);
 	plan_free(r->plan);
 	strv_free(r->weaker);
+	strv_free(r->planned);
 	contain_free(r);
 	git_guard_free(&r->git);
 	buf_free(&r->line[0].bytes);
@@ -193,6 +194,20 @@ check_descriptors(const struct manager *m, struct err *e)
 			      m->run_count, (unsigned long long)l.rlim_cur);
 }
 
+/* Keys of the blueprint that are checked only: they take effect in a later version. */
+static char **
+planned_keys(const struct blueprint *b)
+{
+	const char *file;
+	char **keys = NULL;
+	int line;
+
+	for (int i = 0; blueprint_directives[i].key; i++)
+		if (blueprint_directives[i].flags & DF_PLANNED && blueprint_origin(b, (enum directive_id)i, &file, &line))
+			keys = strv_add(keys, blueprint_directives[i].key);
+	return keys;
+}
+
 int
 run_prepare(struct manager *m, const struct session *s, int64_t n, const struct run_args *args, struct run **out, struct err *e)
 {
@@ -200,7 +215,7 @@ run_prepare(struct manager *m, const struct session *s, int64_t n, const struct 
 	struct run_args own = *args;
 	struct plan *plan = NULL;
 	struct blueprint *b;
-	char **weaker = NULL;
+	char **weaker = NULL, **planned = NULL;
 	int64_t version;
 	struct run *r;
 	int rc = check_descriptors(m, e);
@@ -209,20 +224,25 @@ run_prepare(struct manager *m, const struct session *s, int64_t n, const struct 
 		rc = registry_load(m, run_default_agent(s->row.agent_name, args), &b, &version, e);
 	token_new(token, hash);
 	own.token = token;
-	if (rc == 0)
+	if (rc == 0) {
+		planned = planned_keys(b);
 		rc = run_plan(m, &s->row, &own, b, &plan, &weaker, e);
+	}
 	if (rc < 0) {
 		strv_free(weaker);
+		strv_free(planned);
 		return rc;
 	}
 	r = run_new(m, &s->row, n, plan->adapter, e);
 	if (!r) {
 		plan_free(plan);
 		strv_free(weaker);
+		strv_free(planned);
 		return -EINVAL;
 	}
 	r->plan = plan;
 	r->weaker = weaker;
+	r->planned = planned;
 	memcpy(r->token_hash, hash, sizeof(hash));
 	r->s.row.blueprint_version = version;
 	r->agent_session_id = xstrdup(args->agent_session_id);
@@ -318,29 +338,45 @@ run_save(struct run *r, struct err *e)
 	return rc;
 }
 
-/* Never weaker in silence: what the profile would limit, and this host cannot. */
+/* "A=, B= " and what is the matter with them. */
 static int
-add_weaker_event(struct run *r, struct err *e)
+add_notice(struct run *r, const char *subtype, char *const *names, const char *matter, struct err *e)
 {
 	struct event *ev = &r->m->event;
 	struct buf text = BUF_INIT, keys = BUF_INIT;
 	int rc;
 
-	for (size_t i = 0; r->weaker[i]; i++) {
-		buf_printf(&text, "%s%s=", i ? ", " : "", r->weaker[i]);
+	for (size_t i = 0; names[i]; i++) {
+		buf_printf(&text, "%s%s=", i ? ", " : "", names[i]);
 		buf_putc(&keys, i ? ',' : '[');
-		buf_put_json_str(&keys, r->weaker[i]);
+		buf_put_json_str(&keys, names[i]);
 	}
 	buf_putc(&keys, ']');
-	buf_printf(&text, " of the sandbox's profile %s no effect here: %s", r->weaker[1] ? "have" : "has",
-		   *r->m->cgroup_why ? r->m->cgroup_why : "this host's control groups have nothing for it");
+	buf_printf(&text, " %s", matter);
 	event_begin(ev, "notice", r->started_us);
-	event_extra_text(ev, "subtype", "not-in-effect", 13);
+	event_extra_text(ev, "subtype", subtype, strlen(subtype));
 	event_extra_text(ev, "text", text.data, text.len);
 	event_extra_json(ev, "keys", keys.data, keys.len);
 	rc = session_add_event(r->m, &r->s, r->n, ev, e);
 	buf_free(&text);
 	buf_free(&keys);
+	return rc;
+}
+
+/* Never weaker in silence: what the profile would limit, and this host cannot; what the blueprint asks for, and aod does not do yet. */
+static int
+add_notices(struct run *r, struct err *e)
+{
+	const char *why = *r->m->cgroup_why ? r->m->cgroup_why : "this host's control groups have nothing for it";
+	int rc = 0;
+
+	if (r->weaker) {
+		CLEANUP_FREE char *matter = xasprintf("of the sandbox's profile %s no effect here: %s", r->weaker[1] ? "have" : "has", why);
+
+		rc = add_notice(r, "not-in-effect", r->weaker, matter, e);
+	}
+	if (rc == 0 && r->planned)
+		rc = add_notice(r, "planned", r->planned, r->planned[1] ? "have no effect in this version of aod" : "has no effect in this version of aod", e);
 	return rc;
 }
 
@@ -359,8 +395,8 @@ add_first_events(struct run *r, const struct run_args *args, struct err *e)
 	if (args->started_by)
 		event_extra_text(ev, "started_by", args->started_by, strlen(args->started_by));
 	rc = session_add_event(r->m, &r->s, r->n, ev, e);
-	if (rc == 0 && r->weaker)
-		rc = add_weaker_event(r, e);
+	if (rc == 0)
+		rc = add_notices(r, e);
 	if (rc < 0 || !r->plan->prompt)
 		return rc;
 	event_begin(ev, "message", r->started_us);

@@ -42,6 +42,7 @@ struct run {
 	struct session s;
 	int64_t n;
 	struct plan *plan; /* until it is spawned */
+	char **planned;	   /* keys of its blueprint that have no effect yet, or NULL */
 	char **weaker;	   /* limits of its profile that have no effect on this host, or NULL */
 	const struct adapter *adapter;
 	void *adapter_state;

@@ -246,6 +246,23 @@ def test_blueprint_with_a_command_of_its_own(aod, tmp_path):
     assert outputs(aod.events(sid)) == ["hello there and zero"]
 
 
+def test_keys_without_effect_are_told(aod):
+    """A key that is checked only is no promise: the session says so."""
+    sections = aod.get("/agents/schema.json").json["properties"]
+    wanted = {("Agent", "Skills"): "one", ("Session", "Restart"): "on-failure", ("Session", "MaxTokens"): "5", ("Session", "MaxCostUSD"): "5",
+              ("Session", "Lifecycle"): "persistent"}
+    wanted = {k: v for k, v in wanted.items() if sections[k[0]]["properties"][k[1]].get("x-planned")}
+    if not wanted:
+        pytest.skip("all of them have their effect")
+    planned = [key for _, key in wanted]
+    aod.blueprint("promises", "[Agent]\nAdapter=command\nExecStart=/bin/true\n" + "".join("[%s]\n%s=%s\n" % (*k, v) for k, v in wanted.items()))
+    sid = aod.create(agent_name="promises")["session_id"]
+    aod.wait_status(sid)
+    note = [e for e in aod.events(sid) if e["event_type"] == "notice"]
+    assert len(note) == 1 and note[0]["subtype"] == "planned" and sorted(note[0]["keys"]) == sorted(planned), note
+    assert planned[0] + "=" in note[0]["text"] and "no effect" in note[0]["text"]
+
+
 def test_broken_blueprint(aod):
     aod.blueprint("broken", "[Agent]\nAdapter=comand\nExecStartt=/bin/true\n[Nowhere]\nx=1\nno equals sign\n")
     r = aod.post("/sessions", {"agent_name": "broken", "prompt": "x"})
