@@ -229,6 +229,45 @@ is_of_system(const char *path)
 	return false;
 }
 
+/* Each directory between tree, which the agent may write to, and path. */
+static void
+pin_between(struct wishes *w, const char *tree, const char *path)
+{
+	CLEANUP_FREE char *dir = xstrdup(path);
+	size_t n = strlen(tree);
+
+	if (n < 2 || strlen(dir) <= n || !path_within(path, tree))
+		return;
+	for (char *slash = strchr(dir + n + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
+		*slash = '\0';
+		wish_add(w, dir, KIND_WRITABLE, RANK_WORK, MF_OPTIONAL | MF_NOFOLLOW)->pin = true;
+		*slash = '/';
+	}
+}
+
+/*
+ * What a blueprint protects in a tree that the agent may write to is not evaded by moving a directory on the way to it: a mount cannot be moved. count: of the
+ * wishes that are the blueprint's.
+ */
+static void
+pin_ways(struct wishes *w, int count)
+{
+	for (int i = 0; i < count; i++) {
+		CLEANUP_FREE char *path = w->v[i].kind == KIND_WRITABLE ? NULL : xstrdup(w->v[i].path);
+
+		if (!path)
+			continue;
+		pin_between(w, w->p->cwd, path);
+		pin_between(w, w->p->own, path);
+		for (int k = 0; k < count; k++) {
+			CLEANUP_FREE char *tree = xstrdup(w->v[k].path);
+
+			if (w->v[k].kind == KIND_WRITABLE || (w->v[k].kind == KIND_MOUNT && w->v[k].op == MOUNT_BIND && !(w->v[k].flags & MF_RO)))
+				pin_between(w, tree, path);
+		}
+	}
+}
+
 /* ---- what single keys protect -------------------------------------------------------------------------------------------- */
 
 static void
@@ -517,7 +556,9 @@ note_all(struct wishes *w, const struct sandbox *s, struct err *e)
 
 	if (r == 0)
 		r = blueprint_paths(w, e);
-	if (r == 0 && w->count > WISHES_MAX)
+	if (r == 0 && w->count <= WISHES_MAX)
+		pin_ways(w, w->count);
+	else if (r == 0)
 		r = err_set_status(e, 422, -E2BIG, "[Sandbox] names %d paths, %d are the most", w->count, WISHES_MAX);
 	if (r < 0)
 		return r;

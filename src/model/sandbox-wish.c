@@ -105,6 +105,7 @@ drop_doubles(struct wishes *w)
 			continue;
 		kept->only_hidden = kept->only_hidden && one->only_hidden;
 		kept->host = kept->host || one->host;
+		kept->pin = kept->pin || one->pin;
 		kept->flags = (kept->flags & (one->flags | ~(unsigned)MF_OPTIONAL)) | (one->flags & (MF_IDMAP | MF_OWN | MF_NOFOLLOW));
 	}
 }
@@ -151,13 +152,13 @@ is_idle(const struct wish *one, const struct wish *a)
 			return implied;
 		return one->only_hidden || (a && a->kind == KIND_READ_ONLY && !foreign);
 	default:
-		if (one->pin)
-			return hidden || (a && a->kind == KIND_READ_ONLY);
+		if (one->pin && one->rank == RANK_WORK && !one->host)
+			return is_op(a, MOUNT_BIND) ? (a->flags & MF_RO) != 0 : hidden || (a && a->kind == KIND_READ_ONLY);
 		if (is_op(a, MOUNT_BIND) && !one->host)
-			return implied || !(a->flags & MF_RO);
+			return implied || (!(a->flags & MF_RO) && !one->pin);
 		if (hidden)
 			return implied;
-		return (!a || a->kind == KIND_WRITABLE) && !foreign;
+		return (!a || a->kind == KIND_WRITABLE) && !foreign && !one->pin;
 	}
 }
 

@@ -118,6 +118,20 @@ def test_git_while_aod_is_away(project):
         assert (project / ".git" / "commondir.from-agent").exists() and not (project / ".git" / "commondir").exists()
 
 
+@pytest.mark.parametrize("profile", ["strict", "workspace"])
+def test_deep_in_the_project(aod, project, profile):
+    """What is protected further down is not evaded by moving a directory on the way to it."""
+    deep = project / "a" / "b"
+    (deep / "kept").mkdir(parents=True)
+    (deep / "hidden").mkdir()
+    (deep / "hidden" / "secret").write_text("sesame\n")
+    keys = "Sandbox=%s\nReadOnlyPaths=%%d/a/b/kept\nInaccessiblePaths=%%d/a/b/hidden" % profile
+    got = lines(aod, keys, "touch a/b/file && echo wrote; mv a c || echo no; mv a/b a/d || echo neither; rm -rf a/b/hidden; touch a/b/kept/x\n"
+                "cat c/b/hidden/secret a/d/hidden/secret a/b/hidden/secret; :", project_dir=str(project))
+    assert "wrote" in got and "no" in got and "neither" in got and "sesame" not in got, got
+    assert (deep / "hidden" / "secret").exists() and not os.listdir(deep / "kept") and (deep / "file").exists()
+
+
 def test_read_only_project(aod, project):
     got = lines(aod, "Sandbox=strict\nReadOnlyPaths=%d", "touch file || echo no\ntouch $HOME/x && echo home; :", project_dir=str(project))
     assert "no" in got and "home" in got

@@ -387,6 +387,32 @@ test_git_guard(void **state)
 	assert_null(make("", &p)->git_guard);
 }
 
+/* The way to what is protected in what can be written is made of mounts, which cannot be moved. */
+static void
+test_ways(void **state)
+{
+	struct sandbox_paths p = paths_at("/srv/project", true);
+	struct sandbox *s = make("[Sandbox]\nReadOnlyPaths=/srv/project/a/b/c\nInaccessiblePaths=-/srv/project/a/secret\n", &p);
+
+	assert_int_equal(mount_at(s, "/srv/project/a")->flags, MF_IDMAP | MF_OPTIONAL | MF_NOFOLLOW);
+	assert_int_equal(mount_at(s, "/srv/project/a/b")->flags, MF_IDMAP | MF_OPTIONAL | MF_NOFOLLOW);
+	assert_true(mount_index(s, "/srv/project/a") < mount_index(s, "/srv/project/a/b"));
+	assert_true(mount_index(s, "/srv/project/a/b") < mount_index(s, "/srv/project/a/b/c"));
+	assert_int_equal(mount_at(s, "/srv/project/a/b/c")->flags, MF_RO | MF_IDMAP);
+	sandbox_free(s);
+	/* Also in trees that the blueprint opens; nothing in what is read-only anyhow. */
+	assert_plain_mounts("[Sandbox]\nReadWritePaths=/data\nReadOnlyPaths=/data/a/b\n", "bind /data/a optional nofollow\nbind /data/a/b ro\n");
+	assert_plain_mounts("[Sandbox]\nBindPaths=/a:/b\nReadOnlyPaths=/b/c/d\n",
+			    "bind /b <-/a\nbind /b/c <-/a/c optional nofollow\nbind /b/c/d <-/a/c/d ro\n");
+	assert_plain_mounts("[Sandbox]\nReadOnlyPaths=/data /data/a/b/c\nReadWritePaths=/data/a\n",
+			    "bind /data ro\nbind /data/a\nbind /data/a/b optional nofollow\nbind /data/a/b/c ro\n");
+	/* One that the blueprint names as writable is a way, too. */
+	assert_plain_mounts("[Sandbox]\nReadWritePaths=/data /data/a\nReadOnlyPaths=/data/a/b\n", "bind /data/a nofollow\nbind /data/a/b ro\n");
+	s = make("[Sandbox]\nReadOnlyPaths=/srv/project /srv/project/a/b/c\n", &p);
+	assert_null(mount_at(s, "/srv/project/a"));
+	sandbox_free(s);
+}
+
 /* A home that is elsewhere than homes are is hidden as they are; what everybody shares is not, whoever has it as a home. */
 static void
 test_home_elsewhere(void **state)
@@ -1148,7 +1174,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_profile),	      cmocka_unit_test(test_effective),
 		cmocka_unit_test(test_effective_without_profile), cmocka_unit_test(test_strict_root),
-		cmocka_unit_test(test_strict_user),   cmocka_unit_test(test_home_elsewhere), cmocka_unit_test(test_git_guard), cmocka_unit_test(test_workspace),
+		cmocka_unit_test(test_strict_user),   cmocka_unit_test(test_ways), cmocka_unit_test(test_home_elsewhere), cmocka_unit_test(test_git_guard), cmocka_unit_test(test_workspace),
 		cmocka_unit_test(test_none),	      cmocka_unit_test(test_system),
 		cmocka_unit_test(test_proc),	      cmocka_unit_test(test_tmp),
 		cmocka_unit_test(test_paths),	      cmocka_unit_test(test_binds),
