@@ -399,6 +399,7 @@ plan_begin(struct plan *p, const struct blueprint *effective)
 {
 	p->timeout_stop_us = blueprint_us(effective, D_TimeoutStopSec);
 	p->result_grace_us = blueprint_us(effective, D_ResultGraceSec);
+	p->success = strv_dup(blueprint_words(effective, D_SuccessExitStatus));
 	p->may = (struct run_limits){
 		.start_us = limit_us(effective, D_TimeoutStartSec),
 		.runtime_us = limit_us(effective, D_RuntimeMaxSec),

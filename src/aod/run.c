@@ -129,6 +129,7 @@ run_free(struct run *r)
 	plan_free(r->plan);
 	strv_free(r->weaker);
 	strv_free(r->planned);
+	strv_free(r->success);
 	contain_free(r);
 	git_guard_free(&r->git);
 	buf_free(&r->line[0].bytes);
@@ -249,6 +250,7 @@ run_prepare(struct manager *m, const struct session *s, int64_t n, const struct 
 	r->timeout_stop_us = plan->timeout_stop_us;
 	r->result_grace_us = plan->result_grace_us;
 	r->w.may = plan->may;
+	r->success = strv_dup(plan->success);
 	r->s.row.runs = n;
 	session_set_text(&r->s.row.adapter, plan->adapter);
 	git_guard_begin(&r->git, plan->cwd, plan->sandbox->git_guard);
@@ -264,6 +266,20 @@ run_prepare(struct manager *m, const struct session *s, int64_t n, const struct 
 }
 
 /* ---- the row --------------------------------------------------------------------------------------------- */
+
+static void
+put_words(struct buf *b, const char *key, char *const *words)
+{
+	if (!words)
+		return;
+	buf_printf(b, ",\"%s\":[", key);
+	for (size_t i = 0; words[i]; i++) {
+		if (i)
+			buf_putc(b, ',');
+		buf_put_json_str(b, words[i]);
+	}
+	buf_putc(b, ']');
+}
 
 static char *
 args_to_json(const struct run *r, const struct run_args *args)
@@ -281,15 +297,8 @@ args_to_json(const struct run *r, const struct run_args *args)
 	contain_args(&b, r);
 	watch_args(&b, r);
 	git_guard_args(&b, &r->git);
-	if (args->command) {
-		buf_puts(&b, ",\"command\":[");
-		for (size_t i = 0; args->command[i]; i++) {
-			if (i)
-				buf_putc(&b, ',');
-			buf_put_json_str(&b, args->command[i]);
-		}
-		buf_putc(&b, ']');
-	}
+	put_words(&b, "success", r->success);
+	put_words(&b, "command", args->command);
 	buf_putc(&b, '}');
 	return buf_steal(&b);
 }
@@ -524,6 +533,17 @@ look_at_git(struct run *r, int64_t time_us, struct err *e)
 	return rc;
 }
 
+/* SuccessExitStatus=. What a person stopped is neither. */
+static void
+take_as_success(const struct run *r, struct run_result *res)
+{
+	if (res->outcome == OUTCOME_CANCELLED || !outcome_listed(r->success, res->outcome, res->exit_code, res->signal))
+		return;
+	res->outcome = OUTCOME_SUCCESS;
+	free(res->error);
+	res->error = NULL;
+}
+
 /* Everything that is said about an end, in one transaction; the run leaves memory after the commit. */
 static int
 run_end(struct run *r, struct run_result *res, int64_t time_us, struct err *e)
@@ -536,6 +556,7 @@ run_end(struct run *r, struct run_result *res, int64_t time_us, struct err *e)
 		rc = contain_on_end(r, res, e);
 	if (rc == 0)
 		rc = look_at_git(r, time_us, e);
+	take_as_success(r, res);
 	r->exited = true;
 	ev_timer_stop(r->m->loop, &r->grace_w);
 	watch_done(r);

@@ -366,6 +366,7 @@ run_attach(struct run *r, const struct run_row *row, struct err *e)
 	r->agent_session_id = xstrdup(json_text(args, "agent_session_id"));
 	r->timeout_stop_us = json_number(args, "timeout_stop_us", 10000000);
 	r->result_grace_us = json_number(args, "result_grace_us", 10000000);
+	r->success = json_words(args, "success");
 	contain_restore(r, args);
 	watch_restore(r, args, row->watch);
 	git_guard_restore(&r->git, args);

@@ -98,9 +98,9 @@ D(Session, RestartSteps, INT, "0", "0.1", "0 1000", DF_PLANNED,
   "grow.")
 D(Session, RestartMaxDelaySec, TIMESPAN, "infinity", "0.1", NULL, DF_PLANNED,
   "The longest wait before a restart.")
-D(Session, SuccessExitStatus, STATUSES, "", "0.1", NULL, DF_PLANNED,
+D(Session, SuccessExitStatus, STATUSES, "", "0.1", NULL, 0,
   "Further ends that count as success: exit codes, signals such as SIGTERM, or results such as "
-  "max-turns.")
+  "max-turns. Codes and signals are looked at where the result is exit-code, signal or core-dump.")
 D(Session, RestartPreventExitStatus, STATUSES, "", "0.1", NULL, DF_PLANNED,
   "Ends after which there is no restart, whatever Restart= says.")
 D(Session, RestartForceExitStatus, STATUSES, "", "0.1", NULL, DF_PLANNED,

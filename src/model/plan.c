@@ -30,6 +30,7 @@ plan_free(struct plan *p)
 	free(p->program);
 	strv_free(p->env);
 	strv_free(p->secret_env);
+	strv_free(p->success);
 	free(p->cwd);
 	free(p->prompt);
 	sandbox_free(p->sandbox);
@@ -139,6 +140,8 @@ plan_json(struct buf *out, const struct plan *p)
 	put_span(out, p->timeout_stop_us);
 	buf_puts(out, ",\"result_grace_us\":");
 	put_span(out, p->result_grace_us);
+	buf_puts(out, ",\"success_exit_status\":");
+	put_strv(out, p->success);
 	buf_puts(out, ",\"timeout_start_us\":");
 	put_span(out, p->may.start_us);
 	buf_puts(out, ",\"runtime_max_us\":");

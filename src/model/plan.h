@@ -31,6 +31,7 @@ struct plan {
 	bool close_stdin;     /* close stdin after input (command); else the adapter says when */
 	int64_t timeout_stop_us, result_grace_us;
 	struct run_limits may;
+	char **success; /* ends that count as success; or NULL, or none */
 	/* files to write before the start, mode 0600: path, content */
 	struct plan_file { char *path; char *text; } *files;
 	int file_count;

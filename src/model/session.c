@@ -8,6 +8,7 @@
 #include "model/session.h"
 
 #include <assert.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/util.h"
@@ -248,6 +249,29 @@ outcome_doc(enum outcome o)
 {
 	assert(o < OUTCOME_COUNT);
 	return outcomes[o].doc;
+}
+
+static bool
+outcome_is(const char *word, enum outcome o, int exit_code, int signal)
+{
+	const char *abbrev = signal > 0 ? sigabbrev_np(signal) : NULL;
+	int64_t code;
+
+	if (outcome_parse(word) == (int)o)
+		return true;
+	if (o == OUTCOME_EXIT_CODE)
+		return parse_i64(word, 0, 255, &code) && code == exit_code;
+	return (o == OUTCOME_SIGNAL || o == OUTCOME_CORE_DUMP) && abbrev &&
+	       strcmp(str_starts(word, "SIG") ? word + 3 : word, abbrev) == 0;
+}
+
+bool
+outcome_listed(char *const *words, enum outcome o, int exit_code, int signal)
+{
+	for (; words && *words; words++)
+		if (outcome_is(*words, o, exit_code, signal))
+			return true;
+	return false;
 }
 
 int

@@ -109,6 +109,11 @@ enum outcome {
 const char *outcome_name(enum outcome o); /* "exit-code"; NULL for OUTCOME_NONE */
 const char *outcome_doc(enum outcome o);
 int outcome_parse(const char *name); /* -1 = unknown */
+/*
+ * Whether a run that ended so is meant by one of these words (may be NULL): a result, or an exit code or signal where that is what the result
+ * says. An agent that was not let in and exits with 1 is not meant by 1.
+ */
+bool outcome_listed(char *const *words, enum outcome o, int exit_code, int signal);
 
 /* A session as it is stored. Strings are borrowed, NULL where unset; times in microseconds, 0 where unset. */
 struct session_row {

@@ -210,3 +210,42 @@ def test_sessions_are_listed_by_their_result(make_aod):
     p = a.aoctl("list", "--result", "timeout", "--json")
     assert p.returncode == 0 and [s["session_id"] for s in json.loads(p.stdout)["sessions"]] == [late], p
     assert a.aoctl("list", "--result", "nonsense").returncode != 0
+
+
+@pytest.mark.parametrize("status, script, state, result", [
+    ("7 SIGUSR1", "exit 7", "finished", "success"),
+    ("7 SIGUSR1", "kill -USR1 $$", "finished", "success"),
+    ("7 SIGUSR1", "exit 10", "failed", "exit-code"),
+    ("exit-code", "exit 10", "finished", "success"),
+])
+def test_further_ends_count_as_success(aod, status, script, state, result):
+    blueprint(aod, "t-success", "SuccessExitStatus=" + status, "command", None)
+    s = aod.wait_status(start_command(aod, "t-success", script))
+    assert (s["state"], s["result"]) == (state, result), s
+    assert (s["error"] is None) == (result == "success")
+    stop = aod.events(s["session_id"])[-1]
+    assert stop["reason"] == ("completed" if result == "success" else result)
+
+
+def test_an_agents_result_counts_as_success_but_a_stop_does_not(aod):
+    blueprint(aod, "t-turns", "SuccessExitStatus=max-turns cancelled")
+    s = aod.wait_status(start(aod, "t-turns", "fail error_max_turns"))
+    assert (s["state"], s["result"]) == ("finished", "success"), s
+    sid = start(aod, "t-turns", "say up\nhang")
+    aod.wait_event(sid, lambda e: e["event_type"] == "message" and e.get("role") == "assistant")
+    aod.post("/sessions/%s/stop" % sid)
+    s = aod.wait_status(sid)
+    assert (s["state"], s["result"]) == ("stopped", "cancelled")
+
+
+def test_what_counts_as_success_is_kept_when_aod_was_killed(make_aod):
+    a = make_aod()
+    blueprint(a, "t-success", "SuccessExitStatus=7", "command", None)
+    sid = start_command(a, "t-success", "echo up; read x < %s; exit 7" % fifo(a, "go"))
+    a.wait_event(sid, lambda e: e.get("text") == "up")
+    a.kill9()
+    a.start()
+    with open(fifo(a, "go"), "w") as f:
+        f.write("go\n")
+    s = a.wait_status(sid)
+    assert (s["state"], s["result"], s["exit_code"]) == ("finished", "success", 7)

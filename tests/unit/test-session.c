@@ -65,6 +65,24 @@ test_moves_hold(void **state)
 }
 
 static void
+test_listed(void **state)
+{
+	char *const words[] = { "7", "SIGTERM", "max-turns", NULL };
+
+	assert_false(outcome_listed(NULL, OUTCOME_EXIT_CODE, 7, 0));
+	assert_true(outcome_listed(words, OUTCOME_EXIT_CODE, 7, 0));
+	assert_false(outcome_listed(words, OUTCOME_EXIT_CODE, 8, 0));
+	assert_false(outcome_listed(words, OUTCOME_EXIT_CODE, 15, 0));
+	assert_true(outcome_listed(words, OUTCOME_SIGNAL, -1, 15));
+	assert_true(outcome_listed(words, OUTCOME_CORE_DUMP, -1, 15));
+	assert_false(outcome_listed(words, OUTCOME_SIGNAL, -1, 7));
+	assert_true(outcome_listed(words, OUTCOME_MAX_TURNS, 1, 0));
+	/* The agent said why; its exit status says nothing more. */
+	assert_false(outcome_listed(words, OUTCOME_AUTH, 7, 0));
+	assert_false(outcome_listed(words, OUTCOME_TIMEOUT, -1, 15));
+}
+
+static void
 test_names(void **state)
 {
 	for (int s = 0; s < SESSION_STATE_COUNT; s++)
@@ -175,7 +193,7 @@ main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_moves_golden), cmocka_unit_test(test_moves_hold),
-		cmocka_unit_test(test_names),	     cmocka_unit_test(test_render_unset),
+		cmocka_unit_test(test_listed), cmocka_unit_test(test_names),	     cmocka_unit_test(test_render_unset),
 		cmocka_unit_test(test_render_set),   cmocka_unit_test(test_render_cost),
 	};
 
