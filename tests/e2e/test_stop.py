@@ -84,9 +84,17 @@ def test_a_fork_bomb_of_short_lives(aod):
     aod.assert_no_process_left(sid)
 
 
+def is_deaf(pid):
+    """It ignores SIGTERM."""
+    with open("/proc/%d/status" % pid, encoding="ascii", errors="replace") as f:
+        ignored = next(line for line in f if line.startswith("SigIgn:"))
+    return int(ignored.split()[1], 16) & 1 << signal.SIGTERM - 1
+
+
 def test_a_deaf_agent_is_killed_after_the_timeout(aod):
     sid, pids = start_with_children(aod, "children 1 setsid\ndeaf")
     agents = set(aod.session_processes(sid))
+    wait_for("the agent to be deaf", lambda: any(is_deaf(p) for p in agents - set(pids)))
     t = time.monotonic()
     aod.post("/sessions/%s/stop" % sid, {"timeout_ms": 700})
     s = aod.wait_state(sid, "stopping", "stopped")
