@@ -447,8 +447,11 @@ hide_ours(struct wishes *w)
 	const char *const ours[] = { w->p->state, w->p->run, w->p->etc };
 
 	for (size_t i = 0; i < ARRAY_LEN(ours); i++)
-		if (ours[i])
+		if (ours[i]) {
 			wish_tmpfs(w, ours[i], "mode=0755", RANK_OURS, TMPFS_FLAGS | MF_OPTIONAL);
+			/* With --root in a project: what is above them could be moved away, and another one take its place. */
+			pin_between(w, w->p->cwd, ours[i]);
+		}
 	wish_tmpfs(w, "/run", "mode=0755", RANK_HIDE, TMPFS_FLAGS | MF_OPTIONAL);
 	for (size_t i = 0; names[i]; i++)
 		wish_shown(w, names[i], MF_OPTIONAL);
@@ -527,7 +530,7 @@ landlock(struct sandbox *s, const struct wishes *w)
 
 /* A project directory that would open what the profile is to protect. */
 static int
-check_cwd(const struct wishes *w, struct err *e)
+check_cwd(const struct wishes *w, bool hidden, struct err *e)
 {
 	const char *const ours[] = { w->p->state, w->p->run, w->p->etc }, *cwd = w->p->cwd;
 	CLEANUP_FREE char *simple = path_simplified(cwd);
@@ -541,8 +544,8 @@ check_cwd(const struct wishes *w, struct err *e)
 		return err_set_status(e, 422, -EPERM,
 				      "project_dir '%.200s' would let the agent write to the system: give a directory of the project, or set Sandbox=none",
 				      simple);
-	/* What is mounted there does not keep a directory above it from being moved away, and another one from taking its place. */
-	for (size_t i = 0; i < ARRAY_LEN(ours); i++)
+	/* Where strict hides it, the way to it is pinned; elsewhere it could be written to, or moved away for another one to take its place. */
+	for (size_t i = 0; i < ARRAY_LEN(ours) && !hidden; i++)
 		if (ours[i] && path_within(ours[i], simple))
 			return err_set_status(e, 422, -EPERM, "project_dir '%.150s' has aod's own %.150s in it: give another directory", simple, ours[i]);
 	return 0;
@@ -552,7 +555,7 @@ static int
 note_all(struct wishes *w, const struct sandbox *s, struct err *e)
 {
 	bool other_user = s->dynamic_user || s->user;
-	int r = s->profile == SANDBOX_NONE && !s->dynamic_user ? 0 : check_cwd(w, e);
+	int r = s->profile == SANDBOX_NONE && !s->dynamic_user ? 0 : check_cwd(w, s->profile == SANDBOX_STRICT && !w->p->no_namespaces, e);
 
 	if (r == 0)
 		r = blueprint_paths(w, e);

@@ -227,7 +227,7 @@ def test_aod_in_the_project(tmp_path):
     """aod's own directories are not moved away by who may write to one above them."""
     (tmp_path / "sub").mkdir()
     with Aod(root=str(tmp_path / "sub" / "root")) as a:
-        assert "in it" in refused(a, "Sandbox=strict", project_dir=str(tmp_path))
+        assert "in it" in refused(a, "Sandbox=workspace", project_dir=str(tmp_path))
         assert "in it" in refused(a, "Sandbox=workspace", project_dir=str(tmp_path / "sub"))
 
 
@@ -301,3 +301,23 @@ def test_home_elsewhere():
         for more in ("", "\nProtectHome=yes"):
             got = lines(a, "Sandbox=strict" + more, script, project_dir=project)
             assert "sesame" not in got and "wrote" in got, got
+
+
+def test_a_project_that_aod_is_in(make_aod):
+    """--root in the project, as contrib/run has it: the agent works there, and can neither see nor move what is aod's."""
+    a = make_aod()
+    sid = a.create(agent_name="demo", project_dir=a.base, prompt="bash touch here; ls -A root/state root/etc; mv root other; mv root/state root/etc root/run /tmp; rm -rf root; "
+                   "mkdir -p root/etc/blueprints; touch root/etc/blueprints/evil.blueprint; ls -A root/etc/blueprints")["session_id"]
+    s = a.wait_status(sid)
+    assert s["state"] == "finished", (s, a.events(sid))
+    tool = [e for e in a.events(sid) if e["event_type"] == "post_tool"][0]
+    text = tool["error"] or tool["tool_output"]
+    assert "cannot move 'root' to 'other'" in text and "aod.db" not in text, text
+    assert os.path.exists(a.base + "/here") and not os.path.exists(a.base + "/other")
+    assert os.path.exists(a.root + "/state/aod.db") and not os.path.exists(a.root + "/etc/blueprints/evil.blueprint")
+    assert a.get("/health").status == 200 and a.aoctl("list").returncode == 0
+    r = a.post("/sessions", {"command": ["/bin/true"], "project_dir": a.base})
+    assert r.status == 200, r
+    a.blueprint("work", "[Agent]\nAdapter=command\nExecStart=/bin/true\n[Sandbox]\nSandbox=workspace\n")
+    r = a.post("/sessions", {"agent_name": "work", "project_dir": a.base})
+    assert r.status == 422 and "aod's own" in r.detail, r

@@ -677,8 +677,15 @@ test_project(void **state)
 	/* It holds aod's state: the agent could move what is above that away, and put its own there. */
 	p = paths_at("/srv/all", true);
 	p.state = "/srv/all/aod/state";
-	refused_at("", &p, "in it");
 	refused_at("[Sandbox]\nSandbox=workspace\n", &p, "in it");
+	refused_at("[Sandbox]\nSandbox=none\nDynamicUser=yes\n", &p, "in it");
+	/* strict hides it, and makes each directory on the way a mount, which cannot be moved. */
+	s = make("", &p);
+	assert_int_equal(mount_at(s, "/srv/all/aod")->op, MOUNT_BIND);
+	assert_int_equal(mount_at(s, "/srv/all/aod/state")->op, MOUNT_TMPFS);
+	sandbox_free(s);
+	p.no_namespaces = true;
+	refused_at("", &p, "in it");
 	/* Its own directory. */
 	p = paths_at(OWN "/work", true);
 	s = make("", &p);
