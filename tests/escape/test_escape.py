@@ -87,7 +87,11 @@ class Scene:
         if self.user:
             prefix = ["setpriv", "--reuid=%d" % self.user, "--regid=%d" % self.user, "--clear-groups", "--"]
             os.chown(self.base, self.user, self.user)
-        self.aod = lib.Aod(root=os.path.join(self.base, "root"), env={"ESCAPE_SECRET": self.secret, "HOME": self.base}, prefix=prefix)
+        home = os.path.join(self.base, "home")  # hidden; what is attacked, and by what, lies beside it
+        os.mkdir(home)
+        if self.user:
+            os.chown(home, self.user, self.user)
+        self.aod = lib.Aod(root=os.path.join(self.base, "root"), env={"ESCAPE_SECRET": self.secret, "HOME": home}, prefix=prefix)
         self.victim = Victim(self.secret, self.user)
         self.write_facts()
 
