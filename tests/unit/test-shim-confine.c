@@ -103,7 +103,7 @@ test_agent_pid_and_signal(void **state)
 
 	NEEDS_ROOT;
 	open_rig(&r, NS_STRICT);
-	rig_start_sh(&r, "trap 'echo usr; exit 3' USR1; echo ready; while :; do sleep 1000 & wait; done");
+	rig_start_sh(&r, "trap 'echo usr; exit 3' USR1; sleep 1000 & echo ready; while :; do wait; done");
 	rig_wait_out(&r, "ready\n");
 	assert_true(atoll(r.start) > 0);
 	snprintf(path, sizeof(path), "/proc/%d/exe", (int)r.agent);
@@ -907,13 +907,15 @@ test_stranger_in_group(void **state)
 		NEEDS_GROUPS(&r, &g, kinds[i]);
 		rig_start_sh(&r, "echo ready; read x; exit 3");
 		rig_wait_out(&r, "ready\n");
+		/* Before the fork, so that it is deaf from its birth. */
+		signal(SIGTERM, SIG_IGN);
 		stranger = fork();
 		if (stranger == 0) {
 			prctl(PR_SET_PDEATHSIG, SIGKILL);
-			signal(SIGTERM, SIG_IGN);
 			for (;;)
 				pause();
 		}
+		signal(SIGTERM, SIG_DFL);
 		snprintf(text, sizeof(text), "%d", (int)stranger);
 		write_to(g.v2 ? g.v2 : g.freezer, "cgroup.procs", text);
 		rig_input(&r, FRAME_INPUT, "\n", 1);
