@@ -87,29 +87,11 @@ find_project_dir(struct ctl *c, struct buf *dir, struct err *e)
 	return 0;
 }
 
-/*
- * aod's own directory is below dir, as in a first trial with --root .root: an agent that could write dir could write that, too, so it is no
- * project. A command of the user's own has its rights anyway.
- */
-static bool
-holds_root(struct ctl *c, const char *dir)
-{
-	const char *root = c->args.value[OPT_ROOT];
-	CLEANUP_FREE char *real = root ? realpath(root, NULL) : NULL, *top = real ? realpath(dir, NULL) : NULL;
-	size_t n = top ? strlen(top) : 0;
-
-	if (!top || strncmp(real, top, n) != 0 || (real[n] != '/' && real[n] != '\0' && top[n - 1] != '/'))
-		return false;
-	if (!ctl_has(&c->args, OPT_QUIET))
-		fprintf(stderr, "aoctl: %s has aod's own directory in it: the session gets one of its own (-C DIR names another)\n", dir);
-	return true;
-}
-
 int
 ctl_request_body(struct ctl *c, const struct verb *v, int first_word, struct buf *body, struct err *e)
 {
 	struct buf prompt = BUF_INIT, dir = BUF_INIT, members = BUF_INIT;
-	bool starts = c->args.cmd != CMD_RESUME, own_dir = false;
+	bool starts = c->args.cmd != CMD_RESUME;
 	int i, r;
 
 	r = find_prompt(c, first_word, &prompt, e);
@@ -121,10 +103,9 @@ ctl_request_body(struct ctl *c, const struct verb *v, int first_word, struct buf
 		r = err_set(e, -EINVAL, starts ? "nothing to do: give a prompt (-p TEXT, or on standard input) or a command (-- COMMAND)"
 					       : "nothing to do: give a prompt (-p TEXT, or on standard input)");
 	if (r == 0) {
-		own_dir = starts && (ctl_dir_of_agent(dir.data) || (!c->args.value[OPT_PROJECT_DIR] && !c->args.rest && holds_root(c, dir.data)));
 		c->args.value[OPT_PROJECT_DIR] = NULL;
 		ctl_put_members(&members, &c->args, v);
-		if (starts && !own_dir)
+		if (starts && !ctl_dir_of_agent(dir.data))
 			ctl_put_member_text(&members, "project_dir", dir.data);
 		for (i = 0; c->args.rest && c->args.rest[i]; i++) {
 			buf_puts(&members, i ? "," : members.len ? ",\"command\":[" : "\"command\":[");
