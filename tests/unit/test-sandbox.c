@@ -376,15 +376,23 @@ test_git_guard(void **state)
 	assert_string_equal(s->git_guard[0], "commondir");
 	assert_string_equal(s->git_guard[3], "config");
 	assert_null(s->git_guard[4]);
+	sandbox_free(s);
 	s = make("[Sandbox]\nReadWritePaths=-/home/alice/project/.git//commondir /home/alice/project/.git/config.worktree\n", &p);
 	assert_string_equal(s->git_guard[0], "hooks");
 	assert_null(s->git_guard[2]);
 	p.git_is_file = true;
-	assert_null(make("", &p)->git_guard);
+	sandbox_free(s);
+	s = make("", &p);
+	assert_null(s->git_guard);
 	p.git_is_file = false;
-	assert_null(make("[Sandbox]\nSandbox=none\n", &p)->git_guard);
+	sandbox_free(s);
+	s = make("[Sandbox]\nSandbox=none\n", &p);
+	assert_null(s->git_guard);
 	p = paths_at(OWN "/work", true);
-	assert_null(make("", &p)->git_guard);
+	sandbox_free(s);
+	s = make("", &p);
+	assert_null(s->git_guard);
+	sandbox_free(s);
 }
 
 /* The way to what is protected in what can be written is made of mounts, which cannot be moved. */
@@ -428,17 +436,22 @@ test_home_elsewhere(void **state)
 	assert_int_equal(mount_at(s, "/nonexistent")->flags & MF_OPTIONAL, MF_OPTIONAL);
 	assert_null(mount_at(s, "/usr/sbin"));
 	assert_int_equal(mount_at(s, "/")->op, MOUNT_ATTR);
+	sandbox_free(s);
 	s = make("[Sandbox]\nProtectHome=yes\n", &p);
 	assert_int_equal(mount_at(s, "/srv/alice")->op, MOUNT_TMPFS); /* the project is shown in it */
 	assert_int_equal(mount_at(s, "/nonexistent")->op, MOUNT_HIDE);
+	sandbox_free(s);
 	s = make("[Sandbox]\nSandbox=workspace\nProtectHome=read-only\nProtectSystem=no\n", &p);
 	assert_int_equal(mount_at(s, "/srv/alice")->flags & MF_RO, MF_RO);
+	sandbox_free(s);
 	s = make("[Sandbox]\nProtectHome=no\n", &p);
 	assert_null(mount_at(s, "/srv/alice"));
 	/* Who works in the home itself has asked for it. */
 	p.cwd = "/srv/alice";
+	sandbox_free(s);
 	s = make("", &p);
 	assert_int_equal(mount_at(s, "/srv/alice")->op, MOUNT_BIND);
+	sandbox_free(s);
 }
 
 static void
