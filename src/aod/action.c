@@ -10,6 +10,7 @@
 #include "aod/action.h"
 #include "aod/audit.h"
 #include "aod/front.h"
+#include "aod/next.h"
 #include "aod/request.h"
 #include "aod/run.h"
 #include "aod/trash.h"
@@ -197,6 +198,19 @@ register_session(struct request *q, struct session *s, struct err *e)
 	return rc;
 }
 
+static int
+first_prompt(const struct request *q, struct run *r, const struct run_args *args, struct err *e)
+{
+	struct prompt p = { .uuid = xstrdup(args->prompt_uuid),
+			    .text = xstrdup(r->plan->prompt),
+			    .source = args->prompt ? "request" : "blueprint",
+			    .author = q->author };
+	int rc = prompt_given(r, &p, 0, e);
+
+	prompt_free(&p);
+	return rc;
+}
+
 int
 request_start(const struct request *q, struct session *s, const struct run_args *args, struct run **out, struct err *e)
 {
@@ -238,6 +252,8 @@ request_start(const struct request *q, struct session *s, const struct run_args 
 		return rc;
 	}
 	rc = run_begin(r, args, e);
+	if (rc == 0 && r->plan->prompt)
+		rc = first_prompt(q, r, args, e);
 	if (rc == 0)
 		rc = session_save(q->m, &r->s, e);
 	*out = r;
@@ -258,12 +274,16 @@ spawn_session(struct request *q, struct session *s, struct run_args *args, struc
 void
 request_new_session(const struct request *q, struct session *s)
 {
+	struct json_object *command = NULL;
+
 	s->row.exit_code = -1;
 	s->row.created_us = now_us();
 	session_set_text(&s->row.id, request_text(q, "session_id"));
 	session_set_text(&s->row.name, request_text(q, "session_name"));
 	session_set_text(&s->row.project_dir, request_text(q, "project_dir"));
 	session_set_text(&s->row.agent_name, request_text(q, "agent_name"));
+	if (json_object_object_get_ex(q->args, "command", &command) && json_object_is_type(command, json_type_array))
+		session_set_text(&s->row.command, json_object_to_json_string_ext(command, JSON_C_TO_STRING_PLAIN));
 }
 
 static int
@@ -297,33 +317,19 @@ do_create(struct request *q, struct err *e)
 }
 
 static int
-last_command(const struct run_row *row, void *arg)
-{
-	*(char ***)arg = run_args_command(row->args);
-	return 0;
-}
-
-static int
 do_resume(struct request *q, struct err *e)
 {
-	char prompt_uuid[ID_SIZE], agent_id[ID_SIZE];
+	char uuid[ID_SIZE];
 	struct session s = { 0 };
 	struct run *live = NULL, *r = NULL;
-	struct run_args args = { .prompt = request_text(q, "prompt"), .prompt_uuid = id_new(prompt_uuid) };
-	char **command = NULL;
+	struct prompt p = { .source = "request", .author = q->author };
 	int rc = request_session(q, &s, &live, e);
 
 	if (rc < 0)
 		return rc;
-	/* A session of a command runs that command again, with the prompt on its standard input. */
-	store_run_latest(q->m->store, s.row.n, last_command, &command, NULL);
-	args.command = command;
 	if (s.row.passive)
 		rc = err_set_status(e, 409, -EBUSY, "Session '%s' was registered by a client that runs the agent itself: resume it there",
 				    s.row.name);
-	/* A session whose agent never came to have a conversation begins one now. */
-	args.resume = s.row.agent_session_id != NULL;
-	args.agent_session_id = args.resume ? s.row.agent_session_id : id_new(agent_id);
 	if (rc == 0) {
 		const struct session_move *move = session_move(s.row.state, SEV_RESUME);
 
@@ -331,30 +337,15 @@ do_resume(struct request *q, struct err *e)
 			rc = err_set_status(e, 409, -EBUSY, "Session '%s': %s", s.row.name,
 					    move->why ? move->why : "its last run is just ending: try again");
 	}
+	p.text = xstrdup(request_text(q, "prompt"));
+	p.uuid = xstrdup(id_new(uuid));
 	if (rc == 0)
-		rc = run_prepare(q->m, &s, s.row.runs + 1, &args, &r, e);
+		rc = session_go(q->m, &s, SEV_RESUME, &p, NULL, &r, e);
+	if (rc == 0)
+		request_reply_session(q, &r->s, NULL);
+	prompt_free(&p);
 	session_free(&s);
-	if (rc < 0) {
-		strv_free(command);
-		return rc;
-	}
-	args.agent_session_id = r->agent_session_id; /* s, which it pointed into, is gone */
-	r->s.row.last_resumed_us = now_us();
-	r->s.row.outcome = OUTCOME_NONE;
-	r->s.row.exit_code = -1;
-	r->s.row.signal = 0;
-	r->s.row.ended_us = 0;
-	session_set_text(&r->s.row.error, NULL);
-	rc = run_begin(r, &args, e);
-	strv_free(command);
-	if (rc == 0)
-		rc = manager_check(q->m, store_session_set_result(q->m->store, r->s.row.n, NULL, 0, e), e);
-	if (rc == 0)
-		rc = session_set_state(q->m, &r->s, SEV_RESUME, e);
-	if (rc < 0)
-		return rc;
-	request_reply_session(q, &r->s, NULL);
-	return 0;
+	return rc;
 }
 
 /* ---- stop, delete ---------------------------------------------------------------------------------------- */

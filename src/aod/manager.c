@@ -442,7 +442,7 @@ adopt_one(const struct session_row *s, const struct run_row *row, void *arg)
 {
 	struct err e = { 0 };
 
-	if (run_adopt(arg, s, row, &e) < 0)
+	if (session_state_has_run(s->state) && run_adopt(arg, s, row, &e) < 0)
 		log_error("%s", e.text);
 	return 0;
 }

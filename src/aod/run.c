@@ -12,6 +12,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "aod/prompt.h"
 #include "aod/registry.h"
 #include "aod/run.h"
 #include "aod/token.h"
@@ -406,7 +407,7 @@ add_first_events(struct run *r, const struct run_args *args, struct err *e)
 	rc = session_add_event(r->m, &r->s, r->n, ev, e);
 	if (rc == 0)
 		rc = add_notices(r, e);
-	if (rc < 0 || !r->plan->prompt)
+	if (rc < 0 || !r->plan->prompt || args->again)
 		return rc;
 	event_begin(ev, "message", r->started_us);
 	event_put_text(ev, KEY_ROLE, "user", 4);
@@ -573,6 +574,8 @@ run_end(struct run *r, struct run_result *res, int64_t time_us, struct err *e)
 		rc = token_end_run(r, e);
 	if (rc == 0)
 		rc = store_result(r, res, e);
+	if (rc == 0)
+		rc = prompt_ended(r, res->outcome, e);
 	if (rc == 0)
 		rc = session_set_state(r->m, &r->s, res->outcome == OUTCOME_SUCCESS ? SEV_EXIT_OK : SEV_EXIT_BAD, e);
 	if (rc >= 0)

@@ -85,6 +85,7 @@ struct run_args {
 	const char *prompt, *prompt_uuid, *agent_session_id;
 	char *const *command;
 	bool resume;
+	bool again; /* the prompt is one that was given before: it is not shown again */
 	const char *token; /* for AOD_TOKEN; never stored */
 	const char *started_by; /* what other than a request; or NULL */
 };
@@ -94,8 +95,8 @@ struct run_args {
  * *out is a run that is not in the manager yet.
  */
 int run_prepare(struct manager *m, const struct session *s, int64_t n, const struct run_args *args, struct run **out, struct err *e);
-/* The command in the JSON of a stored run's args, or NULL; a strv. */
-char **run_args_command(const char *args);
+/* The words of a JSON array, or NULL; a strv. */
+char **run_command_words(const char *json);
 /* The blueprint of a session that names none. */
 const char *run_default_agent(const char *agent_name, const struct run_args *args);
 /* The plan of a session with the blueprint b, which is taken. weaker (may be NULL): limits of its profile that have no effect on this host. */

@@ -244,23 +244,30 @@ json_number(struct json_object *o, const char *key, int64_t otherwise)
 }
 
 static char **
-json_words(struct json_object *o, const char *key)
+words_of(struct json_object *v)
 {
-	struct json_object *v = NULL;
 	char **words = NULL;
 
-	if (!json_object_object_get_ex(o, key, &v) || !json_object_is_type(v, json_type_array))
+	if (!json_object_is_type(v, json_type_array))
 		return NULL;
 	for (size_t i = 0; i < json_object_array_length(v); i++)
 		words = strv_add(words, json_object_get_string(json_object_array_get_idx(v, i)));
 	return words;
 }
 
-char **
-run_args_command(const char *args)
+static char **
+json_words(struct json_object *o, const char *key)
 {
-	struct json_object *o = json_tokener_parse(args ? args : "{}");
-	char **words = json_words(o, "command");
+	struct json_object *v = NULL;
+
+	return json_object_object_get_ex(o, key, &v) ? words_of(v) : NULL;
+}
+
+char **
+run_command_words(const char *json)
+{
+	struct json_object *o = json ? json_tokener_parse(json) : NULL;
+	char **words = words_of(o);
 
 	json_object_put(o);
 	return words;

@@ -98,6 +98,9 @@ D(Session, RestartSteps, INT, "0", "0.1", "0 1000", DF_PLANNED,
   "grow.")
 D(Session, RestartMaxDelaySec, TIMESPAN, "infinity", "0.1", NULL, DF_PLANNED,
   "The longest wait before a restart.")
+D(Session, RestartPrompt, TEXT, "Your last turn was cut off by an error. Go on with your task.", "0.1", NULL, DF_PLANNED | DF_SPECIFIERS,
+  "What the agent is told at a restart where its turn had come to an end, such as by an overloaded service; where it had not, it is given "
+  "the same prompt again, which it knows by its uuid.")
 D(Session, SuccessExitStatus, STATUSES, "", "0.1", NULL, 0,
   "Further ends that count as success: exit codes, signals such as SIGTERM, or results such as "
   "max-turns. Codes and signals are looked at where the result is exit-code, signal or core-dump.")
@@ -128,19 +131,43 @@ D(Session, WatchdogSec, TIMESPAN, "0", "0.1", NULL, 0,
 D(Session, ToolTimeoutSec, TIMESPAN, "infinity", "0.1", NULL, 0,
   "How long one use of a tool may take; the run ends then with the result stalled.")
 D(Session, MaxTokens, INT, "0", "0.1", "0 1000000000000", DF_PLANNED,
-  "How many tokens a run may use, in and out; 0: no limit.")
+  "How many tokens a run may use, in and out, by the agent's own account; 0: no limit. The result is budget.")
 D(Session, MaxCostUSD, FLOAT, "0", "0.1", "0 1000000", DF_PLANNED,
-  "What a run may cost, in US dollars by the agent's own account; 0: no limit.")
+  "What a run may cost, in US dollars by the agent's own account; 0: no limit. The result is budget.")
+D(Session, SessionMaxTurns, INT, "0", "0.1", "0 1000000", DF_PLANNED,
+  "How many turns all runs of the session may use; 0: no limit. Nothing is started when it is used up.")
+D(Session, SessionMaxTokens, INT, "0", "0.1", "0 1000000000000", DF_PLANNED,
+  "How many tokens all runs of the session may use; 0: no limit. Nothing is started when it is used up.")
+D(Session, SessionMaxCostUSD, FLOAT, "0", "0.1", "0 1000000", DF_PLANNED,
+  "How many US dollars all runs of the session may use; 0: no limit. Nothing is started when it is used up.")
+D(Session, DailyMaxTurns, INT, "0", "0.1", "0 1000000", DF_PLANNED,
+  "How many turns all sessions of the blueprint on one day, local time, may use; 0: no limit. Nothing is started when it is used up.")
+D(Session, DailyMaxTokens, INT, "0", "0.1", "0 1000000000000", DF_PLANNED,
+  "How many tokens all sessions of the blueprint on one day, local time, may use; 0: no limit. Nothing is started when it is used up.")
+D(Session, DailyMaxCostUSD, FLOAT, "0", "0.1", "0 1000000", DF_PLANNED,
+  "How many US dollars all sessions of the blueprint on one day, local time, may use; 0: no limit. Nothing is started when it is used up.")
+D(Session, TreeMaxTurns, INT, "0", "0.1", "0 1000000", DF_PLANNED,
+  "How many turns the session, those that it started and theirs may use; 0: no limit. Nothing is started when it is used up.")
+D(Session, TreeMaxTokens, INT, "0", "0.1", "0 1000000000000", DF_PLANNED,
+  "How many tokens the session, those that it started and theirs may use; 0: no limit. Nothing is started when it is used up.")
+D(Session, TreeMaxCostUSD, FLOAT, "0", "0.1", "0 1000000", DF_PLANNED,
+  "How many US dollars the session, those that it started and theirs may use; 0: no limit. Nothing is started when it is used up.")
 D(Session, BudgetAction, ENUM, "stop", "0.1", "freeze interrupt stop", DF_PLANNED,
-  "What is done when a budget is used up.")
+  "What is done with a run when a budget is used up: freeze it until a person thaws it, interrupt its turn, or stop it.")
 D(Session, Lifecycle, ENUM, "oneshot", "0.1", "oneshot persistent", DF_PLANNED,
   "Whether the program ends after its answer or stays for the next prompt.")
 D(Session, IdleTimeoutSec, TIMESPAN, "infinity", "0.1", NULL, DF_PLANNED,
   "How long the program of a persistent session stays without a prompt.")
-D(Session, AskTimeoutSec, TIMESPAN, "infinity", "0.1", NULL, DF_PLANNED,
-  "How long a question of the agent waits for an answer.")
+D(Session, AskTimeoutSec, TIMESPAN, "10min", "0.1", NULL, DF_PLANNED,
+  "How long a question of the agent waits for an answer of a person; then AskDefault= is the answer. 0: at once; infinity: for ever.")
+D(Session, AskDefault, ENUM, "deny", "0.1", "deny allow", DF_PLANNED,
+  "The answer to a question that nobody answers.")
 D(Session, Callback, BOOL, "no", "0.1", NULL, DF_PLANNED,
   "Whether the result is given as a prompt to the session that started this one.")
+D(Session, StopWithParent, BOOL, "no", "0.1", NULL, DF_PLANNED,
+  "Whether a session that another one started is stopped when that one ends.")
+D(Session, QueuePriority, INT, "0", "0.1", "-1000 1000", DF_PLANNED,
+  "Which sessions are started first when they have to wait for room: those with a greater number, then those that wait for longer.")
 D(Session, MaxSessions, INT, "0", "0.1", "0 1000000", DF_PLANNED,
   "How many sessions of this blueprint may run at once, further ones wait; 0: no limit.")
 

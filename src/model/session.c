@@ -15,23 +15,33 @@
 #include "model/put.h"
 
 static const char *const state_names[SESSION_STATE_COUNT] = {
-	[SESSION_PENDING] = "pending",   [SESSION_RUNNING] = "running",
-	[SESSION_FROZEN] = "frozen",     [SESSION_STOPPING] = "stopping",
+	[SESSION_QUEUED] = "queued",     [SESSION_PENDING] = "pending",
+	[SESSION_RUNNING] = "running",   [SESSION_WAITING] = "waiting",
+	[SESSION_IDLE] = "idle",         [SESSION_FROZEN] = "frozen",
+	[SESSION_STOPPING] = "stopping", [SESSION_RESTARTING] = "auto-restart",
 	[SESSION_FINISHED] = "finished", [SESSION_FAILED] = "failed",
 	[SESSION_STOPPED] = "stopped",
 };
 
 static const char *const session_event_names[SESSION_EVENT_COUNT] = {
-	[SEV_STARTED] = "started",   [SEV_STOP] = "stop",     [SEV_FREEZE] = "freeze",
-	[SEV_THAW] = "thaw",         [SEV_EXIT_OK] = "exit-ok",
-	[SEV_EXIT_BAD] = "exit-bad", [SEV_RESUME] = "resume", [SEV_CLOSE] = "close",
-	[SEV_REOPEN] = "reopen",
+	[SEV_STARTED] = "started",     [SEV_STOP] = "stop",
+	[SEV_FREEZE] = "freeze",       [SEV_THAW] = "thaw",
+	[SEV_EXIT_OK] = "exit-ok",     [SEV_EXIT_BAD] = "exit-bad",
+	[SEV_RESUME] = "resume",       [SEV_PROMPT] = "prompt",
+	[SEV_QUEUE] = "queue",         [SEV_ADMIT] = "admit",
+	[SEV_RESTART] = "restart",     [SEV_DUE] = "due",
+	[SEV_TURN] = "turn",           [SEV_TURN_DONE] = "turn-done",
+	[SEV_ASK] = "ask",             [SEV_ANSWERED] = "answered",
+	[SEV_INTERRUPT] = "interrupt", [SEV_RESET] = "reset",
+	[SEV_CLOSE] = "close",         [SEV_REOPEN] = "reopen",
 };
 
 static const char *const action_names[] = {
 	[ACT_NONE] = "none",     [ACT_STOP] = "stop", [ACT_FREEZE] = "freeze",
 	[ACT_THAW] = "thaw",     [ACT_RUN] = "run",   [ACT_END] = "end",
-	[ACT_REFUSE] = "refuse", [ACT_IGNORE] = "ignore",
+	[ACT_GIVE] = "give",     [ACT_INTERRUPT] = "interrupt",
+	[ACT_CANCEL] = "cancel", [ACT_REFUSE] = "refuse",
+	[ACT_IGNORE] = "ignore",
 };
 
 #define IGNORE(state)                                                                              \
@@ -43,6 +53,8 @@ static const char *const action_names[] = {
 		SESSION_##state, ACT_REFUSE, why                                                   \
 	}
 #define ENDED "the session is not running"
+#define STOPPING_TEXT "the session is being stopped"
+#define NO_PROCESS "the session has no process now"
 #define LIVE(state)                                                                                \
 	{                                                                                          \
 		SESSION_##state, ACT_REFUSE,                                                       \
@@ -53,94 +65,253 @@ static const char *const action_names[] = {
 		SESSION_##state, ACT_##action, NULL                                                \
 	}
 
-static const struct session_move session_moves[SESSION_STATE_COUNT][SESSION_EVENT_COUNT] =
-	{
-		[SESSION_PENDING] =
-			{
-				[SEV_STARTED] = GO(RUNNING, NONE),
-				[SEV_STOP] = GO(STOPPING, STOP),
-				[SEV_FREEZE] = REFUSE(PENDING, "the session is just being started: try again"),
-				[SEV_THAW] = IGNORE(PENDING),
-				[SEV_EXIT_OK] = GO(FINISHED, END),
-				[SEV_EXIT_BAD] = GO(FAILED, END),
-				[SEV_RESUME] = LIVE(PENDING),
-				[SEV_CLOSE] = GO(FINISHED, NONE),
-				[SEV_REOPEN] = IGNORE(PENDING),
-			},
-		[SESSION_RUNNING] =
-			{
-				[SEV_STARTED] = IGNORE(RUNNING),
-				[SEV_STOP] = GO(STOPPING, STOP),
-				[SEV_FREEZE] = GO(FROZEN, FREEZE),
-				[SEV_THAW] = IGNORE(RUNNING),
-				[SEV_EXIT_OK] = GO(FINISHED, END),
-				[SEV_EXIT_BAD] = GO(FAILED, END),
-				[SEV_RESUME] = LIVE(RUNNING),
-				[SEV_CLOSE] = GO(FINISHED, NONE),
-				[SEV_REOPEN] = IGNORE(RUNNING),
-			},
-		[SESSION_FROZEN] =
-			{
-				[SEV_STARTED] = IGNORE(FROZEN),
-				[SEV_STOP] = GO(STOPPING, STOP),
-				[SEV_FREEZE] = IGNORE(FROZEN),
-				[SEV_THAW] = GO(RUNNING, THAW),
-				/* Someone else killed it: it ends like any other. */
-				[SEV_EXIT_OK] = GO(FINISHED, END),
-				[SEV_EXIT_BAD] = GO(FAILED, END),
-				[SEV_RESUME] = LIVE(FROZEN),
-				[SEV_CLOSE] = GO(FINISHED, NONE),
-				[SEV_REOPEN] = IGNORE(FROZEN),
-			},
-		[SESSION_STOPPING] =
-			{
-				[SEV_STARTED] = IGNORE(STOPPING),
-				/* A second stop may shorten the time until SIGKILL. */
-				[SEV_STOP] = GO(STOPPING, STOP),
-				[SEV_FREEZE] = REFUSE(STOPPING, "the session is being stopped"),
-				[SEV_THAW] = IGNORE(STOPPING),
-				[SEV_EXIT_OK] = GO(STOPPED, END),
-				[SEV_EXIT_BAD] = GO(STOPPED, END),
-				[SEV_RESUME] = LIVE(STOPPING),
-				[SEV_CLOSE] = GO(FINISHED, NONE),
-				[SEV_REOPEN] = IGNORE(STOPPING),
-			},
-		[SESSION_FINISHED] =
-			{
-				[SEV_STARTED] = IGNORE(FINISHED),
-				[SEV_STOP] = IGNORE(FINISHED),
-				[SEV_FREEZE] = REFUSE(FINISHED, ENDED),
-				[SEV_THAW] = REFUSE(FINISHED, ENDED),
-				[SEV_EXIT_OK] = IGNORE(FINISHED),
-				[SEV_EXIT_BAD] = IGNORE(FINISHED),
-				[SEV_RESUME] = GO(PENDING, RUN),
-				[SEV_CLOSE] = IGNORE(FINISHED),
-				[SEV_REOPEN] = GO(RUNNING, NONE),
-			},
-		[SESSION_FAILED] =
-			{
-				[SEV_STARTED] = IGNORE(FAILED),
-				[SEV_STOP] = IGNORE(FAILED),
-				[SEV_FREEZE] = REFUSE(FAILED, ENDED),
-				[SEV_THAW] = REFUSE(FAILED, ENDED),
-				[SEV_EXIT_OK] = IGNORE(FAILED),
-				[SEV_EXIT_BAD] = IGNORE(FAILED),
-				[SEV_RESUME] = GO(PENDING, RUN),
-				[SEV_CLOSE] = IGNORE(FAILED),
-				[SEV_REOPEN] = GO(RUNNING, NONE),
-			},
-		[SESSION_STOPPED] =
-			{
-				[SEV_STARTED] = IGNORE(STOPPED),
-				[SEV_STOP] = IGNORE(STOPPED),
-				[SEV_FREEZE] = REFUSE(STOPPED, ENDED),
-				[SEV_THAW] = REFUSE(STOPPED, ENDED),
-				[SEV_EXIT_OK] = IGNORE(STOPPED),
-				[SEV_EXIT_BAD] = IGNORE(STOPPED),
-				[SEV_RESUME] = GO(PENDING, RUN),
-				[SEV_CLOSE] = IGNORE(STOPPED),
-				[SEV_REOPEN] = GO(RUNNING, NONE),
-			},
+static const struct session_move session_moves[SESSION_STATE_COUNT][SESSION_EVENT_COUNT] = {
+	[SESSION_QUEUED] = {
+		[SEV_STARTED] = IGNORE(QUEUED),
+		[SEV_STOP] = GO(STOPPED, CANCEL),
+		[SEV_FREEZE] = REFUSE(QUEUED, NO_PROCESS),
+		[SEV_THAW] = IGNORE(QUEUED),
+		[SEV_EXIT_OK] = IGNORE(QUEUED),
+		/* It cannot be started at all. */
+		[SEV_EXIT_BAD] = GO(FAILED, CANCEL),
+		[SEV_RESUME] = LIVE(QUEUED),
+		[SEV_PROMPT] = IGNORE(QUEUED),
+		[SEV_QUEUE] = IGNORE(QUEUED),
+		[SEV_ADMIT] = GO(PENDING, RUN),
+		[SEV_RESTART] = IGNORE(QUEUED),
+		[SEV_DUE] = IGNORE(QUEUED),
+		[SEV_TURN] = IGNORE(QUEUED),
+		[SEV_TURN_DONE] = IGNORE(QUEUED),
+		[SEV_ASK] = IGNORE(QUEUED),
+		[SEV_ANSWERED] = IGNORE(QUEUED),
+		[SEV_INTERRUPT] = REFUSE(QUEUED, NO_PROCESS),
+		[SEV_RESET] = IGNORE(QUEUED),
+		[SEV_CLOSE] = IGNORE(QUEUED),
+		[SEV_REOPEN] = IGNORE(QUEUED),
+	},
+	[SESSION_PENDING] = {
+		[SEV_STARTED] = GO(RUNNING, NONE),
+		[SEV_STOP] = GO(STOPPING, STOP),
+		[SEV_FREEZE] = REFUSE(PENDING, "the session is just being started: try again"),
+		[SEV_THAW] = IGNORE(PENDING),
+		[SEV_EXIT_OK] = GO(FINISHED, END),
+		[SEV_EXIT_BAD] = GO(FAILED, END),
+		[SEV_RESUME] = LIVE(PENDING),
+		[SEV_PROMPT] = IGNORE(PENDING),
+		[SEV_QUEUE] = IGNORE(PENDING),
+		[SEV_ADMIT] = IGNORE(PENDING),
+		[SEV_RESTART] = GO(RESTARTING, END),
+		[SEV_DUE] = IGNORE(PENDING),
+		[SEV_TURN] = IGNORE(PENDING),
+		[SEV_TURN_DONE] = IGNORE(PENDING),
+		[SEV_ASK] = IGNORE(PENDING),
+		[SEV_ANSWERED] = IGNORE(PENDING),
+		[SEV_INTERRUPT] = REFUSE(PENDING, "the session is just being started: try again"),
+		[SEV_RESET] = IGNORE(PENDING),
+		[SEV_CLOSE] = GO(FINISHED, NONE),
+		[SEV_REOPEN] = IGNORE(PENDING),
+	},
+	[SESSION_RUNNING] = {
+		[SEV_STARTED] = IGNORE(RUNNING),
+		[SEV_STOP] = GO(STOPPING, STOP),
+		[SEV_FREEZE] = GO(FROZEN, FREEZE),
+		[SEV_THAW] = IGNORE(RUNNING),
+		[SEV_EXIT_OK] = GO(FINISHED, END),
+		[SEV_EXIT_BAD] = GO(FAILED, END),
+		[SEV_RESUME] = LIVE(RUNNING),
+		[SEV_PROMPT] = IGNORE(RUNNING),
+		[SEV_QUEUE] = IGNORE(RUNNING),
+		[SEV_ADMIT] = IGNORE(RUNNING),
+		[SEV_RESTART] = GO(RESTARTING, END),
+		[SEV_DUE] = IGNORE(RUNNING),
+		[SEV_TURN] = IGNORE(RUNNING),
+		[SEV_TURN_DONE] = GO(IDLE, NONE),
+		[SEV_ASK] = GO(WAITING, NONE),
+		[SEV_ANSWERED] = IGNORE(RUNNING),
+		[SEV_INTERRUPT] = GO(RUNNING, INTERRUPT),
+		[SEV_RESET] = IGNORE(RUNNING),
+		[SEV_CLOSE] = GO(FINISHED, NONE),
+		[SEV_REOPEN] = IGNORE(RUNNING),
+	},
+	[SESSION_WAITING] = {
+		[SEV_STARTED] = IGNORE(WAITING),
+		[SEV_STOP] = GO(STOPPING, STOP),
+		[SEV_FREEZE] = GO(FROZEN, FREEZE),
+		[SEV_THAW] = IGNORE(WAITING),
+		[SEV_EXIT_OK] = GO(FINISHED, END),
+		[SEV_EXIT_BAD] = GO(FAILED, END),
+		[SEV_RESUME] = LIVE(WAITING),
+		[SEV_PROMPT] = IGNORE(WAITING),
+		[SEV_QUEUE] = IGNORE(WAITING),
+		[SEV_ADMIT] = IGNORE(WAITING),
+		[SEV_RESTART] = GO(RESTARTING, END),
+		[SEV_DUE] = IGNORE(WAITING),
+		[SEV_TURN] = IGNORE(WAITING),
+		[SEV_TURN_DONE] = GO(IDLE, NONE),
+		[SEV_ASK] = IGNORE(WAITING),
+		[SEV_ANSWERED] = GO(RUNNING, NONE),
+		[SEV_INTERRUPT] = GO(WAITING, INTERRUPT),
+		[SEV_RESET] = IGNORE(WAITING),
+		[SEV_CLOSE] = GO(FINISHED, NONE),
+		[SEV_REOPEN] = IGNORE(WAITING),
+	},
+	[SESSION_IDLE] = {
+		[SEV_STARTED] = IGNORE(IDLE),
+		[SEV_STOP] = GO(STOPPING, STOP),
+		[SEV_FREEZE] = GO(FROZEN, FREEZE),
+		[SEV_THAW] = IGNORE(IDLE),
+		[SEV_EXIT_OK] = GO(FINISHED, END),
+		[SEV_EXIT_BAD] = GO(FAILED, END),
+		[SEV_RESUME] = GO(RUNNING, GIVE),
+		[SEV_PROMPT] = GO(RUNNING, GIVE),
+		[SEV_QUEUE] = IGNORE(IDLE),
+		[SEV_ADMIT] = IGNORE(IDLE),
+		[SEV_RESTART] = GO(RESTARTING, END),
+		[SEV_DUE] = IGNORE(IDLE),
+		[SEV_TURN] = GO(RUNNING, NONE),
+		[SEV_TURN_DONE] = IGNORE(IDLE),
+		[SEV_ASK] = GO(WAITING, NONE),
+		[SEV_ANSWERED] = IGNORE(IDLE),
+		[SEV_INTERRUPT] = REFUSE(IDLE, "no turn is open"),
+		[SEV_RESET] = IGNORE(IDLE),
+		[SEV_CLOSE] = GO(FINISHED, NONE),
+		[SEV_REOPEN] = IGNORE(IDLE),
+	},
+	[SESSION_FROZEN] = {
+		[SEV_STARTED] = IGNORE(FROZEN),
+		[SEV_STOP] = GO(STOPPING, STOP),
+		[SEV_FREEZE] = IGNORE(FROZEN),
+		[SEV_THAW] = GO(RUNNING, THAW),
+		/* Someone else killed it: it ends like any other. */
+		[SEV_EXIT_OK] = GO(FINISHED, END),
+		[SEV_EXIT_BAD] = GO(FAILED, END),
+		[SEV_RESUME] = LIVE(FROZEN),
+		[SEV_PROMPT] = IGNORE(FROZEN),
+		[SEV_QUEUE] = IGNORE(FROZEN),
+		[SEV_ADMIT] = IGNORE(FROZEN),
+		[SEV_RESTART] = GO(RESTARTING, END),
+		[SEV_DUE] = IGNORE(FROZEN),
+		[SEV_TURN] = IGNORE(FROZEN),
+		[SEV_TURN_DONE] = IGNORE(FROZEN),
+		[SEV_ASK] = IGNORE(FROZEN),
+		[SEV_ANSWERED] = IGNORE(FROZEN),
+		[SEV_INTERRUPT] = REFUSE(FROZEN, "the session is frozen: thaw it first"),
+		[SEV_RESET] = IGNORE(FROZEN),
+		[SEV_CLOSE] = GO(FINISHED, NONE),
+		[SEV_REOPEN] = IGNORE(FROZEN),
+	},
+	[SESSION_STOPPING] = {
+		[SEV_STARTED] = IGNORE(STOPPING),
+		/* A second stop may shorten the time until SIGKILL. */
+		[SEV_STOP] = GO(STOPPING, STOP),
+		[SEV_FREEZE] = REFUSE(STOPPING, STOPPING_TEXT),
+		[SEV_THAW] = IGNORE(STOPPING),
+		[SEV_EXIT_OK] = GO(STOPPED, END),
+		[SEV_EXIT_BAD] = GO(STOPPED, END),
+		[SEV_RESUME] = LIVE(STOPPING),
+		[SEV_PROMPT] = REFUSE(STOPPING, STOPPING_TEXT),
+		[SEV_QUEUE] = IGNORE(STOPPING),
+		[SEV_ADMIT] = IGNORE(STOPPING),
+		/* A stop by a person is final. */
+		[SEV_RESTART] = GO(STOPPED, END),
+		[SEV_DUE] = IGNORE(STOPPING),
+		[SEV_TURN] = IGNORE(STOPPING),
+		[SEV_TURN_DONE] = IGNORE(STOPPING),
+		[SEV_ASK] = IGNORE(STOPPING),
+		[SEV_ANSWERED] = IGNORE(STOPPING),
+		[SEV_INTERRUPT] = REFUSE(STOPPING, STOPPING_TEXT),
+		[SEV_RESET] = IGNORE(STOPPING),
+		[SEV_CLOSE] = GO(FINISHED, NONE),
+		[SEV_REOPEN] = IGNORE(STOPPING),
+	},
+	[SESSION_RESTARTING] = {
+		[SEV_STARTED] = IGNORE(RESTARTING),
+		[SEV_STOP] = GO(STOPPED, CANCEL),
+		[SEV_FREEZE] = REFUSE(RESTARTING, NO_PROCESS),
+		[SEV_THAW] = IGNORE(RESTARTING),
+		[SEV_EXIT_OK] = IGNORE(RESTARTING),
+		[SEV_EXIT_BAD] = GO(FAILED, CANCEL),
+		[SEV_RESUME] = LIVE(RESTARTING),
+		[SEV_PROMPT] = IGNORE(RESTARTING),
+		[SEV_QUEUE] = GO(QUEUED, NONE),
+		[SEV_ADMIT] = IGNORE(RESTARTING),
+		[SEV_RESTART] = IGNORE(RESTARTING),
+		[SEV_DUE] = GO(PENDING, RUN),
+		[SEV_TURN] = IGNORE(RESTARTING),
+		[SEV_TURN_DONE] = IGNORE(RESTARTING),
+		[SEV_ASK] = IGNORE(RESTARTING),
+		[SEV_ANSWERED] = IGNORE(RESTARTING),
+		[SEV_INTERRUPT] = REFUSE(RESTARTING, NO_PROCESS),
+		[SEV_RESET] = IGNORE(RESTARTING),
+		[SEV_CLOSE] = IGNORE(RESTARTING),
+		[SEV_REOPEN] = IGNORE(RESTARTING),
+	},
+	[SESSION_FINISHED] = {
+		[SEV_STARTED] = IGNORE(FINISHED),
+		[SEV_STOP] = IGNORE(FINISHED),
+		[SEV_FREEZE] = REFUSE(FINISHED, ENDED),
+		[SEV_THAW] = REFUSE(FINISHED, ENDED),
+		[SEV_EXIT_OK] = IGNORE(FINISHED),
+		[SEV_EXIT_BAD] = IGNORE(FINISHED),
+		[SEV_RESUME] = GO(PENDING, RUN),
+		[SEV_PROMPT] = GO(PENDING, RUN),
+		[SEV_QUEUE] = GO(QUEUED, NONE),
+		[SEV_ADMIT] = IGNORE(FINISHED),
+		[SEV_RESTART] = IGNORE(FINISHED),
+		[SEV_DUE] = IGNORE(FINISHED),
+		[SEV_TURN] = IGNORE(FINISHED),
+		[SEV_TURN_DONE] = IGNORE(FINISHED),
+		[SEV_ASK] = IGNORE(FINISHED),
+		[SEV_ANSWERED] = IGNORE(FINISHED),
+		[SEV_INTERRUPT] = REFUSE(FINISHED, ENDED),
+		[SEV_RESET] = IGNORE(FINISHED),
+		[SEV_CLOSE] = IGNORE(FINISHED),
+		[SEV_REOPEN] = GO(RUNNING, NONE),
+	},
+	[SESSION_FAILED] = {
+		[SEV_STARTED] = IGNORE(FAILED),
+		[SEV_STOP] = IGNORE(FAILED),
+		[SEV_FREEZE] = REFUSE(FAILED, ENDED),
+		[SEV_THAW] = REFUSE(FAILED, ENDED),
+		[SEV_EXIT_OK] = IGNORE(FAILED),
+		[SEV_EXIT_BAD] = IGNORE(FAILED),
+		[SEV_RESUME] = GO(PENDING, RUN),
+		[SEV_PROMPT] = GO(PENDING, RUN),
+		[SEV_QUEUE] = GO(QUEUED, NONE),
+		[SEV_ADMIT] = IGNORE(FAILED),
+		[SEV_RESTART] = IGNORE(FAILED),
+		[SEV_DUE] = IGNORE(FAILED),
+		[SEV_TURN] = IGNORE(FAILED),
+		[SEV_TURN_DONE] = IGNORE(FAILED),
+		[SEV_ASK] = IGNORE(FAILED),
+		[SEV_ANSWERED] = IGNORE(FAILED),
+		[SEV_INTERRUPT] = REFUSE(FAILED, ENDED),
+		[SEV_RESET] = GO(STOPPED, NONE),
+		[SEV_CLOSE] = IGNORE(FAILED),
+		[SEV_REOPEN] = GO(RUNNING, NONE),
+	},
+	[SESSION_STOPPED] = {
+		[SEV_STARTED] = IGNORE(STOPPED),
+		[SEV_STOP] = IGNORE(STOPPED),
+		[SEV_FREEZE] = REFUSE(STOPPED, ENDED),
+		[SEV_THAW] = REFUSE(STOPPED, ENDED),
+		[SEV_EXIT_OK] = IGNORE(STOPPED),
+		[SEV_EXIT_BAD] = IGNORE(STOPPED),
+		[SEV_RESUME] = GO(PENDING, RUN),
+		[SEV_PROMPT] = GO(PENDING, RUN),
+		[SEV_QUEUE] = GO(QUEUED, NONE),
+		[SEV_ADMIT] = IGNORE(STOPPED),
+		[SEV_RESTART] = IGNORE(STOPPED),
+		[SEV_DUE] = IGNORE(STOPPED),
+		[SEV_TURN] = IGNORE(STOPPED),
+		[SEV_TURN_DONE] = IGNORE(STOPPED),
+		[SEV_ASK] = IGNORE(STOPPED),
+		[SEV_ANSWERED] = IGNORE(STOPPED),
+		[SEV_INTERRUPT] = REFUSE(STOPPED, ENDED),
+		[SEV_RESET] = IGNORE(STOPPED),
+		[SEV_CLOSE] = IGNORE(STOPPED),
+		[SEV_REOPEN] = GO(RUNNING, NONE),
+	},
 };
 
 static const struct {
@@ -196,14 +367,19 @@ session_state_parse(const char *name)
 bool
 session_state_live(enum session_state s)
 {
-	return s == SESSION_PENDING || s == SESSION_RUNNING || s == SESSION_FROZEN ||
-	       s == SESSION_STOPPING;
+	return s < SESSION_FINISHED;
+}
+
+bool
+session_state_has_run(enum session_state s)
+{
+	return session_state_live(s) && s != SESSION_QUEUED && s != SESSION_RESTARTING;
 }
 
 const char *
 session_state_status(enum session_state s)
 {
-	return session_state_live(s) ? "running" : "finished";
+	return session_state_live(s) && s != SESSION_IDLE ? "running" : "finished";
 }
 
 const char *
@@ -223,12 +399,12 @@ session_move(enum session_state s, enum session_event ev)
 void
 session_moves_print(struct buf *out)
 {
-	buf_puts(out, "state     event     next      action\n");
+	buf_puts(out, "state        event     next         action\n");
 	for (int s = 0; s < SESSION_STATE_COUNT; s++)
 		for (int ev = 0; ev < SESSION_EVENT_COUNT; ev++) {
 			const struct session_move *m = &session_moves[s][ev];
 
-			buf_printf(out, "%-9s %-9s %-9s %s", state_names[s],
+			buf_printf(out, "%-12s %-9s %-12s %s", state_names[s],
 				   session_event_names[ev], state_names[m->next],
 				   action_names[m->action]);
 			if (m->why)
@@ -324,7 +500,7 @@ render_old(struct buf *out, const struct session_row *s)
 	put_string(out, s->id);
 	PUT(out, ",\"session_name\":");
 	put_string(out, s->name);
-	if (session_state_live(s->state))
+	if (session_state_live(s->state) && s->state != SESSION_IDLE)
 		PUT(out, ",\"status\":\"running\",\"created_at\":");
 	else
 		PUT(out, ",\"status\":\"finished\",\"created_at\":");
@@ -364,6 +540,23 @@ render_run(struct buf *out, const struct session_row *s)
 	put_string(out, s->error);
 }
 
+/* What is to come: when it is started again, what it is asked then. */
+static void
+render_start(struct buf *out, const struct session_row *s)
+{
+	if (s->persistent)
+		PUT(out, ",\"lifecycle\":\"persistent\",\"prompts_queued\":");
+	else
+		PUT(out, ",\"lifecycle\":\"oneshot\",\"prompts_queued\":");
+	put_int(out, s->prompts_queued);
+	PUT(out, ",\"priority\":");
+	put_int(out, s->priority);
+	PUT(out, ",\"restarts\":");
+	put_int(out, s->restarts);
+	PUT(out, ",\"next_start_at\":");
+	put_time_or_null(out, s->due_us);
+}
+
 void
 session_render(struct buf *out, const struct session_row *s)
 {
@@ -388,6 +581,7 @@ session_render(struct buf *out, const struct session_row *s)
 		put_int(out, s->blueprint_version);
 	else
 		PUT(out, "null");
+	render_start(out, s);
 	PUT(out, ",\"usage\":{\"input_tokens\":");
 	put_int(out, s->input_tokens);
 	PUT(out, ",\"output_tokens\":");

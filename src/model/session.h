@@ -5,10 +5,14 @@
  * A session is a durable conversation; a run is one process tree that works for it, at most one at a time. The
  * session's state is that of its latest run:
  *
+ *	queued     it is to be started, and waits until there is room for it; there is no run
  *	pending    the run is in the database; its shim has not been heard of yet
  *	running    the agent's process was started
+ *	waiting    the agent asked something and waits for the answer
+ *	idle       a persistent session's turn has ended; its process waits for the next prompt
  *	frozen     all its processes stand still until someone thaws or stops it; no time of its limits passes
  *	stopping   someone asked it to stop; its processes are being ended
+ *	auto-restart  the run has ended and another one follows, at due_us
  *	finished   the run ended well
  *	failed     the run ended badly; `result` says how
  *	stopped    it was stopped by request
@@ -16,7 +20,7 @@
  * A passive session (registered by a client that runs the agent itself) has no run: it is running until a
  * session_stop event, and running again after a session_start event or resume.
  *
- * Words on the wire (`status`): pending, running, frozen, stopping → "running"; the rest → "finished"; no such session →
+ * Words on the wire (`status`): idle, finished, failed, stopped → "finished", as the answer is there; the rest → "running"; no such session →
  * "not_existent". All changes are cells of session_moves[][] (session.c); a test prints it as a golden file.
  */
 #ifndef AOD_MODEL_SESSION_H
@@ -30,9 +34,13 @@
 
 enum session_state {
 	SESSION_PENDING,
+	SESSION_QUEUED,
 	SESSION_RUNNING,
+	SESSION_WAITING,
+	SESSION_IDLE,
 	SESSION_FROZEN,
 	SESSION_STOPPING,
+	SESSION_RESTARTING,
 	SESSION_FINISHED,
 	SESSION_FAILED,
 	SESSION_STOPPED,
@@ -46,7 +54,18 @@ enum session_event {
 	SEV_THAW,	  /* a client asks to let it go on */
 	SEV_EXIT_OK,	  /* the run ended, outcome success */
 	SEV_EXIT_BAD,	  /* the run ended, any other outcome; also spawn failed, shim lost, host rebooted */
-	SEV_RESUME,	  /* a client gives a further prompt */
+	SEV_RESUME,	  /* a client gives a further prompt, to be answered now */
+	SEV_PROMPT,	  /* a further prompt has its turn when those before it are done */
+	SEV_QUEUE,	  /* it is to be started, and there is no room */
+	SEV_ADMIT,	  /* there is room now */
+	SEV_RESTART,	  /* the run ended, and another one follows */
+	SEV_DUE,	  /* the time for that has come */
+	SEV_TURN,	  /* a turn has begun in its process */
+	SEV_TURN_DONE,	  /* its turn has ended, the process stays */
+	SEV_ASK,	  /* the agent asks something */
+	SEV_ANSWERED,	  /* nothing that it asked is open any more */
+	SEV_INTERRUPT,	  /* a client asks to end the turn, not the session */
+	SEV_RESET,	  /* a client asks to forget that it failed */
 	SEV_CLOSE,	  /* passive: session_stop event */
 	SEV_REOPEN,	  /* passive: session_start event */
 	SESSION_EVENT_COUNT,
@@ -60,6 +79,9 @@ enum session_action {
 	ACT_THAW,	  /* thaw its group */
 	ACT_RUN,	  /* make a new run and spawn it */
 	ACT_END,	  /* close the run's record */
+	ACT_GIVE,	  /* give the next prompt of its queue to its process */
+	ACT_INTERRUPT,	  /* interrupt the turn */
+	ACT_CANCEL,	  /* there is no process: it just does not start any more */
 	ACT_REFUSE,	  /* not possible in this state: the client gets `why`, nothing changes */
 	ACT_IGNORE,	  /* late or repeated: nothing changes */
 };
@@ -73,7 +95,10 @@ struct session_move {
 const char *session_state_name(enum session_state s);
 int session_state_parse(const char *name); /* -1 = unknown */
 const char *session_state_status(enum session_state s); /* "running" | "finished" */
+/* It has not come to its end: it has a process, or will have one without anybody asking again. */
 bool session_state_live(enum session_state s);
+/* It has a run, which is in memory. */
+bool session_state_has_run(enum session_state s);
 const char *session_event_name(enum session_event ev);
 const struct session_move *session_move(enum session_state s, enum session_event ev);
 /* The whole table as text, for the manual and the golden file. */
@@ -133,12 +158,21 @@ struct session_row {
 	int64_t input_tokens, output_tokens, turns;
 	const char *agent_session_id;
 	int64_t blueprint_version; /* of the blueprint that the latest run was made from; 0 = none, or not known */
+	bool persistent;	   /* Lifecycle=persistent, as of the latest run */
+	const char *command;	   /* JSON array: the command that the request gave; or NULL */
+	int64_t root;		   /* n of the first session of its tree; 0: it is that itself */
+	bool callback;		   /* its result is a prompt for its parent */
+	int64_t prompts_queued;	   /* prompts that have not had their turn */
+	int64_t priority, queued_us; /* of its start: greater first, then older first */
+	int64_t due_us;		   /* when it is started again */
+	int64_t restarts;	   /* by aod, in a row */
+	int64_t limit_begin_us, limit_count; /* starts since then, as StartLimitIntervalSec= counts */
 };
 
 /*
  * The JSON object of a session: the seven keys of the old API first, all present (session_id, session_name, status, created_at,
  * project_dir, agent_name, last_resumed_at), then state, result, passive, runs, seq (not in lists), started_at, ended_at, exit_code, signal,
- * error, adapter, parent_session_id, agent_session_id, agent_version, usage {input_tokens, output_tokens, cost_usd, turns}.
+ * error, adapter, parent_session_id, agent_session_id, agent_version, lifecycle, prompts_queued, priority, restarts, next_start_at, usage {input_tokens, output_tokens, cost_usd, turns}.
  */
 void session_render(struct buf *out, const struct session_row *s);
 

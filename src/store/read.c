@@ -72,6 +72,17 @@ session_row(struct store *s, sqlite3_stmt *st, struct session_row *row)
 	row->turns = sqlite3_column_int64(st, 22);
 	row->agent_session_id = col_text(st, 23);
 	row->blueprint_version = sqlite3_column_int64(st, 24);
+	row->persistent = sqlite3_column_int(st, 25);
+	row->command = col_text(st, 26);
+	row->root = sqlite3_column_int64(st, 27);
+	row->callback = sqlite3_column_int(st, 28);
+	row->prompts_queued = sqlite3_column_int64(st, 29);
+	row->priority = sqlite3_column_int64(st, 30);
+	row->queued_us = sqlite3_column_int64(st, 31);
+	row->due_us = sqlite3_column_int64(st, 32);
+	row->restarts = sqlite3_column_int64(st, 33);
+	row->limit_begin_us = sqlite3_column_int64(st, 34);
+	row->limit_count = sqlite3_column_int64(st, 35);
 }
 
 int

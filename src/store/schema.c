@@ -20,7 +20,7 @@
 
 #include "store/store-internal.h"
 
-#define LIVE "('pending', 'running', 'frozen', 'stopping')"
+#define LIVE "('queued', 'pending', 'running', 'waiting', 'idle', 'frozen', 'stopping', 'auto-restart')"
 
 const char *const store_schema[] = {
 	/* 0 → 1 */
@@ -127,6 +127,41 @@ const char *const store_schema[] = {
 	"ALTER TABLE run ADD COLUMN logged BIGINT NOT NULL DEFAULT 0;",
 	/* 9 → 10: from when a live run's times count, as JSON. */
 	"ALTER TABLE run ADD COLUMN watch TEXT;",
+	/* 10 → 11: supervision. Sessions that are to be started have a state each, and are live; what follows from that. */
+	"DROP INDEX session_live;"
+	"CREATE INDEX session_live ON session (n) WHERE state IN " LIVE ";"
+	"ALTER TABLE session ADD COLUMN persistent INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE session ADD COLUMN command TEXT;"
+	"UPDATE session SET command = (SELECT json_extract(t.args, '$.command') FROM run_text t WHERE t.session = session.n"
+	" ORDER BY t.n DESC LIMIT 1);"
+	"ALTER TABLE session ADD COLUMN root BIGINT NOT NULL DEFAULT 0;"
+	"ALTER TABLE session ADD COLUMN callback INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE session ADD COLUMN prompts_queued BIGINT NOT NULL DEFAULT 0;"
+	"ALTER TABLE session ADD COLUMN priority BIGINT NOT NULL DEFAULT 0;"
+	"ALTER TABLE session ADD COLUMN queued_us BIGINT NOT NULL DEFAULT 0;"
+	"ALTER TABLE session ADD COLUMN due_us BIGINT NOT NULL DEFAULT 0;"
+	"ALTER TABLE session ADD COLUMN restarts BIGINT NOT NULL DEFAULT 0;"
+	"ALTER TABLE session ADD COLUMN limit_begin_us BIGINT NOT NULL DEFAULT 0;"
+	"ALTER TABLE session ADD COLUMN limit_count BIGINT NOT NULL DEFAULT 0;"
+	"CREATE INDEX session_root ON session (root) WHERE root <> 0;"
+	/* What sessions are asked, in order. origin: what it came from, so that it comes once; unique within the session. */
+	"CREATE TABLE prompt ("
+	" id INTEGER PRIMARY KEY, session BIGINT NOT NULL REFERENCES session (n), uuid TEXT NOT NULL, source TEXT NOT NULL,"
+	" origin TEXT, author TEXT, state TEXT NOT NULL, run BIGINT NOT NULL, in_seq BIGINT NOT NULL,"
+	" created_us BIGINT NOT NULL, given_us BIGINT NOT NULL, ended_us BIGINT NOT NULL, text TEXT NOT NULL);"
+	"CREATE INDEX prompt_open ON prompt (session, id) WHERE state IN ('queued', 'given');"
+	"CREATE INDEX prompt_session ON prompt (session);"
+	"CREATE UNIQUE INDEX prompt_origin ON prompt (session, origin) WHERE origin IS NOT NULL;"
+	/* What agents ask. closed: answer, gone, or NULL while it is open. */
+	"CREATE TABLE question ("
+	" session BIGINT NOT NULL REFERENCES session (n), run BIGINT NOT NULL, id TEXT NOT NULL, kind TEXT NOT NULL, json TEXT NOT NULL,"
+	" asked_us BIGINT NOT NULL, due_us BIGINT NOT NULL, closed TEXT, closed_us BIGINT NOT NULL, answer TEXT, author TEXT,"
+	" PRIMARY KEY (session, run, id));"
+	"CREATE INDEX question_open ON question (session) WHERE closed IS NULL;"
+	/* What the sessions of a blueprint used on a day (local, YYYY-MM-DD). No reference: it outlives both. */
+	"CREATE TABLE usage_day ("
+	" day TEXT NOT NULL, blueprint TEXT NOT NULL, turns BIGINT NOT NULL, input_tokens BIGINT NOT NULL, output_tokens BIGINT NOT NULL,"
+	" cost_usd DOUBLE PRECISION NOT NULL, PRIMARY KEY (day, blueprint)) WITHOUT ROWID;",
 };
 const int store_schema_version = ARRAY_LEN(store_schema);
 
@@ -134,7 +169,12 @@ const int store_schema_version = ARRAY_LEN(store_schema);
 #define SESSION                                                                                              \
 	"SELECT n, id, name, state, outcome, passive, project_dir, agent_name, adapter, parent_id, created_us," \
 	" last_resumed_us, started_us, ended_us, runs, last_seq, exit_code, signal, error, cost_usd,"           \
-	" input_tokens, output_tokens, turns, agent_session_id, blueprint_version FROM session "
+	" input_tokens, output_tokens, turns, agent_session_id, blueprint_version, persistent, command, root, callback," \
+	" prompts_queued, priority, queued_us, due_us, restarts, limit_begin_us, limit_count FROM session "
+
+/* In the order in which prompt.c takes them. */
+#define PROMPT \
+	"SELECT id, session, uuid, source, origin, author, state, run, in_seq, created_us, given_us, ended_us, text FROM prompt "
 
 /* In the order in which store_event_row() takes them; raw is last, so that it is not read where it is not wanted. */
 #define EVENT "SELECT id, session, seq, run, time_us, timestamp, type, keys, data"
@@ -177,14 +217,15 @@ const char *const store_sql[Q_COUNT] = {
 	[Q_CHANGE_COUNT] = "SELECT count(*) FROM change LIMIT 1",
 
 	[Q_SESSION_ADD] = "INSERT INTO session (id, name, state, passive, project_dir, agent_name, adapter, parent_id,"
-			  " created_us, agent_session_id, node, blueprint_version)"
-			  " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)"
+			  " created_us, agent_session_id, node, blueprint_version, persistent, command, root, callback, priority, queued_us)"
+			  " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)"
 			  " ON CONFLICT (id) DO NOTHING",
 	[Q_SESSION_UPDATE] = "UPDATE session SET name = ?2, state = ?3, outcome = ?4, passive = ?5, project_dir = ?6,"
 			     " agent_name = ?7, adapter = ?8, parent_id = ?9, last_resumed_us = ?10, started_us = ?11,"
 			     " ended_us = ?12, runs = ?13, exit_code = ?14, signal = ?15, error = ?16, cost_usd = ?17,"
 			     " input_tokens = ?18, output_tokens = ?19, turns = ?20, agent_session_id = ?21,"
-			     " blueprint_version = ?22 WHERE n = ?1",
+			     " blueprint_version = ?22, persistent = ?23, callback = ?24, prompts_queued = ?25, priority = ?26,"
+			     " queued_us = ?27, due_us = ?28, restarts = ?29, limit_begin_us = ?30, limit_count = ?31 WHERE n = ?1",
 	[Q_SESSION_DELETE] = "DELETE FROM session WHERE n = ?1",
 	[Q_SESSION_SEQ] = "SELECT last_seq FROM session WHERE n = ?1 LIMIT 1",
 	[Q_SESSION_SET_SEQ] = "UPDATE session SET last_seq = ?2 WHERE n = ?1",
@@ -224,6 +265,14 @@ const char *const store_sql[Q_COUNT] = {
 	[Q_RUN_PLAN] = "SELECT plan FROM run_text WHERE session = ?1 AND n = ?2 AND plan IS NOT NULL LIMIT 1",
 	[Q_RUN_PLAN_LATEST] = "SELECT plan FROM run_text WHERE session = ?1 AND plan IS NOT NULL"
 			      " ORDER BY n DESC LIMIT 1",
+	[Q_PROMPT_ADD] = "INSERT INTO prompt (session, uuid, source, origin, author, state, run, in_seq, created_us, given_us, ended_us,"
+			 " text) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)"
+			 " ON CONFLICT (session, origin) WHERE origin IS NOT NULL DO NOTHING",
+	[Q_PROMPT_UPDATE] = "UPDATE prompt SET uuid = ?2, state = ?3, run = ?4, in_seq = ?5, given_us = ?6, ended_us = ?7 WHERE id = ?1",
+	[Q_PROMPT_OPEN] = PROMPT "WHERE session = ?1 AND state IN ('queued', 'given') ORDER BY id LIMIT ?2",
+	[Q_PROMPT_LIST] = PROMPT "WHERE session = ?1 AND id > ?3 ORDER BY id LIMIT ?2",
+	[Q_PROMPT_DELETE] = "DELETE FROM prompt WHERE session = ?1",
+	[Q_QUESTION_DELETE] = "DELETE FROM question WHERE session = ?1",
 	[Q_RUN_DELETE] = "DELETE FROM run WHERE session = ?1",
 	[Q_RUN_TEXT_DELETE] = "DELETE FROM run_text WHERE session = ?1",
 	/* Also rows that are not wanted, so that the caller sees where the run begins and stops there. */

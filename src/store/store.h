@@ -60,9 +60,9 @@ const char *store_node(struct store *s);
 /* ---- sessions, written by aod ---------------------------------------------------------------------------- */
 
 /* Inserts; row->n is set. -EEXIST when the id is taken. Adds a "session_created" change. Uses id, name, state, passive, project_dir,
- * agent_name, adapter, parent_id, created_us, agent_session_id, blueprint_version. */
+ * agent_name, adapter, parent_id, created_us, agent_session_id, blueprint_version, persistent, command, root, callback, priority, queued_us. */
 int store_session_add(struct store *s, struct session_row *row, struct err *e);
-/* Writes all columns of the row but n, id, created_us and last_seq, and adds a "session_updated" change (with the true last_seq). -ENOENT */
+/* Writes all columns of the row but n, id, created_us, command, root and last_seq, and adds a "session_updated" change (with the true last_seq). -ENOENT */
 int store_session_update(struct store *s, const struct session_row *row, struct err *e);
 /* Deletes the session with its events and runs, adds a "session_deleted" change; *events = how many events went. */
 /* A session with many events is gone at once for every read; its events go by and by, with store_purge(). */
@@ -101,6 +101,43 @@ int store_each_live(struct store *s, int (*cb)(const struct session_row *, const
 		    struct err *e);
 /* The latest run of a session. The rows are valid during the call of cb. -ENOENT */
 int store_run_latest(struct store *s, int64_t session, int (*cb)(const struct run_row *, void *), void *arg, struct err *e);
+
+/* ---- prompts --------------------------------------------------------------------------------------------- */
+
+/*
+ * What a session is asked, in the order of its asking; each has its turn once. A session's row counts the queued ones, which is the
+ * caller's to keep true.
+ */
+enum prompt_state {
+	PROMPT_QUEUED,	  /* has not had its turn */
+	PROMPT_GIVEN,	  /* a run works on it, or did when it ended and another one goes on */
+	PROMPT_DONE,	  /* its turn ended well */
+	PROMPT_FAILED,	  /* or badly */
+	PROMPT_CANCELLED, /* it does not get a turn: the session was stopped */
+	PROMPT_STATE_COUNT,
+};
+const char *prompt_state_name(enum prompt_state s);
+
+struct prompt_row {
+	int64_t id, session;
+	const char *uuid, *text;
+	const char *source; /* request, blueprint, callback or restart */
+	const char *origin; /* what it came from, or NULL: a second prompt of a session with the same one is not added */
+	const char *author; /* who asked, or NULL */
+	enum prompt_state state;
+	int64_t run;	    /* that it was given to last; 0: none */
+	int64_t in_seq;	    /* number of the input frame that it was given with; 0: it was in the run's first input */
+	int64_t created_us, given_us, ended_us;
+};
+typedef int (*store_prompt_cb)(const struct prompt_row *, void *);
+/* Inserts; row->id is set. 0: it was there already (origin), 1: it is new. */
+int store_prompt_add(struct store *s, struct prompt_row *row, struct err *e);
+/* Writes uuid, state, run, in_seq, given_us, ended_us by id. */
+int store_prompt_update(struct store *s, const struct prompt_row *row, struct err *e);
+/* Queued and given ones, oldest first. The rows are valid during the call of cb, which may write. */
+int store_prompt_open(struct store *s, int64_t session, int64_t limit, store_prompt_cb cb, void *arg, struct err *e);
+/* All after that id, oldest first. */
+int store_prompt_list(struct store *s, int64_t session, int64_t after, int64_t limit, store_prompt_cb cb, void *arg, struct err *e);
 
 /* ---- events ---------------------------------------------------------------------------------------------- */
 

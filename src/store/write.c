@@ -144,6 +144,7 @@ store_session_add(struct store *s, struct session_row *row, struct err *e)
 		.project_dir = row->project_dir, .agent_name = row->agent_name, .adapter = row->adapter,
 		.parent_id = row->parent_id, .created_us = row->created_us, .exit_code = -1,
 		.agent_session_id = row->agent_session_id, .blueprint_version = row->blueprint_version,
+		.persistent = row->persistent, .priority = row->priority,
 	};
 	sqlite3_stmt *st;
 	int r;
@@ -162,6 +163,12 @@ store_session_add(struct store *s, struct session_row *row, struct err *e)
 		bind_text(st, 10, row->agent_session_id);
 		bind_text(st, 11, s->node);
 		sqlite3_bind_int64(st, 12, row->blueprint_version);
+		sqlite3_bind_int(st, 13, row->persistent);
+		bind_text(st, 14, row->command);
+		sqlite3_bind_int64(st, 15, row->root);
+		sqlite3_bind_int(st, 16, row->callback);
+		sqlite3_bind_int64(st, 17, row->priority);
+		sqlite3_bind_int64(st, 18, row->queued_us);
 	}
 	if ((r = store_exec(s, st, e)) < 0)
 		return r;
@@ -206,6 +213,15 @@ store_session_update(struct store *s, const struct session_row *row, struct err 
 		sqlite3_bind_int64(st, 20, row->turns);
 		bind_text(st, 21, row->agent_session_id);
 		sqlite3_bind_int64(st, 22, row->blueprint_version);
+		sqlite3_bind_int(st, 23, row->persistent);
+		sqlite3_bind_int(st, 24, row->callback);
+		sqlite3_bind_int64(st, 25, row->prompts_queued);
+		sqlite3_bind_int64(st, 26, row->priority);
+		sqlite3_bind_int64(st, 27, row->queued_us);
+		sqlite3_bind_int64(st, 28, row->due_us);
+		sqlite3_bind_int64(st, 29, row->restarts);
+		sqlite3_bind_int64(st, 30, row->limit_begin_us);
+		sqlite3_bind_int64(st, 31, row->limit_count);
 	}
 	if ((r = store_exec(s, st, e)) < 0)
 		return r;
@@ -272,7 +288,8 @@ store_purge(struct store *s, struct err *e)
 int
 store_session_delete(struct store *s, int64_t n, int64_t *events, struct err *e)
 {
-	static const enum query others[] = { Q_RESULT_DELETE, Q_RUN_TEXT_DELETE, Q_RUN_DELETE, Q_TOKEN_END_SESSION, Q_SESSION_DELETE };
+	static const enum query others[] = { Q_RESULT_DELETE, Q_PROMPT_DELETE, Q_QUESTION_DELETE, Q_RUN_TEXT_DELETE,
+						Q_RUN_DELETE,	 Q_TOKEN_END_SESSION, Q_SESSION_DELETE };
 	struct buf *b = &s->scratch;
 	int64_t last_seq;
 	sqlite3_stmt *st;

@@ -22,7 +22,7 @@ test_moves_golden(void **state)
 	const char *srcdir = getenv("srcdir");
 	CLEANUP_FREE char *path = xasprintf("%s/" GOLDEN, srcdir ? srcdir : ".");
 	struct buf b = BUF_INIT;
-	char want[8192];
+	char want[32768];
 	size_t n;
 	FILE *f = fopen(path, "r");
 
@@ -47,17 +47,21 @@ test_moves_hold(void **state)
 			assert_int_equal(m->why != NULL, m->action == ACT_REFUSE);
 			if (m->action == ACT_REFUSE || m->action == ACT_IGNORE)
 				assert_int_equal(m->next, s);
-			else if (m->action != ACT_STOP)
+			else if (m->action != ACT_STOP && m->action != ACT_INTERRUPT)
 				assert_int_not_equal(m->next, s);
-			/* Only a live session's record is closed, and closing it ends it. */
+			/* Only a run's record is closed, and closing it ends it. */
 			if (m->action == ACT_END) {
-				assert_true(session_state_live(s));
+				assert_true(session_state_has_run(s));
+				assert_false(session_state_has_run(m->next));
+			}
+			if (m->action == ACT_STOP || m->action == ACT_RUN || m->action == ACT_GIVE)
+				assert_true(session_state_has_run(m->next));
+			if (m->action == ACT_RUN)
+				assert_false(session_state_has_run(s));
+			if (m->action == ACT_CANCEL) {
+				assert_true(session_state_live(s) && !session_state_has_run(s));
 				assert_false(session_state_live(m->next));
 			}
-			if (m->action == ACT_STOP || m->action == ACT_RUN)
-				assert_true(session_state_live(m->next));
-			if (m->action == ACT_RUN)
-				assert_false(session_state_live(s));
 		}
 	/* A started report that comes after the end does not bring the session back to life. */
 	assert_int_equal(session_move(SESSION_FINISHED, SEV_STARTED)->action, ACT_IGNORE);
@@ -87,11 +91,15 @@ test_names(void **state)
 {
 	for (int s = 0; s < SESSION_STATE_COUNT; s++)
 		assert_int_equal(session_state_parse(session_state_name(s)), s);
-	assert_int_equal(session_state_parse("idle"), -1);
+	assert_int_equal(session_state_parse("dead"), -1);
 	assert_int_equal(session_state_parse(""), -1);
 	assert_string_equal(session_state_status(SESSION_PENDING), "running");
 	assert_string_equal(session_state_status(SESSION_RUNNING), "running");
 	assert_string_equal(session_state_status(SESSION_STOPPING), "running");
+	assert_string_equal(session_state_status(SESSION_QUEUED), "running");
+	assert_string_equal(session_state_status(SESSION_WAITING), "running");
+	assert_string_equal(session_state_status(SESSION_RESTARTING), "running");
+	assert_string_equal(session_state_status(SESSION_IDLE), "finished");
 	assert_string_equal(session_state_status(SESSION_FINISHED), "finished");
 	assert_string_equal(session_state_status(SESSION_FAILED), "finished");
 	assert_string_equal(session_state_status(SESSION_STOPPED), "finished");
@@ -119,7 +127,8 @@ test_render_unset(void **state)
 		"\"project_dir\":null,\"agent_name\":null,\"last_resumed_at\":null,\"state\":\"pending\","
 		"\"result\":null,\"passive\":false,\"runs\":0,\"seq\":0,\"started_at\":null,\"ended_at\":null,"
 		"\"exit_code\":null,\"signal\":null,\"error\":null,\"adapter\":null,\"parent_session_id\":null,"
-		"\"agent_session_id\":null,\"agent_version\":null,\"usage\":{\"input_tokens\":0,\"output_tokens\":0,\"cost_usd\":0,\"turns\":0}}");
+		"\"agent_session_id\":null,\"agent_version\":null,\"lifecycle\":\"oneshot\",\"prompts_queued\":0,\"priority\":0,\"restarts\":0,"
+		"\"next_start_at\":null,\"usage\":{\"input_tokens\":0,\"output_tokens\":0,\"cost_usd\":0,\"turns\":0}}");
 	buf_free(&b);
 }
 
@@ -161,7 +170,8 @@ test_render_set(void **state)
 		"\"result\":\"exit-code\",\"passive\":true,\"runs\":2,\"seq\":99,"
 		"\"started_at\":\"2026-11-22T10:22:17.000003+00:00\",\"ended_at\":\"2026-11-22T10:22:17.000004+00:00\","
 		"\"exit_code\":0,\"signal\":9,\"error\":\"line\\nwith \xef\xbf\xbd\",\"adapter\":\"claude\","
-		"\"parent_session_id\":\"p\",\"agent_session_id\":\"a\",\"agent_version\":3,\"usage\":{\"input_tokens\":10,"
+		"\"parent_session_id\":\"p\",\"agent_session_id\":\"a\",\"agent_version\":3,\"lifecycle\":\"oneshot\",\"prompts_queued\":0,"
+		"\"priority\":0,\"restarts\":0,\"next_start_at\":null,\"usage\":{\"input_tokens\":10,"
 		"\"output_tokens\":20,\"cost_usd\":0.0225,\"turns\":3}}");
 	buf_free(&b);
 }
