@@ -158,17 +158,3 @@ user_resolve(const char *user, const char *group, int64_t *uid, int64_t *gid, st
 		return err_set_status(e, 422, -ENOENT, "User=%s: this host has no such user: set Group=, too", user);
 	return 0;
 }
-
-char *
-user_name(int64_t uid, char *out)
-{
-	const struct passwd *pw = uid >= DYNUSER_MIN && uid <= DYNUSER_MAX ? NULL : getpwuid((uid_t)uid);
-
-	if (pw)
-		snprintf(out, 64, "%s", pw->pw_name);
-	else if (uid >= DYNUSER_MIN && uid <= DYNUSER_MAX)
-		snprintf(out, 64, "%s", DYNUSER_NAME);
-	else
-		snprintf(out, 64, "%lld", (long long)uid);
-	return out;
-}

@@ -34,7 +34,5 @@ char *dynuser_group(struct dynusers *d, int64_t uid);
 
 /* User= and Group= of a blueprint, names or numbers: the numbers. group may be NULL: the user's own. Status 422 when there is none. */
 int user_resolve(const char *user, const char *group, int64_t *uid, int64_t *gid, struct err *e);
-/* The name of a number in out[64], or the number itself; returns out. */
-char *user_name(int64_t uid, char *out);
 
 #endif

@@ -218,9 +218,3 @@ netns_take(struct netns_pool *p)
 	ask_for_more(p);
 	return fd;
 }
-
-int
-netns_ready(const struct netns_pool *p)
-{
-	return p->count;
-}

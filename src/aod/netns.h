@@ -19,6 +19,5 @@ struct netns_pool *netns_new(struct ev_loop *loop);
 void netns_free(struct netns_pool *p); /* the helper goes, too */
 /* A descriptor that is the caller's now, or -1 when none is ready: the shim makes one then. More are made meanwhile. */
 int netns_take(struct netns_pool *p);
-int netns_ready(const struct netns_pool *p); /* how many there are */
 
 #endif

@@ -50,12 +50,6 @@ number(void *base, size_t offset)
 	return (int64_t *)(void *)((char *)base + offset);
 }
 
-static int64_t
-number_of(const void *base, size_t offset)
-{
-	return *(const int64_t *)(const void *)((const char *)base + offset);
-}
-
 void
 limits_init(struct limits *l)
 {
@@ -76,18 +70,6 @@ limits_free(struct limits *l)
 	limits_init(l);
 }
 
-bool
-limits_any(const struct limits *l)
-{
-	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
-		if (number_of(l, rows[i].offset) != LIMIT_UNSET)
-			return true;
-	for (size_t i = 0; i < ARRAY_LEN(plain); i++)
-		if (number_of(l, plain[i]) != LIMIT_UNSET)
-			return true;
-	return l->cpus || l->mems || l->io_count > 0 || l->oom_group;
-}
-
 /* The entry of a path, a new one where there is none; NULL: there are too many. */
 static struct io_limit *
 io_slot(struct limits *l, const char *path)
@@ -102,33 +84,6 @@ io_slot(struct limits *l, const char *path)
 	one = &l->io[l->io_count++];
 	*one = (struct io_limit){ xstrdup(path), LIMIT_UNSET, LIMIT_UNSET, LIMIT_UNSET, LIMIT_UNSET };
 	return one;
-}
-
-void
-limits_merge(struct limits *l, const struct limits *more)
-{
-	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
-		if (number_of(more, rows[i].offset) != LIMIT_UNSET)
-			*number(l, rows[i].offset) = number_of(more, rows[i].offset);
-	for (size_t i = 0; i < ARRAY_LEN(plain); i++)
-		if (number_of(more, plain[i]) != LIMIT_UNSET)
-			*number(l, plain[i]) = number_of(more, plain[i]);
-	if (more->cpus) {
-		free(l->cpus);
-		l->cpus = xstrdup(more->cpus);
-	}
-	if (more->mems) {
-		free(l->mems);
-		l->mems = xstrdup(more->mems);
-	}
-	for (int i = 0; i < more->io_count; i++) {
-		struct io_limit *one = io_slot(l, more->io[i].path);
-
-		for (size_t k = 0; one && k < ARRAY_LEN(io_rows); k++)
-			if (number_of(&more->io[i], io_rows[k].offset) != LIMIT_UNSET)
-				*number(one, io_rows[k].offset) = number_of(&more->io[i], io_rows[k].offset);
-	}
-	l->oom_group = l->oom_group || more->oom_group;
 }
 
 static int

@@ -104,10 +104,7 @@ struct limits {
 struct limit_totals { int64_t memory_bytes, tasks; };
 void limits_init(struct limits *l); /* all unset */
 int limits_from(struct limits *l, const struct blueprint *b, const struct limit_totals *t, struct err *e);
-/* What is set in more replaces what is in l. */
-void limits_merge(struct limits *l, const struct limits *more);
 void limits_free(struct limits *l);
-bool limits_any(const struct limits *l);
 
 /* ---- all of it ---- */
 
