@@ -41,9 +41,5 @@ int memfd_with(const char *name, const void *p, size_t n);
 int proc_start_time(pid_t pid, uint64_t *out);
 /* /proc/sys/kernel/random/boot_id without the newline into out[37]; "" when it cannot be read. */
 void proc_boot_id(char *out);
-/*
- * Children of a process, from /proc/PID/task/TID/children (proc(5)). Returns how many were stored, at most max.
- */
-int proc_children(pid_t pid, pid_t *out, int max);
 
 #endif

@@ -509,12 +509,10 @@ store_open_read(const char *path, struct store **out, struct err *e)
 	*out = NULL;
 	s = store_new(path, false);
 	/* No mmap_size: it was measured to gain nothing, and each page that was ever read would count as our memory. */
-	if ((r = connect_file(s, SQLITE_OPEN_READONLY, e)) < 0 || (r = check_schema(s, &version, e)) < 0 ||
-	    (r = store_meta_get(s, "node", &s->scratch, e)) < 0) {
+	if ((r = connect_file(s, SQLITE_OPEN_READONLY, e)) < 0 || (r = check_schema(s, &version, e)) < 0) {
 		store_close(s);
 		return r;
 	}
-	snprintf(s->node, sizeof(s->node), "%s", s->scratch.data);
 	*out = s;
 	return 0;
 }
@@ -632,12 +630,6 @@ store_last_change(struct store *s)
 		sqlite3_reset(st);
 	}
 	return id;
-}
-
-const char *
-store_node(struct store *s)
-{
-	return s->node;
 }
 
 int

@@ -54,8 +54,6 @@ int64_t store_last_id(struct store *s);
 /* The id of the newest change: another one whenever a session was created, updated or deleted, and the same while sessions only get
  * events. 0: there was none; negative: it cannot be read. */
 int64_t store_last_change(struct store *s);
-/* A name for this node, made once, kept in meta. */
-const char *store_node(struct store *s);
 
 /* ---- sessions, written by aod ---------------------------------------------------------------------------- */
 

@@ -352,6 +352,29 @@ rig_finish(struct rig *r)
 }
 
 void
+rig_run_sh(struct rig *r, const char *script)
+{
+	rig_start_sh(r, script);
+	rig_finish(r);
+	if (r->exec_errno)
+		fail_msg("%s: %s", r->exec_step, strerror(r->exec_errno));
+}
+
+void
+assert_out(struct rig *r, const char *want)
+{
+	if (strcmp(r->out.data, want) != 0)
+		fail_msg("out: %s\nwant: %s\nerr: %s", r->out.data, want, r->err.data);
+}
+
+void
+assert_says(const char *text, const char *part)
+{
+	if (!strstr(text, part))
+		fail_msg("no \"%s\" in: %s", part, text);
+}
+
+void
 rig_input_pieces(struct rig *r, uint8_t type, const void *p, size_t n)
 {
 	uint8_t head[FRAME_HEADER], number[8];
@@ -407,6 +430,27 @@ assert_gone(const int *fds, int n)
 		assert_true(wait_readable(fds[i], mono_us() + DEADLINE_US));
 		close(fds[i]);
 	}
+}
+
+int
+proc_children(pid_t pid, pid_t *out, int max)
+{
+	CLEANUP_FREE char *path = xasprintf("/proc/%d/task/%d/children", (int)pid, (int)pid);
+	struct buf b = BUF_INIT;
+	char *p, *end;
+	int n = 0;
+
+	/* A process that ends meanwhile gives an error: what was read up to then counts. */
+	file_read(path, 1 << 20, &b, NULL);
+	for (p = b.data; p && n < max; p = end) {
+		long v = strtol(p, &end, 10);
+
+		if (end == p)
+			break;
+		out[n++] = (pid_t)v;
+	}
+	buf_free(&b);
+	return n;
 }
 
 void

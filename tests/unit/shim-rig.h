@@ -23,6 +23,7 @@
 
 #define DEADLINE_US (20 * 1000000LL)
 #define NOBODY 65534
+#define AGENT 61200 /* a user that owns nothing */
 #define KEY "0123456789abcdef"
 
 struct rig {
@@ -70,6 +71,11 @@ void rig_look(struct rig *r);
 void rig_next(struct rig *r, int64_t deadline);
 void rig_wait_out(struct rig *r, const char *text);
 void rig_finish(struct rig *r);
+/* Runs the script to its end; nothing may fail on the way to exec. */
+void rig_run_sh(struct rig *r, const char *script);
+/* All of its stdout; and that a text has a part. */
+void assert_out(struct rig *r, const char *want);
+void assert_says(const char *text, const char *part);
 void rig_input_pieces(struct rig *r, uint8_t type, const void *p, size_t n);
 void rig_ring(struct rig *r);
 void rig_input(struct rig *r, uint8_t type, const void *p, size_t n);
@@ -77,6 +83,8 @@ void rig_order(struct rig *r, uint8_t type, uint32_t v);
 /* The pids behind each "pid N" line of stdout, as pidfds. */
 int rig_pidfds(struct rig *r, int *fds, int max);
 void assert_gone(const int *fds, int n);
+/* The children of a process that has one thread; returns how many were stored, at most max. */
+int proc_children(pid_t pid, pid_t *out, int max);
 void assert_numbered(const struct buf *b, int from, int to);
 
 #define SKIP_UNLESS(ok, why)                                                                       \

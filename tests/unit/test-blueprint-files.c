@@ -5,13 +5,6 @@
 #include "config.h"
 #endif
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-
 #include <errno.h>
 #include <json-c/json.h>
 #include <stdio.h>
@@ -23,6 +16,7 @@
 #include "aod/agent-edit.h"
 #include "base/fd.h"
 #include "base/util.h"
+#include "ok.h"
 
 static char top[64], etc[80], run[80], shipped[80], state[80];
 static struct config cfg = {
@@ -32,16 +26,6 @@ static struct manager m = {.cfg = &cfg,
 			   .user = (char *)"x",
 			   .uid = (char *)"1",
 			   .host = (char *)"h"};
-static struct err e;
-
-#define OK(call) assert_ok((call), #call, __LINE__)
-
-static void
-assert_ok(int r, const char *call, int line)
-{
-	if (r != 0)
-		fail_msg("line %d: %s = %d: %s", line, call, r, e.text);
-}
 
 static int
 set_up(void **state_)

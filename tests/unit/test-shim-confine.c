@@ -24,34 +24,9 @@
 #include "shim-rig.h"
 #include "shim/spec.h"
 
-#define AGENT 61200 /* a user that owns nothing */
-
 #define NEEDS_ROOT SKIP_UNLESS(getuid() == 0, "this needs root")
 
 /* ---- helpers ---- */
-
-static void
-run_sh(struct rig *r, const char *script)
-{
-	rig_start_sh(r, script);
-	rig_finish(r);
-	if (r->exec_errno)
-		fail_msg("%s: %s", r->exec_step, strerror(r->exec_errno));
-}
-
-static void
-assert_out(struct rig *r, const char *want)
-{
-	if (strcmp(r->out.data, want) != 0)
-		fail_msg("out: %s\nwant: %s\nerr: %s", r->out.data, want, r->err.data);
-}
-
-static void
-assert_says(const char *text, const char *part)
-{
-	if (!strstr(text, part))
-		fail_msg("no \"%s\" in: %s", part, text);
-}
 
 static void
 open_rig(struct rig *r, unsigned ns)
@@ -84,7 +59,7 @@ test_init(void **state)
 	open_rig(&r, NS_STRICT);
 	as_agent(&r);
 	spec_add(&r, "env=SECRET=hidden");
-	run_sh(&r, "echo pid $$; cat /proc/1/comm; grep -E '^(Cap(Prm|Eff|Bnd)|Uid)' /proc/1/status; cat /proc/1/environ; ls /proc/1/fd;"
+	rig_run_sh(&r, "echo pid $$; cat /proc/1/comm; grep -E '^(Cap(Prm|Eff|Bnd)|Uid)' /proc/1/status; cat /proc/1/environ; ls /proc/1/fd;"
 		   "kill -9 1; tr '\\0' ' ' < /proc/1/cmdline; echo; exit 7");
 	assert_out(&r, "pid 2\naod-init\nUid:\t61200\t61200\t61200\t61200\nCapPrm:\t0000000000000000\nCapEff:\t0000000000000000\n"
 		       "CapBnd:\t0000000000000000\naod-shim \n");
@@ -129,7 +104,7 @@ test_status_out_of_init(void **state)
 	NEEDS_ROOT;
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
 		open_rig(&r, NS_STRICT);
-		run_sh(&r, cases[i].script);
+		rig_run_sh(&r, cases[i].script);
 		assert_int_equal(r.status & 0xff7f, cases[i].status); /* with or without a core */
 		rig_close(&r);
 	}
@@ -246,7 +221,7 @@ test_no_zombies(void **state)
 
 	NEEDS_ROOT;
 	open_rig(&r, NS_STRICT);
-	run_sh(&r, "i=0; while [ $i -lt 300 ]; do (sh -c : & ) ; i=$((i+1)); done; until ! grep -qs '^State:.Z' /proc/[0-9]*/status; do :; done;"
+	rig_run_sh(&r, "i=0; while [ $i -lt 300 ]; do (sh -c : & ) ; i=$((i+1)); done; until ! grep -qs '^State:.Z' /proc/[0-9]*/status; do :; done;"
 		   "echo clean");
 	assert_out(&r, "clean\n");
 	rig_close(&r);
@@ -262,7 +237,7 @@ test_hostname_and_net(void **state)
 	NEEDS_ROOT;
 	open_rig(&r, CLONE_NEWUTS | CLONE_NEWNET);
 	spec_add(&r, "hostname=agent-7");
-	run_sh(&r, "uname -n; grep -c : /proc/net/dev; cat /sys/class/net/lo/operstate >/dev/null; grep -c 0100007F /proc/net/fib_trie ||"
+	rig_run_sh(&r, "uname -n; grep -c : /proc/net/dev; cat /sys/class/net/lo/operstate >/dev/null; grep -c 0100007F /proc/net/fib_trie ||"
 		   "grep -c 127.0.0.1 /proc/net/fib_trie");
 	assert_says(r.out.data, "agent-7\n1\n");
 	assert_null(strstr(r.out.data, "\n0\n0\n"));
@@ -294,7 +269,7 @@ test_join_net(void **state)
 	r.netns_fd = open(path, O_RDONLY | O_CLOEXEC);
 	assert_true(r.netns_fd >= 0);
 	spec_add(&r, "netns=1");
-	run_sh(&r, "readlink /proc/self/ns/net; [ -e /proc/$$/fd/5 ] || echo closed");
+	rig_run_sh(&r, "readlink /proc/self/ns/net; [ -e /proc/$$/fd/5 ] || echo closed");
 	snprintf(want, sizeof(want), "%s\nclosed\n", got);
 	assert_out(&r, want);
 	close(r.netns_fd);
@@ -355,7 +330,7 @@ test_user_namespace_of_root(void **state)
 	spec_add(&r, "mount_src=/usr");
 	spec_add(&r, "mount=bind 1 /usr");
 	spec_add(&r, "rlimit=%d 64 64", RLIMIT_NOFILE);
-	run_sh(&r, "id -u; ulimit -n; cat /proc/self/uid_map | tr -s ' '; umount /usr; mount -o remount,rw,bind /usr; echo done");
+	rig_run_sh(&r, "id -u; ulimit -n; cat /proc/self/uid_map | tr -s ' '; umount /usr; mount -o remount,rw,bind /usr; echo done");
 	assert_out(&r, "0\n64\n 0 61200 1\ndone\n");
 	assert_says(r.err.data, "umount");
 	assert_says(r.err.data, "mount");
@@ -417,7 +392,7 @@ test_limits(void **state)
 	spec_add(&r, "rlimit=%d 18446744073709551615 18446744073709551615", RLIMIT_CPU);
 	spec_add(&r, "nice=5");
 	spec_add(&r, "oom_score_adj=300");
-	run_sh(&r, "grep -E '^Max (open|core|cpu)' /proc/self/limits | tr -s ' '; nice; cat /proc/self/oom_score_adj /proc/$PPID/oom_score_adj");
+	rig_run_sh(&r, "grep -E '^Max (open|core|cpu)' /proc/self/limits | tr -s ' '; nice; cat /proc/self/oom_score_adj /proc/$PPID/oom_score_adj");
 	assert_out(&r, "Max cpu time unlimited unlimited seconds \nMax core file size 0 0 bytes \nMax open files 100 200 files \n5\n300\n0\n");
 	rig_close(&r);
 }
@@ -433,7 +408,7 @@ test_limit_beyond_what_there_is(void **state)
 	SKIP_UNLESS(have.rlim_max != RLIM_INFINITY, "there is no limit here that could be exceeded");
 	open_rig(&r, 0);
 	spec_add(&r, "rlimit=%d 18446744073709551615 18446744073709551615", RLIMIT_NPROC);
-	run_sh(&r, "grep -E '^Max processes' /proc/self/limits | tr -s ' ' | cut -d' ' -f4");
+	rig_run_sh(&r, "grep -E '^Max processes' /proc/self/limits | tr -s ' ' | cut -d' ' -f4");
 	snprintf(want, sizeof(want), "%llu\n", (unsigned long long)have.rlim_max);
 	assert_true(strcmp(r.out.data, want) == 0 || strcmp(r.out.data, "unlimited\n") == 0);
 	rig_close(&r);
@@ -490,7 +465,7 @@ test_capabilities(void **state)
 			spec_add(&r, "ambient=%s", cases[i].ambient);
 		if (cases[i].user)
 			as_agent(&r);
-		run_sh(&r, CAPS);
+		rig_run_sh(&r, CAPS);
 		if (cases[i].want)
 			assert_out(&r, cases[i].want);
 		else
@@ -507,7 +482,7 @@ test_no_new_privs(void **state)
 	open_rig(&r, 0);
 	spec_add(&r, "no_new_privs=1");
 	spec_add(&r, "caps=0");
-	run_sh(&r, CAPS);
+	rig_run_sh(&r, CAPS);
 	assert_says(r.out.data, "NoNewPrivs: 1,");
 	rig_close(&r);
 }
@@ -536,7 +511,7 @@ test_landlock(void **state)
 	spec_add(&r, "landlock_rw=%s", r.dir);
 	spec_add(&r, "landlock_rw=/dev/null");
 	spec_add(&r, "cwd=%s", r.dir);
-	run_sh(&r, "mkdir a b && echo x > a/f && mv a/f b/g && ln b/g a/h && cat a/h; echo n > /dev/null && echo null; cat /etc/passwd; ls /; "
+	rig_run_sh(&r, "mkdir a b && echo x > a/f && mv a/f b/g && ln b/g a/h && cat a/h; echo n > /dev/null && echo null; cat /etc/passwd; ls /; "
 		   "touch /usr/x; :");
 	if (has_landlock(2))
 		assert_out(&r, "x\nnull\n");
@@ -558,7 +533,7 @@ test_landlock_scope(void **state)
 	spec_add(&r, "no_new_privs=1");
 	spec_add(&r, "landlock_scope=1");
 	spec_add(&r, "env=TESTER=%d", (int)getpid());
-	run_sh(&r, "kill -0 $TESTER; sleep 100 & kill $! && echo own; cat /etc/passwd > /dev/null && echo files");
+	rig_run_sh(&r, "kill -0 $TESTER; sleep 100 & kill $! && echo own; cat /etc/passwd > /dev/null && echo files");
 	assert_out(&r, "own\nfiles\n");
 	assert_says(r.err.data, "ermi");
 	rig_close(&r);
@@ -603,7 +578,7 @@ test_denied(void **state)
 		r.seccomp_fd = notify_filter(SYS_sethostname);
 		spec_add(&r, "seccomp=notify");
 		/* The same program twice, and another one. */
-		run_sh(&r, "python3 -c 'import socket\nfor i in range(3):\n try: socket.sethostname(\"x\")\n except OSError as e: print(e.errno)';"
+		rig_run_sh(&r, "python3 -c 'import socket\nfor i in range(3):\n try: socket.sethostname(\"x\")\n except OSError as e: print(e.errno)';"
 			   "hostname y; grep Seccomp: /proc/self/status");
 		assert_says(r.out.data, "1\n1\n1\nSeccomp:\t2\n");
 		assert_int_equal(count_lines(&r.denied), 2);
@@ -623,13 +598,13 @@ test_denied_errno(void **state)
 	r.seccomp_fd = notify_filter(SYS_sethostname);
 	spec_add(&r, "seccomp=notify");
 	spec_add(&r, "notify_errno=%d", ENOSYS);
-	run_sh(&r, "python3 -c 'import socket\ntry: socket.sethostname(\"x\")\nexcept OSError as e: print(e.errno)'");
+	rig_run_sh(&r, "python3 -c 'import socket\ntry: socket.sethostname(\"x\")\nexcept OSError as e: print(e.errno)'");
 	assert_out(&r, "38\n");
 	rig_close(&r);
 	open_rig(&r, 0);
 	r.seccomp_fd = notify_filter(SYS_socket);
 	spec_add(&r, "seccomp=notify");
-	run_sh(&r, "python3 -c 'import socket\ntry: socket.socket()\nexcept OSError as e: print(e.errno)'");
+	rig_run_sh(&r, "python3 -c 'import socket\ntry: socket.socket()\nexcept OSError as e: print(e.errno)'");
 	assert_out(&r, "97\n");
 	rig_close(&r);
 }
@@ -699,7 +674,7 @@ test_denied_and_dead(void **state)
 	open_rig(&r, 0);
 	r.seccomp_fd = notify_filter(SYS_sethostname);
 	spec_add(&r, "seccomp=notify");
-	run_sh(&r, "i=0; while [ $i -lt 50 ]; do hostname x 2>/dev/null & kill -9 $! 2>/dev/null; i=$((i+1)); done; wait; hostname y; echo end");
+	rig_run_sh(&r, "i=0; while [ $i -lt 50 ]; do hostname x 2>/dev/null & kill -9 $! 2>/dev/null; i=$((i+1)); done; wait; hostname y; echo end");
 	assert_says(r.out.data, "end\n");
 	assert_true(count_lines(&r.denied) <= 2);
 	rig_close(&r);
@@ -1034,7 +1009,7 @@ test_everything(void **state)
 	spec_add(&r, "landlock_scope=1");
 	r.seccomp_fd = notify_filter(SYS_sethostname);
 	spec_add(&r, "seccomp=notify");
-	run_sh(&r, "whoami; id -u; uname -n; cat /mnt/credentials/key; echo; touch made && stat -c %u made; grep pids /proc/self/cgroup | cut -d: -f3;"
+	rig_run_sh(&r, "whoami; id -u; uname -n; cat /mnt/credentials/key; echo; touch made && stat -c %u made; grep pids /proc/self/cgroup | cut -d: -f3;"
 		   "cat /proc/self/oom_score_adj; nice; ls /root; hostname z; ls -d /proc/[0-9]* | wc -l; touch /usr/x; exit 9");
 	assert_says(r.out.data, "agent\n61200\nagent\nvalue\n61200\n/\n200\n1\n");
 	assert_says(r.err.data, "'/usr/x': Read-only");

@@ -29,33 +29,8 @@
 #define NS_USER 0x10000000
 #define NS_PID 0x20000000
 #define NS_NET 0x40000000
-#define AGENT 61200 /* a user that owns nothing */
 
 /* ---- helpers ---- */
-
-/* Runs the script to its end; nothing may fail on the way to exec. */
-static void
-run_sh(struct rig *r, const char *script)
-{
-	rig_start_sh(r, script);
-	rig_finish(r);
-	if (r->exec_errno)
-		fail_msg("%s: %s", r->exec_step, strerror(r->exec_errno));
-}
-
-static void
-assert_out(struct rig *r, const char *want)
-{
-	if (strcmp(r->out.data, want) != 0)
-		fail_msg("out: %s\nwant: %s\nerr: %s", r->out.data, want, r->err.data);
-}
-
-static void
-assert_says(const char *text, const char *part)
-{
-	if (!strstr(text, part))
-		fail_msg("no \"%s\" in: %s", part, text);
-}
 
 static void
 mount_line(struct rig *r, const char *op, const char *src, unsigned flags, const char *dst, const char *opt)
@@ -131,7 +106,7 @@ test_read_only(void **state)
 	mount_line(&r, "bind", below(&r, "ro/rw"), SHIM_MF_RW, below(&r, "ro/rw"), NULL);
 	mount_line(&r, "attr", NULL, SHIM_MF_RO | SHIM_MF_NOREC, "/", NULL);
 	spec_add(&r, "cwd=%s", r.dir);
-	run_sh(&r, "touch ro/x; touch ro/rw/y && echo written; touch /nothing; touch z; grep -c ro/rw /proc/self/mountinfo");
+	rig_run_sh(&r, "touch ro/x; touch ro/rw/y && echo written; touch /nothing; touch z; grep -c ro/rw /proc/self/mountinfo");
 	assert_out(&r, "written\n1\n");
 	assert_says(r.err.data, "ro/x'");
 	assert_says(r.err.data, "'/nothing': Read-only");
@@ -156,7 +131,7 @@ test_hidden(void **state)
 	spec_add(&r, "cwd=%s", r.dir);
 	spec_add(&r, "uid=%d", AGENT);
 	spec_add(&r, "gid=%d", AGENT);
-	run_sh(&r, "stat -c %a secret file; ls secret; cat file; ls / | grep -c hidden; ls /.. | grep -c hidden");
+	rig_run_sh(&r, "stat -c %a secret file; ls secret; cat file; ls / | grep -c hidden; ls /.. | grep -c hidden");
 	assert_out(&r, "0\n0\n0\n0\n");
 	assert_says(r.err.data, "secret");
 	assert_says(r.err.data, "file: Permission denied");
@@ -180,7 +155,7 @@ test_tmpfs_and_places(void **state)
 	mount_line(&r, "bind", below(&r, "home/me/project"), 0, below(&r, "home/me/project"), NULL);
 	mount_line(&r, "bind", below(&r, "home/me/project/file"), SHIM_MF_RO, below(&r, "home/other/deep/file"), NULL);
 	spec_add(&r, "cwd=%s/home", r.dir);
-	run_sh(&r, "find . | sort; cat other/deep/file; touch me/x; touch me/project/new && echo made");
+	rig_run_sh(&r, "find . | sort; cat other/deep/file; touch me/x; touch me/project/new && echo made");
 	assert_out(&r, ".\n./me\n./me/project\n./me/project/file\n./other\n./other/deep\n./other/deep/file\ncontent\nmade\n");
 	assert_says(r.err.data, "Read-only");
 	assert_int_equal(access(below(&r, "home/me/project/new"), F_OK), 0);
@@ -214,7 +189,7 @@ test_optional(void **state)
 	open_sandbox(&r, NS_MOUNT);
 	mount_line(&r, "bind", below(&r, "none"), SHIM_MF_OPTIONAL, "/mnt", NULL);
 	mount_line(&r, "attr", NULL, SHIM_MF_OPTIONAL | SHIM_MF_RO, below(&r, "none"), NULL);
-	run_sh(&r, "echo ran");
+	rig_run_sh(&r, "echo ran");
 	assert_out(&r, "ran\n");
 	rig_close(&r);
 }
@@ -230,7 +205,7 @@ test_file(void **state)
 	mount_line(&r, "file", NULL, SHIM_MF_RO, below(&r, "passwd"), "root:x:0:0::/:/bin/sh\nnew:x:1:1::/:/bin/sh\n");
 	mount_line(&r, "file", NULL, SHIM_MF_RO, "/etc/hostname", "another\n");
 	spec_add(&r, "cwd=%s", r.dir);
-	run_sh(&r, "cat passwd /etc/hostname; stat -c %a passwd; echo x > passwd");
+	rig_run_sh(&r, "cat passwd /etc/hostname; stat -c %a passwd; echo x > passwd");
 	assert_out(&r, "root:x:0:0::/:/bin/sh\nnew:x:1:1::/:/bin/sh\nanother\n444\n");
 	assert_says(r.err.data, "Read-only");
 	rig_close(&r);
@@ -246,7 +221,7 @@ test_own_proc(void **state)
 	mount_line(&r, "proc", NULL, 0, "/proc", "hidepid=2,subset=pid");
 	spec_add(&r, "uid=%d", AGENT);
 	spec_add(&r, "gid=%d", AGENT);
-	run_sh(&r, "echo pid $$; cd /proc; ls -d [0-9]* | wc -l; [ -e meminfo ] || echo no meminfo; cat 1/environ; ls 1/fd");
+	rig_run_sh(&r, "echo pid $$; cd /proc; ls -d [0-9]* | wc -l; [ -e meminfo ] || echo no meminfo; cat 1/environ; ls 1/fd");
 	/* The shell and ls; init is another's business. */
 	assert_says(r.out.data, "pid 2\n");
 	assert_says(r.out.data, "no meminfo\n");
@@ -264,7 +239,7 @@ test_dev(void **state)
 	mount_line(&r, "dev", NULL, SHIM_MF_RO, "/dev", "size=2m");
 	spec_add(&r, "uid=%d", AGENT);
 	spec_add(&r, "gid=%d", AGENT);
-	run_sh(&r, "ls /dev; echo x > /dev/null; head -c 3 /dev/zero | wc -c; head -c 3 /dev/urandom | wc -c; echo y > /dev/full;"
+	rig_run_sh(&r, "ls /dev; echo x > /dev/null; head -c 3 /dev/zero | wc -c; head -c 3 /dev/urandom | wc -c; echo y > /dev/full;"
 		   "echo shm > /dev/shm/x && cat /dev/shm/x; echo out > /dev/stdout; touch /dev/x; stat -c %a /dev/null /dev/shm;"
 		   "[ -c /dev/ptmx ] && echo pty; df --output=size /dev/shm | tail -1 | tr -d ' '");
 	assert_out(&r, "fd\nfull\nmqueue\nnull\nptmx\npts\nrandom\nshm\nstderr\nstdin\nstdout\ntty\nurandom\nzero\n3\n3\nshm\nout\n666\n1777\npty\n2048\n");
@@ -286,7 +261,7 @@ test_credentials(void **state)
 	spec_add(&r, "cred=empty=");
 	spec_add(&r, "uid=%d", AGENT);
 	spec_add(&r, "gid=%d", AGENT);
-	run_sh(&r, "cd /mnt/credentials; stat -c '%a %u %n' . *; cat token; echo; echo x > token; touch new; rm -f token;"
+	rig_run_sh(&r, "cd /mnt/credentials; stat -c '%a %u %n' . *; cat token; echo; echo x > token; touch new; rm -f token;"
 		   "grep /mnt/cred /proc/mounts | cut -d' ' -f3,4 | cut -d, -f1-4; env");
 	assert_says(r.out.data, "500 61200 .\n400 61200 empty\n400 61200 token\ns3cret=x\ny\n");
 	assert_says(r.out.data, "ramfs ro,nosuid,nodev,noexec");
@@ -363,7 +338,7 @@ test_idmap_private_tmp(void **state)
 	spec_add(&r, "cwd=%s/project", r.dir);
 	spec_add(&r, "uid=%d", AGENT);
 	spec_add(&r, "gid=%d", AGENT);
-	run_sh(&r, "cat file; touch /tmp/t new; ls /tmp | wc -l");
+	rig_run_sh(&r, "cat file; touch /tmp/t new; ls /tmp | wc -l");
 	assert_out(&r, "f\n2\n");
 	assert_int_equal(owner_of(below(&r, "tmp/t")), 0);
 	snprintf(path, sizeof(path), "tmp/%s", strrchr(r.dir, '/') + 1);
@@ -398,7 +373,7 @@ test_own_without_idmap(void **state)
 	spec_add(&r, "cwd=%s/disk/own", r.dir);
 	spec_add(&r, "uid=%d", AGENT);
 	spec_add(&r, "gid=%d", AGENT);
-	run_sh(&r, "cat sub/file; touch sub/new && echo made");
+	rig_run_sh(&r, "cat sub/file; touch sub/new && echo made");
 	assert_out(&r, "f\nmade\n");
 	assert_int_equal(owner_of(below(&r, "disk/own/sub")), AGENT);
 	assert_int_equal(owner_of(below(&r, "disk/host")), 0);
@@ -472,7 +447,7 @@ test_system_link(void **state)
 	assert_int_equal(symlink("/mnt/var/run", "/mnt/var/again"), 0);
 	mount_line(&r, "bind", "/usr", 0, "/mnt/var/run/deep", NULL);
 	mount_line(&r, "bind", "/mnt/var/again", 0, "/mnt/var/again", NULL);
-	run_sh(&r, "[ -d /mnt/run/bin ] || ls /mnt/run; grep -c ' /mnt/run' /proc/self/mountinfo");
+	rig_run_sh(&r, "[ -d /mnt/run/bin ] || ls /mnt/run; grep -c ' /mnt/run' /proc/self/mountinfo");
 	assert_int_equal(umount("/mnt"), 0);
 	assert_says(r.out.data, "\n2\n");
 	rig_close(&r);

@@ -4,61 +4,10 @@
 #include "config.h"
 #endif
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-
 #include <errno.h>
 #include <inttypes.h>
-#include <sqlite3.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 
-#include "base/fd.h"
-#include "base/util.h"
-#include "store/store.h"
-
-static char dir[64], path[96];
-static struct err e;
-
-#define OK(call) assert_ok((call), #call, __LINE__)
-
-static void
-assert_ok(int r, const char *call, int line)
-{
-	if (r != 0)
-		fail_msg("line %d: %s = %d: %s", line, call, r, e.text);
-}
-
-static int
-set_up(void **state)
-{
-	snprintf(dir, sizeof(dir), "/tmp/aod-test-store-XXXXXX");
-	if (!mkdtemp(dir))
-		return -1;
-	snprintf(path, sizeof(path), "%s/aod.db", dir);
-	memset(&e, 0, sizeof(e));
-	return 0;
-}
-
-static int
-tear_down(void **state)
-{
-	return rm_rf(dir, &e);
-}
-
-static struct store *
-open_store(void)
-{
-	struct store *s;
-
-	OK(store_open(path, &s, &e));
-	return s;
-}
+#include "store-rig.h"
 
 static void
 put(struct store *s, const char *name, const char *status, int64_t version, const char *text)
@@ -279,18 +228,6 @@ static const char schema_1[] =
 	"INSERT INTO change VALUES (3, 1, 'session_created', '{\"type\":\"session_created\"');"
 	"PRAGMA application_id = 1634690146; PRAGMA user_version = 1";
 
-static void
-make_version_1(void)
-{
-	sqlite3 *db;
-	char *why = NULL;
-
-	assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
-	if (sqlite3_exec(db, schema_1, NULL, NULL, &why))
-		fail_msg("%s", why);
-	sqlite3_close(db);
-}
-
 static int
 print_session(const struct session_row *row, void *arg)
 {
@@ -310,10 +247,11 @@ static void
 test_migration(void **state)
 {
 	struct buf b = BUF_INIT;
+	char node[RAW_VALUE_SIZE];
 	struct store *s;
 	int events = 0;
 
-	make_version_1();
+	raw_sql(schema_1);
 	assert_int_equal(store_open_read(path, &s, &e), -EPROTO);
 	assert_non_null(strstr(e.text, "schema 1, not yet "));
 	s = open_store();
@@ -324,7 +262,8 @@ test_migration(void **state)
 	OK(store_session_result(s, 1, &b, &e));
 	assert_printed(&b, "the result");
 	assert_int_equal(store_last_id(s), 3);
-	assert_string_equal(store_node(s), "0190a1b2-0000-7000-8000-000000000001");
+	raw_value("SELECT value FROM meta WHERE key = 'node'", node);
+	assert_string_equal(node, "0190a1b2-0000-7000-8000-000000000001");
 	OK(store_begin(s, &e));
 	put(s, "a", "active", 1, "text");
 	add_version(s, "a", 1, "text");
@@ -345,7 +284,7 @@ test_migration(void **state)
 	store_close(s);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, make_dir, remove_dir)
 
 int
 main(void)

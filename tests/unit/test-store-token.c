@@ -4,51 +4,23 @@
 #include "config.h"
 #endif
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-
 #include <errno.h>
-#include <stdio.h>
-#include <string.h>
 
-#include "base/fd.h"
-#include "base/util.h"
-#include "store/store.h"
+#include "store-rig.h"
 
-static char dir[64];
 static struct store *s;
-static struct err e;
-
-#define OK(call) assert_ok((call), #call, __LINE__)
-
-static void
-assert_ok(int r, const char *call, int line)
-{
-	if (r != 0)
-		fail_msg("line %d: %s = %d: %s", line, call, r, e.text);
-}
 
 static int
 set_up(void **state)
 {
-	char path[96];
-
-	snprintf(dir, sizeof(dir), "/tmp/aod-test-token-XXXXXX");
-	if (!mkdtemp(dir))
-		return -1;
-	snprintf(path, sizeof(path), "%s/aod.db", dir);
-	return store_open(path, &s, &e) || store_begin(s, &e);
+	return make_dir(state) || store_open(path, &s, &e) || store_begin(s, &e);
 }
 
 static int
 tear_down(void **state)
 {
 	store_close(s);
-	return rm_rf(dir, &e);
+	return remove_dir(state);
 }
 
 static int64_t

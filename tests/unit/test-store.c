@@ -4,72 +4,21 @@
 #include "config.h"
 #endif
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
 #include <inttypes.h>
 #include <sched.h>
 #include <signal.h>
-#include <sqlite3.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "base/fd.h"
-#include "base/util.h"
-#include "store/store.h"
+#include "store-rig.h"
 
 #define NOBODY 65534
 #define SKIPPED 77 /* exit status of a child that cannot do its test here */
-
-static char dir[64], path[96];
-static struct err e;
-
-#define OK(call) assert_ok((call), #call, __LINE__)
-
-static void
-assert_ok(int r, const char *call, int line)
-{
-	if (r != 0)
-		fail_msg("line %d: %s = %d: %s", line, call, r, e.text);
-}
-
-static int
-set_up(void **state)
-{
-	snprintf(dir, sizeof(dir), "/tmp/aod-test-store-XXXXXX");
-	if (!mkdtemp(dir))
-		return -1;
-	snprintf(path, sizeof(path), "%s/aod.db", dir);
-	memset(&e, 0, sizeof(e));
-	return 0;
-}
-
-static int
-tear_down(void **state)
-{
-	return rm_rf(dir, &e);
-}
-
-static struct store *
-open_store(void)
-{
-	struct store *s;
-
-	OK(store_open(path, &s, &e));
-	return s;
-}
 
 static int64_t
 add_session_as(struct store *s, const char *id, const char *name, bool passive)
@@ -898,23 +847,6 @@ put_nothing_of_large(const struct event_row *ev, const struct change_row *change
 	return 0;
 }
 
-/* With nothing of ours in between. */
-static int64_t
-count_events(void)
-{
-	sqlite3_stmt *st = NULL;
-	sqlite3 *db = NULL;
-	int64_t n;
-
-	assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
-	assert_int_equal(sqlite3_prepare_v2(db, "SELECT count(*) FROM event", -1, &st, NULL), SQLITE_OK);
-	assert_int_equal(sqlite3_step(st), SQLITE_ROW);
-	n = sqlite3_column_int64(st, 0);
-	sqlite3_finalize(st);
-	sqlite3_close(db);
-	return n;
-}
-
 static void
 test_delete_large(void **state)
 {
@@ -922,7 +854,7 @@ test_delete_large(void **state)
 	struct store *s = open_store();
 	struct buf b = BUF_INIT;
 	struct run_row run = { .n = 1, .plan = "{}", .exit_code = -1 };
-	char text[180];
+	char text[180], count[RAW_VALUE_SIZE];
 	int64_t n, other, gone = 0, start, id;
 	int r, pieces;
 
@@ -971,20 +903,12 @@ test_delete_large(void **state)
 	assert_string_equal(b.data, "other/other:1 ");
 	buf_free(&b);
 	store_close(s);
-	assert_int_equal(count_events(), 1);
+	/* With nothing of ours in between. */
+	raw_value("SELECT count(*) FROM event", count);
+	assert_string_equal(count, "1");
 }
 
 /* ---- files ----------------------------------------------------------------------------------------------- */
-
-static void
-raw_sql(const char *sql)
-{
-	sqlite3 *db;
-
-	assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
-	assert_int_equal(sqlite3_exec(db, sql, NULL, NULL, NULL), SQLITE_OK);
-	sqlite3_close(db);
-}
 
 static void
 assert_refused(int code, const char *text)
@@ -1033,21 +957,18 @@ test_modes(void **state)
 	}
 }
 
+/* The name of the node is made once. */
 static void
 test_node(void **state)
 {
-	struct store *s = open_store(), *reader;
-	char node[ID_SIZE];
+	char first[RAW_VALUE_SIZE], again[RAW_VALUE_SIZE];
 
-	assert_true(id_is_uuid(store_node(s)));
-	snprintf(node, sizeof(node), "%s", store_node(s));
-	OK(store_open_read(path, &reader, &e));
-	assert_string_equal(store_node(reader), node);
-	store_close(reader);
-	store_close(s);
-	s = open_store();
-	assert_string_equal(store_node(s), node);
-	store_close(s);
+	store_close(open_store());
+	raw_value("SELECT value FROM meta WHERE key = 'node'", first);
+	assert_true(id_is_uuid(first));
+	store_close(open_store());
+	raw_value("SELECT value FROM meta WHERE key = 'node'", again);
+	assert_string_equal(again, first);
 }
 
 static void
@@ -1586,7 +1507,7 @@ test_kill(void **state)
 		      open_us / 1000.0);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, make_dir, remove_dir)
 
 int
 main(void)
