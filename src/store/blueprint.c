@@ -169,17 +169,15 @@ store_blueprint_list(struct store *s, store_blueprint_cb cb, void *arg, struct e
 {
 	sqlite3_stmt *st = store_query(s, Q_BLUEPRINT_LIST, e);
 	struct blueprint_row row;
-	int r;
+	int r = 0;
 
 	if (!st)
 		return s->code;
 	sqlite3_bind_int64(st, 1, STORE_BLUEPRINTS_MAX);
-	while ((r = store_step(s, st, e)) > 0) {
+	while (store_next(s, st, &r, e)) {
 		blueprint_columns(st, &row, false);
-		if ((r = cb(&row, arg)) != 0)
-			break;
+		r = cb(&row, arg);
 	}
-	sqlite3_reset(st);
 	return r;
 }
 
@@ -234,17 +232,15 @@ store_version_list(struct store *s, const char *name, size_t name_len, int64_t l
 	CLEANUP_FREE char *copy = xstrndup(name, name_len);
 	sqlite3_stmt *st = store_query(s, Q_VERSION_LIST, e);
 	struct version_row row = {.name = copy};
-	int r;
+	int r = 0;
 
 	if (!st)
 		return s->code;
 	bind_bytes(st, 1, name, name_len);
 	sqlite3_bind_int64(st, 2, limit);
-	while ((r = store_step(s, st, e)) > 0) {
+	while (store_next(s, st, &r, e)) {
 		version_columns(st, &row, false);
-		if ((r = cb(&row, arg)) != 0)
-			break;
+		r = cb(&row, arg);
 	}
-	sqlite3_reset(st);
 	return r;
 }

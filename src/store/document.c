@@ -156,14 +156,11 @@ static int
 each_row(struct store *s, sqlite3_stmt *st, store_document_cb cb, void *arg, struct err *e)
 {
 	struct document_row row;
-	int r;
+	int r = 0;
 
-	while ((r = store_step(s, st, e)) > 0) {
+	while (store_next(s, st, &r, e)) {
 		read_row(st, &row);
-		if ((r = cb(&row, arg)) != 0) {
-			sqlite3_reset(st);
-			break;
-		}
+		r = cb(&row, arg);
 	}
 	return r;
 }
@@ -461,13 +458,13 @@ int
 store_relation_list(struct store *s, const char *id, int (*cb)(const struct relation_row *, void *), void *arg, struct err *e)
 {
 	sqlite3_stmt *st = store_query(s, Q_RELATION_LIST, e);
-	int r;
+	int r = 0;
 
 	if (!st)
 		return s->code;
 	bind_text(st, 1, id);
 	sqlite3_bind_int64(st, 2, STORE_RELATIONS_MAX);
-	while ((r = store_step(s, st, e)) > 0) {
+	while (store_next(s, st, &r, e)) {
 		struct relation_row row = {
 			.from_id = col_text(st, 0),
 			.to_id = col_text(st, 1),
@@ -476,10 +473,7 @@ store_relation_list(struct store *s, const char *id, int (*cb)(const struct rela
 			.author = col_text(st, 4),
 		};
 
-		if ((r = cb(&row, arg)) != 0) {
-			sqlite3_reset(st);
-			break;
-		}
+		r = cb(&row, arg);
 	}
 	return r;
 }
@@ -609,7 +603,7 @@ store_document_search(struct store *s, const char *match, const char *on, const 
 {
 	sqlite3_stmt *st = store_query(s, Q_DOCUMENT_SEARCH, e);
 	struct document_hit hit;
-	int r;
+	int r = 0;
 
 	if (!st)
 		return s->code;
@@ -618,13 +612,10 @@ store_document_search(struct store *s, const char *match, const char *on, const 
 	sqlite3_bind_int64(st, 3, offset);
 	bind_text(st, 4, on);
 	bind_text(st, 5, off);
-	while ((r = store_step(s, st, e)) > 0) {
+	while (store_next(s, st, &r, e)) {
 		read_row(st, &hit.row);
 		hit.snippet = col_text(st, 16);
-		if ((r = cb(&hit, arg)) != 0) {
-			sqlite3_reset(st);
-			break;
-		}
+		r = cb(&hit, arg);
 	}
 	return r;
 }
@@ -672,16 +663,13 @@ int
 store_tag_list(struct store *s, int (*cb)(const char *tag, int64_t uses, void *), void *arg, struct err *e)
 {
 	sqlite3_stmt *st = store_query(s, Q_TAG_LIST, e);
-	int r;
+	int r = 0;
 
 	if (!st)
 		return s->code;
 	sqlite3_bind_int64(st, 1, STORE_TAGS_MAX);
-	while ((r = store_step(s, st, e)) > 0)
-		if ((r = cb(col_text(st, 0), sqlite3_column_int64(st, 1), arg)) != 0) {
-			sqlite3_reset(st);
-			break;
-		}
+	while (store_next(s, st, &r, e))
+		r = cb(col_text(st, 0), sqlite3_column_int64(st, 1), arg);
 	return r;
 }
 
@@ -690,18 +678,15 @@ store_document_versions(struct store *s, const char *id, store_document_version_
 {
 	sqlite3_stmt *st = store_query(s, Q_DOCUMENT_VERSION_LIST, e);
 	struct document_version_row v;
-	int r;
+	int r = 0;
 
 	if (!st)
 		return s->code;
 	bind_text(st, 1, id);
 	sqlite3_bind_int64(st, 2, STORE_DOCUMENT_VERSIONS);
-	while ((r = store_step(s, st, e)) > 0) {
+	while (store_next(s, st, &r, e)) {
 		read_version(st, &v);
-		if ((r = cb(&v, arg)) != 0) {
-			sqlite3_reset(st);
-			break;
-		}
+		r = cb(&v, arg);
 	}
 	return r;
 }

@@ -113,6 +113,21 @@ store_step(struct store *s, sqlite3_stmt *st, struct err *e)
 	return r;
 }
 
+bool
+store_next(struct store *s, sqlite3_stmt *st, int *r, struct err *e)
+{
+	int step;
+
+	if (*r != 0) {
+		sqlite3_reset(st);
+		return false;
+	}
+	step = store_step(s, st, e);
+	if (step < 0)
+		*r = step;
+	return step > 0;
+}
+
 int
 store_exec(struct store *s, sqlite3_stmt *st, struct err *e)
 {

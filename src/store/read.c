@@ -113,18 +113,16 @@ store_session_list(struct store *s, int live, int64_t offset, int64_t limit, sto
 	enum query q = live < 0 ? Q_SESSION_LIST : live ? Q_SESSION_LIST_LIVE : Q_SESSION_LIST_ENDED;
 	sqlite3_stmt *st = store_query(s, q, e);
 	struct session_row row;
-	int r;
+	int r = 0;
 
 	if (!st)
 		return s->code;
 	sqlite3_bind_int64(st, 1, limit < 0 || limit > STORE_LIST_MAX ? STORE_LIST_MAX : limit);
 	sqlite3_bind_int64(st, 2, offset);
-	while ((r = store_step(s, st, e)) > 0) {
+	while (store_next(s, st, &r, e)) {
 		session_row(s, st, &row);
-		if ((r = cb(&row, arg)) != 0)
-			break;
+		r = cb(&row, arg);
 	}
-	sqlite3_reset(st);
 	return r;
 }
 
@@ -133,18 +131,16 @@ store_session_family(struct store *s, const char *owner, store_session_cb cb, vo
 {
 	sqlite3_stmt *st = store_query(s, Q_SESSION_FAMILY, e);
 	struct session_row row;
-	int r;
+	int r = 0;
 
 	if (!st)
 		return s->code;
 	bind_text(st, 1, owner);
 	sqlite3_bind_int64(st, 2, STORE_LIST_MAX);
-	while ((r = store_step(s, st, e)) > 0) {
+	while (store_next(s, st, &r, e)) {
 		session_row(s, st, &row);
-		if ((r = cb(&row, arg)) != 0)
-			break;
+		r = cb(&row, arg);
 	}
-	sqlite3_reset(st);
 	return r;
 }
 
@@ -379,12 +375,12 @@ live_numbers(struct store *s, struct buf *out, struct err *e)
 {
 	sqlite3_stmt *st = store_query(s, Q_LIVE, e);
 	int64_t n;
-	int r;
+	int r = 0;
 
 	if (!st)
 		return s->code;
 	sqlite3_bind_int64(st, 1, STORE_LIST_MAX);
-	while ((r = store_step(s, st, e)) > 0) {
+	while (store_next(s, st, &r, e)) {
 		n = sqlite3_column_int64(st, 0);
 		buf_put(out, &n, sizeof(n));
 	}
@@ -457,23 +453,21 @@ each_event(struct store *s, int64_t after, int64_t limit, bool with_raw, sqlite3
 {
 	sqlite3_stmt *st = store_query(s, with_raw ? Q_EVENTS_RAW : Q_EVENTS, e);
 	struct event_row row = { .session_id = col_text(names, 0), .session_name = col_text(names, 1) };
-	int r;
+	int r = 0;
 
 	if (!st)
 		return s->code;
 	sqlite3_bind_int64(st, 1, session);
 	sqlite3_bind_int64(st, 2, after);
 	sqlite3_bind_int64(st, 3, limit > 0 ? limit : 0);
-	while ((r = store_step(s, st, e)) > 0) {
+	while (store_next(s, st, &r, e)) {
 		store_event_row(st, &row);
 		if (with_raw) {
 			row.raw = sqlite3_column_blob(st, 9);
 			row.raw_len = sqlite3_column_bytes(st, 9);
 		}
-		if ((r = cb(&row, arg)) != 0)
-			break;
+		r = cb(&row, arg);
 	}
-	sqlite3_reset(st);
 	return r;
 }
 

@@ -106,6 +106,10 @@ sqlite3_stmt *store_stmt(struct store *s, enum query q, struct err *e);
 sqlite3_stmt *store_query(struct store *s, enum query q, struct err *e);
 /* 1 a row, 0 no further row (the statement is reset), or an error (also reset). */
 int store_step(struct store *s, sqlite3_stmt *st, struct err *e);
+/*
+ * Steps to the next row as long as *r, which says what was made of the last one, is 0. False at the end, with the statement reset: *r is as it was, or an error.
+ */
+bool store_next(struct store *s, sqlite3_stmt *st, int *r, struct err *e);
 /* Run a statement that gives no rows. st may be NULL: s->code is returned. */
 int store_exec(struct store *s, sqlite3_stmt *st, struct err *e);
 int store_meta_get(struct store *s, const char *key, struct buf *out, struct err *e); /* -ENOENT */

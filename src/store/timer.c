@@ -78,15 +78,12 @@ int
 store_timer_blueprints(struct store *s, int (*cb)(const char *name, void *), void *arg, struct err *e)
 {
 	sqlite3_stmt *st = store_query(s, Q_TIMER_BLUEPRINTS, e);
-	int r;
+	int r = 0;
 
 	if (!st)
 		return s->code;
 	sqlite3_bind_int64(st, 1, STORE_BLUEPRINTS_MAX);
-	while ((r = store_step(s, st, e)) > 0)
-		if ((r = cb(col_text(st, 0), arg)) != 0) {
-			sqlite3_reset(st);
-			break;
-		}
+	while (store_next(s, st, &r, e))
+		r = cb(col_text(st, 0), arg);
 	return r;
 }

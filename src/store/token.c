@@ -85,17 +85,15 @@ store_token_list(struct store *s, store_token_cb cb, void *arg, struct err *e)
 {
 	sqlite3_stmt *st = store_query(s, Q_TOKEN_LIST, e);
 	struct token_row row;
-	int r;
+	int r = 0;
 
 	if (!st)
 		return s->code;
 	sqlite3_bind_int64(st, 1, STORE_TOKENS_MAX);
-	while ((r = store_step(s, st, e)) > 0) {
+	while (store_next(s, st, &r, e)) {
 		token_row(st, &row);
-		if ((r = cb(&row, arg)) != 0)
-			break;
+		r = cb(&row, arg);
 	}
-	sqlite3_reset(st);
 	return r;
 }
 
@@ -254,14 +252,14 @@ int
 store_audit_list(struct store *s, int64_t after, int64_t limit, store_audit_cb cb, void *arg, struct err *e)
 {
 	sqlite3_stmt *st = store_query(s, after < 0 ? Q_AUDIT_TAIL : Q_AUDIT_LIST, e);
-	int r;
+	int r = 0;
 
 	if (!st)
 		return s->code;
 	sqlite3_bind_int64(st, 1, limit);
 	if (after >= 0)
 		sqlite3_bind_int64(st, 2, after);
-	while ((r = store_step(s, st, e)) > 0) {
+	while (store_next(s, st, &r, e)) {
 		struct audit_row row = {
 			.id = sqlite3_column_int64(st, 0),
 			.time_us = sqlite3_column_int64(st, 1),
@@ -273,9 +271,7 @@ store_audit_list(struct store *s, int64_t after, int64_t limit, store_audit_cb c
 			.count = sqlite3_column_int64(st, 7),
 		};
 
-		if ((r = cb(&row, arg)) != 0)
-			break;
+		r = cb(&row, arg);
 	}
-	sqlite3_reset(st);
 	return r;
 }
