@@ -225,6 +225,21 @@ ao_new(struct applet_call *c)
 	return code;
 }
 
+/* The session that the word names, which has to be there. Returns the exit status, with the reason said. */
+static int
+need_session(struct applet_call *c, struct json_object **s, const char *hint)
+{
+	struct err e = { 0 };
+	int code = check_name(c), r;
+
+	if (code)
+		return code;
+	r = find_session(c, s, &e);
+	if (r == -ENOENT)
+		return applet_fail(c, "Session '%s' does not exist%s", c->args.word, hint);
+	return r < 0 ? refused(c, &e) : 0;
+}
+
 static void
 warn_of_dir(struct applet_call *c, struct json_object *s)
 {
@@ -245,15 +260,10 @@ ao_resume(struct applet_call *c)
 	struct buf prompt = BUF_INIT, members = BUF_INIT;
 	struct json_object *s = NULL;
 	struct err e = { 0 };
-	int code = check_name(c), r;
+	int code = need_session(c, &s, ". Use 'ao-new' command to create it"), r;
 
 	if (code)
 		return code;
-	r = find_session(c, &s, &e);
-	if (r == -ENOENT)
-		return applet_fail(c, "Session '%s' does not exist. Use 'ao-new' command to create it", c->args.word);
-	if (r < 0)
-		return refused(c, &e);
 	warn_of_dir(c, s);
 	code = take_prompt(c, &prompt);
 	if (!code) {
@@ -301,16 +311,10 @@ ao_get_result(struct applet_call *c)
 {
 	struct json_object *s = NULL;
 	const char *status;
-	struct err e = { 0 };
-	int code = check_name(c), r;
+	int code = need_session(c, &s, "");
 
 	if (code)
 		return code;
-	r = find_session(c, &s, &e);
-	if (r == -ENOENT)
-		return applet_fail(c, "Session '%s' does not exist", c->args.word);
-	if (r < 0)
-		return refused(c, &e);
 	status = js_str(s, "status");
 	if (status && !strcmp(status, "running"))
 		code = applet_fail(c, "Session '%s' is still running. Wait for completion or check status with ao-status.", c->args.word);
@@ -325,16 +329,10 @@ ao_show_config(struct applet_call *c)
 {
 	struct json_object *s = NULL;
 	struct buf out = BUF_INIT;
-	struct err e = { 0 };
-	int code = check_name(c), r;
+	int code = need_session(c, &s, "");
 
 	if (code)
 		return code;
-	r = find_session(c, &s, &e);
-	if (r == -ENOENT)
-		return applet_fail(c, "Session '%s' does not exist", c->args.word);
-	if (r < 0)
-		return refused(c, &e);
 	buf_printf(&out, "Configuration for session '%s':\n", c->args.word);
 	buf_printf(&out, "  Session ID:      %s\n", or_none(s, "session_id"));
 	buf_printf(&out, "  Project dir:     %s\n", or_none(s, "project_dir"));

@@ -158,35 +158,9 @@ int
 cmd_blueprints(struct ctl *c)
 {
 	static const char *const heads[] = { "NAME", "STATUS", "VERSION", "DESCRIPTION" };
-	struct json_object *list;
-	struct err e = { 0 };
-	struct table *t;
-	size_t i, n;
+	static const struct ctl_table table = { "blueprints", heads, ARRAY_LEN(heads), put_blueprint_row };
 
-	if (client_call(c->client, "GET", "/agents?all=1", NULL, 0, CLIENT_REPLY_MAX, &c->reply, &e) < 0)
-		return ctl_fail(NULL, &e);
-	if (ctl_json(c)) {
-		print_json(c->reply.data, c->reply.len);
-		return 0;
-	}
-	list = js_parse(c->reply.data, c->reply.len);
-	if (!json_object_is_type(list, json_type_array)) {
-		json_object_put(list);
-		err_set(&e, -EPROTO, "the server's answer has no blueprints in it");
-		return ctl_fail(NULL, &e);
-	}
-	n = json_object_array_length(list);
-	if (!n) {
-		print_note("no blueprints");
-		json_object_put(list);
-		return 0;
-	}
-	t = table_new(heads, ARRAY_LEN(heads));
-	for (i = 0; i < n; i++)
-		put_blueprint_row(t, json_object_array_get_idx(list, i));
-	table_print_free(t);
-	json_object_put(list);
-	return 0;
+	return ctl_get_table(c, "/agents?all=1", &table);
 }
 
 /* ---- cat ----------------------------------------------------------------------------------------------- */
@@ -410,12 +384,10 @@ int
 cmd_history(struct ctl *c)
 {
 	static const char *const heads[] = { "VERSION", "TIME", "AUTHOR", "ACTION" };
+	static const struct ctl_table table = { "versions", heads, ARRAY_LEN(heads), put_version_row };
 	const char *name = c->args.words[0];
-	struct json_object *o, *list;
 	struct err e = { 0 };
-	struct table *t;
 	int64_t limit;
-	size_t i;
 
 	if (ctl_int(&c->args, OPT_LINES, 1, 1000, 1000, &limit, &e) < 0)
 		return ctl_usage(&e);
@@ -423,23 +395,7 @@ cmd_history(struct ctl *c)
 
 	if (ctl_blueprint_call(c, "GET", name, tail, NULL, &e) < 0)
 		return ctl_blueprint_fail(c, name, &e);
-	if (ctl_json(c)) {
-		print_json(c->reply.data, c->reply.len);
-		return 0;
-	}
-	o = js_parse(c->reply.data, c->reply.len);
-	list = js_get(o, "versions");
-	if (!json_object_is_type(list, json_type_array)) {
-		json_object_put(o);
-		err_set(&e, -EPROTO, "the server's answer has no versions in it");
-		return ctl_fail(NULL, &e);
-	}
-	t = table_new(heads, ARRAY_LEN(heads));
-	for (i = 0; i < json_object_array_length(list); i++)
-		put_version_row(t, json_object_array_get_idx(list, i));
-	table_print_free(t);
-	json_object_put(o);
-	return 0;
+	return ctl_print_table(c, &table);
 }
 
 static int

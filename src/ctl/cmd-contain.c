@@ -234,28 +234,7 @@ int
 cmd_slices(struct ctl *c)
 {
 	static const char *const heads[] = { "NAME", "SESSIONS", "LIMITS", "DESCRIPTION" };
-	const struct verb *v = ctl_verb(CMD_SLICES);
-	struct json_object *o, *list;
-	struct table *t;
-	struct err e = { 0 };
+	static const struct ctl_table table = { "slices", heads, ARRAY_LEN(heads), put_slice_row };
 
-	if (client_call(c->client, v->method, v->path, NULL, 0, CLIENT_REPLY_MAX, &c->reply, &e) < 0)
-		return ctl_fail(NULL, &e);
-	if (ctl_json(c)) {
-		print_json(c->reply.data, c->reply.len);
-		return 0;
-	}
-	o = js_parse(c->reply.data, c->reply.len);
-	list = js_get(o, "slices");
-	if (!json_object_is_type(list, json_type_array) || !json_object_array_length(list)) {
-		print_note("no slices");
-		json_object_put(o);
-		return 0;
-	}
-	t = table_new(heads, ARRAY_LEN(heads));
-	for (size_t i = 0; i < json_object_array_length(list); i++)
-		put_slice_row(t, json_object_array_get_idx(list, i));
-	table_print_free(t);
-	json_object_put(o);
-	return 0;
+	return ctl_get_table(c, ctl_verb(CMD_SLICES)->path, &table);
 }

@@ -35,11 +35,11 @@ put_when(struct buf *when, struct buf *span, struct json_object *o, const char *
 }
 
 static void
-put_timer_row(struct table *t, struct json_object *o, int64_t now)
+put_timer_row(struct table *t, struct json_object *o)
 {
 	struct buf next = BUF_INIT, left = BUF_INIT, last = BUF_INIT, passed = BUF_INIT, note = BUF_INIT;
 	const char *error = js_str(o, "error"), *session = js_str(o, "session_name");
-	int64_t skipped = js_int(o, "skipped", 0);
+	int64_t skipped = js_int(o, "skipped", 0), now = now_us();
 
 	put_when(&next, &left, o, "next", now);
 	put_when(&last, &passed, o, "last", now);
@@ -59,27 +59,7 @@ int
 cmd_list_timers(struct ctl *c)
 {
 	static const char *const heads[] = { "NEXT", "LEFT", "LAST", "PASSED", "BLUEPRINT", "SESSION" };
-	const struct verb *v = ctl_verb(CMD_LIST_TIMERS);
-	struct json_object *o, *list;
-	struct err e = { 0 };
-	struct table *t;
+	static const struct ctl_table table = { "timers", heads, ARRAY_LEN(heads), put_timer_row };
 
-	if (client_call(c->client, v->method, v->path, NULL, 0, CLIENT_REPLY_MAX, &c->reply, &e) < 0)
-		return ctl_fail(NULL, &e);
-	if (ctl_json(c)) {
-		print_json(c->reply.data, c->reply.len);
-		return 0;
-	}
-	o = js_parse(c->reply.data, c->reply.len);
-	list = js_get(o, "timers");
-	if (json_object_is_type(list, json_type_array) && json_object_array_length(list)) {
-		t = table_new(heads, ARRAY_LEN(heads));
-		for (size_t i = 0; i < json_object_array_length(list); i++)
-			put_timer_row(t, json_object_array_get_idx(list, i), now_us());
-		table_print_free(t);
-	} else {
-		print_note("no timers");
-	}
-	json_object_put(o);
-	return 0;
+	return ctl_get_table(c, ctl_verb(CMD_LIST_TIMERS)->path, &table);
 }

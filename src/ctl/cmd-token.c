@@ -72,44 +72,22 @@ time_or(struct json_object *o, const char *key, const char *none)
 	return v ? v : none;
 }
 
+static void
+put_token_row(struct table *t, struct json_object *k)
+{
+	table_row(t,
+		  (const char *[]){ js_str(k, "name"), js_str(k, "role"), time_or(k, "session_id", "-"), time_or(k, "expires_at", "never"),
+				    time_or(k, "used_at", "never"), js_str(k, "id") },
+		  -1, COL_NONE);
+}
+
 static int
 token_list(struct ctl *c)
 {
 	static const char *const heads[] = { "NAME", "ROLE", "SESSION", "EXPIRES", "LAST USED", "ID" };
-	struct json_object *o, *tokens;
-	struct err e = { 0 };
-	struct table *t;
-	size_t i;
+	static const struct ctl_table table = { "tokens", heads, ARRAY_LEN(heads), put_token_row };
 
-	if (client_call(c->client, "GET", "/tokens", NULL, 0, CLIENT_REPLY_MAX, &c->reply, &e) < 0)
-		return ctl_fail(NULL, &e);
-	if (ctl_json(c)) {
-		print_json(c->reply.data, c->reply.len);
-		return 0;
-	}
-	o = js_parse(c->reply.data, c->reply.len);
-	tokens = js_get(o, "tokens");
-	if (!json_object_is_type(tokens, json_type_array)) {
-		json_object_put(o);
-		err_set(&e, -EPROTO, "the server's answer has no tokens in it");
-		return ctl_fail(NULL, &e);
-	}
-	if (!json_object_array_length(tokens)) {
-		print_note("no tokens");
-	} else {
-		t = table_new(heads, ARRAY_LEN(heads));
-		for (i = 0; i < json_object_array_length(tokens); i++) {
-			struct json_object *k = json_object_array_get_idx(tokens, i);
-
-			table_row(t,
-				  (const char *[]){ js_str(k, "name"), js_str(k, "role"), time_or(k, "session_id", "-"), time_or(k, "expires_at", "never"),
-						    time_or(k, "used_at", "never"), js_str(k, "id") },
-				  -1, COL_NONE);
-		}
-		table_print_free(t);
-	}
-	json_object_put(o);
-	return 0;
+	return ctl_get_table(c, "/tokens", &table);
 }
 
 static int
@@ -170,36 +148,25 @@ cmd_token(struct ctl *c)
 	return ctl_usage(&e);
 }
 
+static void
+put_audit_row(struct table *t, struct json_object *r)
+{
+	const char *time = time_or(r, "time", "-");
+	CLEANUP_FREE char *second = xstrndup(time, strcspn(time, "."));
+
+	table_row(t,
+		  (const char *[]){ second, js_str(r, "who"), js_str(r, "from"), js_str(r, "verb"), time_or(r, "target", ""),
+				    json_object_get_string(js_get(r, "status")), json_object_get_string(js_get(r, "count")) },
+		  -1, COL_NONE);
+}
+
 int
 cmd_audit(struct ctl *c)
 {
 	static const char *const heads[] = { "TIME", "WHO", "FROM", "WHAT", "OF WHAT", "STATUS", "COUNT" };
+	static const struct ctl_table table = { "audit", heads, ARRAY_LEN(heads), put_audit_row };
 	const char *limit = c->args.value[OPT_LINES];
 	CLEANUP_FREE char *path = xasprintf("/audit%s%s", limit ? "?limit=" : "", limit ? limit : "");
-	struct json_object *o, *rows;
-	struct err e = { 0 };
-	struct table *t;
 
-	if (client_call(c->client, "GET", path, NULL, 0, CLIENT_REPLY_MAX, &c->reply, &e) < 0)
-		return ctl_fail(NULL, &e);
-	if (ctl_json(c)) {
-		print_json(c->reply.data, c->reply.len);
-		return 0;
-	}
-	o = js_parse(c->reply.data, c->reply.len);
-	rows = js_get(o, "audit");
-	t = table_new(heads, ARRAY_LEN(heads));
-	for (size_t i = 0; json_object_is_type(rows, json_type_array) && i < json_object_array_length(rows); i++) {
-		struct json_object *r = json_object_array_get_idx(rows, i);
-		const char *time = time_or(r, "time", "-");
-		CLEANUP_FREE char *second = xstrndup(time, strcspn(time, "."));
-
-		table_row(t,
-			  (const char *[]){ second, js_str(r, "who"), js_str(r, "from"), js_str(r, "verb"), time_or(r, "target", ""),
-					    json_object_get_string(js_get(r, "status")), json_object_get_string(js_get(r, "count")) },
-			  -1, COL_NONE);
-	}
-	table_print_free(t);
-	json_object_put(o);
-	return 0;
+	return ctl_get_table(c, path, &table);
 }

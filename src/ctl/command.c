@@ -67,6 +67,45 @@ ctl_session_call(struct ctl *c, const char *method, const char *id, const char *
 	return client_call(c->client, method, path, body, 0, CLIENT_REPLY_MAX, &c->reply, e);
 }
 
+int
+ctl_print_table(struct ctl *c, const struct ctl_table *l)
+{
+	struct json_object *o, *list;
+	struct err e = { 0 };
+	struct table *t;
+	int code = 0;
+
+	if (ctl_json(c)) {
+		print_json(c->reply.data, c->reply.len);
+		return 0;
+	}
+	o = js_parse(c->reply.data, c->reply.len);
+	list = json_object_is_type(o, json_type_array) ? o : js_get(o, l->key);
+	if (!json_object_is_type(list, json_type_array)) {
+		err_set(&e, -EPROTO, "the server's answer has no %s in it", l->key);
+		code = ctl_fail(NULL, &e);
+	} else if (!json_object_array_length(list)) {
+		print_note("no %s", l->key);
+	} else {
+		t = table_new(l->heads, l->columns);
+		for (size_t i = 0; i < json_object_array_length(list); i++)
+			l->put_row(t, json_object_array_get_idx(list, i));
+		table_print_free(t);
+	}
+	json_object_put(o);
+	return code;
+}
+
+int
+ctl_get_table(struct ctl *c, const char *path, const struct ctl_table *l)
+{
+	struct err e = { 0 };
+
+	if (client_call(c->client, "GET", path, NULL, 0, CLIENT_REPLY_MAX, &c->reply, &e) < 0)
+		return ctl_fail(NULL, &e);
+	return ctl_print_table(c, l);
+}
+
 bool
 ctl_dir_of_agent(const char *dir)
 {
@@ -144,13 +183,10 @@ int
 cmd_list(struct ctl *c)
 {
 	static const char *const heads[] = { "NAME", "STATE", "RESULT", "AGENT", "AGE", "RUNS", "COST" };
+	static const struct ctl_table table = { "sessions", heads, ARRAY_LEN(heads), put_session_row };
 	struct buf query = BUF_INIT;
-	struct json_object *o, *list;
-	struct table *t;
 	struct err e = { 0 };
 	int64_t limit;
-	size_t i;
-	int r;
 
 	if (ctl_has(&c->args, OPT_LIVE) + ctl_has(&c->args, OPT_ENDED) + ctl_has(&c->args, OPT_STATE) > 1) {
 		err_set(&e, -EINVAL, "--live, --ended and --state exclude each other");
@@ -164,31 +200,7 @@ cmd_list(struct ctl *c)
 	CLEANUP_FREE char *path = xasprintf("/sessions%s%s", query.len ? "?" : "", query.len ? query.data : "");
 
 	buf_free(&query);
-	r = client_call(c->client, "GET", path, NULL, 0, CLIENT_REPLY_MAX, &c->reply, &e);
-	if (r < 0)
-		return ctl_fail(NULL, &e);
-	if (ctl_json(c)) {
-		print_json(c->reply.data, c->reply.len);
-		return 0;
-	}
-	o = js_parse(c->reply.data, c->reply.len);
-	list = js_get(o, "sessions");
-	if (!json_object_is_type(list, json_type_array)) {
-		json_object_put(o);
-		err_set(&e, -EPROTO, "the server's answer has no sessions in it");
-		return ctl_fail(NULL, &e);
-	}
-	if (!json_object_array_length(list)) {
-		print_note("no sessions");
-		json_object_put(o);
-		return 0;
-	}
-	t = table_new(heads, ARRAY_LEN(heads));
-	for (i = 0; i < json_object_array_length(list); i++)
-		put_session_row(t, json_object_array_get_idx(list, i));
-	table_print_free(t);
-	json_object_put(o);
-	return 0;
+	return ctl_get_table(c, path, &table);
 }
 
 /* ---- status -------------------------------------------------------------------------------------------- */

@@ -13,6 +13,7 @@
 #include "ctl/client.h"
 
 struct json_object;
+struct table;
 
 struct ctl {
 	struct ctl_args args;
@@ -69,6 +70,17 @@ int ctl_usage(const struct err *e);
 /* One request on a session: "/sessions/ID" + tail. body may be NULL. */
 int ctl_session_call(struct ctl *c, const char *method, const char *id, const char *tail, const char *body, struct err *e);
 bool ctl_json(const struct ctl *c);
+/* A list of the server's, shown as a table. */
+struct ctl_table {
+	const char *key; /* of the member that holds it, and what its rows are called; an answer that is a list itself needs none */
+	const char *const *heads;
+	int columns;
+	void (*put_row)(struct table *t, struct json_object *o);
+};
+/* What c->reply holds: as JSON, as a table, or as a note that there is nothing. Returns the exit status. */
+int ctl_print_table(struct ctl *c, const struct ctl_table *l);
+/* The same for the answer to GET path, or for why there is none. */
+int ctl_get_table(struct ctl *c, const char *path, const struct ctl_table *l);
 /* The result in c->reply on stdout, as text or JSON; -EPROTO when there is none in it. */
 int ctl_print_result(struct ctl *c, const char *id, struct err *e);
 /* Exit status for how a session ended, and for a live one 0. Pure. */
