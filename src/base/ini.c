@@ -199,27 +199,15 @@ ini_parse(const char *text, size_t n, int (*on_item)(const struct ini_item *it, 
 	return r;
 }
 
-static int
-digit_value(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	if (c >= 'A' && c <= 'F')
-		return c - 'A' + 10;
-	return 16;
-}
-
 /* n digits of the base at *s, which moves behind them. */
 static bool
 escape_number(const char **s, int n, int base, uint32_t *out)
 {
 	*out = 0;
 	for (; n > 0; n--, (*s)++) {
-		int d = digit_value(**s);
+		int d = hex_digit(**s);
 
-		if (d >= base)
+		if (d < 0 || d >= base)
 			return false;
 		*out = *out * (uint32_t)base + (uint32_t)d;
 	}

@@ -45,6 +45,8 @@ bool parse_i64(const char *s, int64_t min, int64_t max, int64_t *out);
 bool parse_timespan(const char *s, int64_t *out_us);
 bool parse_bool(const char *s, bool *out); /* yes/no true/false on/off 1/0, as systemd */
 
+/* What a hexadecimal digit counts, or -1. */
+int hex_digit(char c);
 bool str_starts(const char *s, const char *prefix);
 /* Whether path is dir or lies below it; both without a slash at the end, but for "/". */
 bool path_within(const char *path, const char *dir);

@@ -98,15 +98,6 @@ multipart_is(const char *type, size_t n)
 	       (n == len || type[len] == ';' || is_blank(type[len]));
 }
 
-static int
-hex_digit(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	c |= 0x20;
-	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 /* filename*=UTF-8''na%C3%AFve.txt (RFC 8187). Other charsets are left to filename=. */
 static bool
 extended_filename(const char *value, size_t n, struct buf *out)

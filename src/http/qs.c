@@ -6,19 +6,8 @@
 
 #include <string.h>
 
+#include "base/util.h"
 #include "http/qs.h"
-
-static int
-hex_digit(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	if (c >= 'A' && c <= 'F')
-		return c - 'A' + 10;
-	return -1;
-}
 
 bool
 qs_decode(const char *s, size_t n, bool plus, struct buf *out)

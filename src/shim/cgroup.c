@@ -25,19 +25,6 @@ static struct {
 	int v1_count;
 } groups = {.v2 = -1};
 
-static int
-write_in(int dir, const char *name, const char *text)
-{
-	int fd = openat(dir, name, O_WRONLY | O_CLOEXEC), r = 0;
-
-	if (fd < 0)
-		return -errno;
-	if (write(fd, text, strlen(text)) < 0)
-		r = -errno;
-	close(fd);
-	return r;
-}
-
 int
 cgroup_init(const struct spec *spec)
 {

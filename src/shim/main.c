@@ -132,9 +132,9 @@ read_small(const char *path, char *out, size_t size)
 }
 
 int
-write_small(const char *path, const char *text)
+write_in(int dir, const char *name, const char *text)
 {
-	int fd = open(path, O_WRONLY | O_CLOEXEC), r = 0;
+	int fd = openat(dir, name, O_WRONLY | O_CLOEXEC), r = 0;
 
 	if (fd < 0)
 		return -errno;
@@ -142,6 +142,12 @@ write_small(const char *path, const char *text)
 		r = -errno;
 	close(fd);
 	return r;
+}
+
+int
+write_small(const char *path, const char *text)
+{
+	return write_in(AT_FDCWD, path, text);
 }
 
 uint64_t

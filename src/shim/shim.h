@@ -84,6 +84,7 @@ uint64_t start_time(pid_t pid);
 
 /* Writes the whole text to a file. 0 or -errno. */
 int write_small(const char *path, const char *text);
+int write_in(int dir, const char *name, const char *text);
 
 /* ---- child.c ---- */
 
