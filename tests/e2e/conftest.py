@@ -50,6 +50,16 @@ def make_aod():
         a.close()
 
 
+@pytest.fixture
+def small():
+    """An aod whose state directory is on a disk of 24 MB of its own."""
+    a = lib.Aod(start=False)
+    a.mount(os.path.join(a.root, "state"), "24m")
+    a.start()
+    yield a
+    a.close()
+
+
 @pytest.fixture(scope="session")
 def claude():
     if not os.access(CLAUDE, os.X_OK):

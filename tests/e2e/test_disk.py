@@ -5,36 +5,18 @@ import hashlib
 import os
 import shutil
 import sqlite3
-import subprocess
 import threading
 import time
 import uuid
 
 import pytest
 
-from aod import Aod, outputs, texts, wait_for
-
-UNSHARE = ["unshare", "-m", "--propagation", "private"] if os.geteuid() == 0 else ["unshare", "-Urm", "--propagation", "private"]
-MOUNT = 'mkdir -p "$0" && mount -t tmpfs -o size=%s tmpfs "$0" && exec "$@"'
+from aod import outputs, texts, wait_for
 
 
 def event(sid, text):
     return {"event_type": "message", "session_id": sid, "session_name": "x", "timestamp": "2026-01-01T00:00:00+00:00", "role": "assistant",
             "content": [{"type": "text", "text": text}]}
-
-
-@pytest.fixture
-def small(request):
-    """An aod whose state directory is on a disk of 24 MB of its own, with a file that can be made to fill it."""
-    probe = subprocess.run([*UNSHARE, "sh", "-c", MOUNT % "1m", "/mnt", "true"], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                           stderr=subprocess.STDOUT, text=True)
-    if probe.returncode:
-        pytest.skip("no mount namespace with a tmpfs can be made here: " + probe.stdout.strip()[:200])
-    a = Aod(start=False)
-    a.prefix = [*UNSHARE, "sh", "-c", MOUNT % "24m", os.path.join(a.root, "state")]
-    a.start()
-    yield a
-    a.close()
 
 
 class Ballast:

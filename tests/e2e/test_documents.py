@@ -17,7 +17,7 @@ import urllib.parse
 import pytest
 
 from aod import Aod, alive, rss_mib, wait_for
-from test_disk import MOUNT, UNSHARE, Ballast
+from test_disk import Ballast
 
 BOUNDARY = "----boundary7d91"
 KEYS = ["id", "filename", "content_type", "size_bytes", "created_at", "updated_at", "tags", "metadata", "url"]
@@ -692,19 +692,6 @@ def test_kill_in_the_middle(make_aod, victim):
     rows = {d["id"]: d["checksum"] for d in assert_whole(a)}
     for did, checksum in results:
         assert rows[did] == checksum
-
-
-@pytest.fixture
-def small():
-    probe = subprocess.run([*UNSHARE, "sh", "-c", MOUNT % "1m", "/mnt", "true"], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                           stderr=subprocess.STDOUT, text=True)
-    if probe.returncode:
-        pytest.skip("no mount namespace with a tmpfs can be made here: " + probe.stdout.strip()[:200])
-    a = Aod(start=False)
-    a.prefix = [*UNSHARE, "sh", "-c", MOUNT % "24m", os.path.join(a.root, "state")]
-    a.start()
-    yield a
-    a.close()
 
 
 def test_disk_full_in_the_middle(small):

@@ -5,7 +5,6 @@ import json
 import os
 import re
 import shutil
-import subprocess
 import time
 
 import pytest
@@ -20,7 +19,6 @@ SHIPPED = {
     "other.blueprint": "[Agent]\nAdapter=command\nExecStart=/bin/echo other\n",
     "listed.blueprint": "[Agent]\nAdapter=command\nExecStart=/bin/echo listed\n",
 }
-MOUNTS = ["unshare", "-m", "--propagation", "private"] if os.geteuid() == 0 else ["unshare", "-Urm", "--propagation", "private"]
 
 
 def digest(top):
@@ -744,12 +742,7 @@ def test_odd_names_are_no_blueprints(fresh):
 def tiny():
     """One whose etc/blueprints is a disk of 64 KiB of its own."""
     with Registry() as a:
-        script = 'mkdir -p "$0" && mount -t tmpfs -o size=64k tmpfs "$0" && exec "$@"'
-        probe = subprocess.run([*MOUNTS, "sh", "-c", script, "/mnt", "true"], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                               stderr=subprocess.STDOUT, text=True)
-        if probe.returncode:
-            pytest.skip("no mount namespace with a tmpfs can be made here: " + probe.stdout.strip()[:200])
-        a.prefix = [*MOUNTS, "sh", "-c", script, a.etc]
+        a.mount(a.etc, "64k")
         a.start()
         yield a
 

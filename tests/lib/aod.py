@@ -19,6 +19,8 @@ import tempfile
 import threading
 import time
 
+import pytest
+
 _TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 SRC = os.path.abspath(os.environ.get("AOD_SRCDIR") or os.environ.get("AOD_SRC_DIR") or _TOP)
 BUILD = os.path.abspath(os.environ.get("AOD_BUILDDIR") or os.environ.get("AOD_BUILD_DIR") or os.path.join(_TOP, "build"))
@@ -223,6 +225,15 @@ class Aod:
             self.start()
 
     # -- its life
+
+    def mount(self, path, size):
+        """Before the start: a disk of this size of its own at path, in a mount namespace; skips the test where there can be none."""
+        unshare = ["unshare", "-m" if os.geteuid() == 0 else "-Urm", "--propagation", "private", "sh", "-c",
+                   'mkdir -p "$0" && mount -t tmpfs -o size=%s tmpfs "$0" && exec "$@"' % size]
+        probe = subprocess.run([*unshare, "/mnt", "true"], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        if probe.returncode:
+            pytest.skip("no mount namespace with a tmpfs can be made here: " + probe.stdout.strip()[:200])
+        self.prefix = [*unshare, path]
 
     def start(self, wait=True):
         with open(self.log_path, "ab") as log:
