@@ -656,6 +656,7 @@ contain_open(struct manager *m, struct err *e)
 	int rc;
 
 	ev_timer_init(&m->groups_w, on_groups, 0., 0.);
+	contain_warm_init(m);
 	host_probe(&m->gives, m->cfg->state);
 	read_totals(&m->totals);
 	m->seccomp = seccomp_cache_new();

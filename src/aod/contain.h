@@ -90,7 +90,8 @@ void contain_release(struct run *r);
 
 int contain_open(struct manager *m, struct err *e);
 void contain_close(struct manager *m);
-/* Make what starts need and no request is to wait for, while nothing else is to be done. */
+void contain_warm_init(struct manager *m);
+/* Make what starts need and no request is to wait for, as soon as nothing else is to be done: at aod's start, and when a run has started. */
 void contain_warm(struct manager *m);
 /* Groups that nobody knows any more; after the live runs are in memory. */
 void contain_sweep(struct manager *m);

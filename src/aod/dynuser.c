@@ -30,6 +30,8 @@ struct database {
 
 struct dynusers {
 	uint8_t state[COUNT];
+	int ahead; /* was asked for ahead, and is free; -1: none */
+	unsigned looked; /* where the next one is asked for */
 	struct database passwd, group;
 };
 
@@ -38,6 +40,8 @@ dynusers_new(void)
 {
 	struct dynusers *d = xcalloc(1, sizeof(*d));
 
+	d->ahead = -1;
+	d->looked = (unsigned)now_us();
 	d->passwd = (struct database){ .path = "/etc/passwd",
 				       .least = "root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/:/usr/sbin/nologin\n" };
 	d->group = (struct database){ .path = "/etc/group", .least = "root:x:0:\nnogroup:x:65534:\n" };
@@ -66,6 +70,25 @@ is_known(struct dynusers *d, int i)
 	return d->state[i] & KNOWN;
 }
 
+static void
+use(struct dynusers *d, int i)
+{
+	d->state[i] |= IN_USE;
+	if (d->ahead == i)
+		d->ahead = -1;
+}
+
+void
+dynuser_look_ahead(struct dynusers *d)
+{
+	for (unsigned k = 0; d->ahead < 0 && k < COUNT; k++) {
+		int i = (int)(d->looked++ % COUNT);
+
+		if (!(d->state[i] & (IN_USE | LOOKED_UP)) && !is_known(d, i))
+			d->ahead = i;
+	}
+}
+
 int64_t
 dynuser_take(struct dynusers *d, const char *seed, struct err *e)
 {
@@ -74,9 +97,13 @@ dynuser_take(struct dynusers *d, const char *seed, struct err *e)
 	for (unsigned k = 0; k < COUNT; k++) {
 		int i = (int)((start + k) % COUNT);
 
-		if (d->state[i] & IN_USE || is_known(d, i))
+		if (d->state[i] & IN_USE)
 			continue;
-		d->state[i] |= IN_USE;
+		if (!(d->state[i] & LOOKED_UP) && d->ahead >= 0)
+			i = d->ahead;
+		if (is_known(d, i))
+			continue;
+		use(d, i);
 		return DYNUSER_MIN + i;
 	}
 	return err_set_status(e, 503, -ENOSPC, "all %d dynamic users are in use: wait until some sessions have ended", COUNT);
@@ -86,7 +113,7 @@ void
 dynuser_keep(struct dynusers *d, int64_t uid)
 {
 	if (uid >= DYNUSER_MIN && uid <= DYNUSER_MAX)
-		d->state[uid - DYNUSER_MIN] |= IN_USE;
+		use(d, (int)(uid - DYNUSER_MIN));
 }
 
 void

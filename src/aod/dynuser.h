@@ -19,8 +19,13 @@ struct dynusers;
 
 struct dynusers *dynusers_new(void);
 void dynusers_free(struct dynusers *d);
-/* A number for both user and group; seed (the session's id) says where the search begins. -ENOSPC (status 503): all are in use. */
+/*
+ * A number for both user and group. seed (the session's id) says where the search begins; where that would mean to ask the user database, it is the one
+ * that was asked for ahead, when there is one. -ENOSPC (status 503): all are in use.
+ */
 int64_t dynuser_take(struct dynusers *d, const char *seed, struct err *e);
+/* Ask for one ahead, unless there is one. */
+void dynuser_look_ahead(struct dynusers *d);
 void dynuser_keep(struct dynusers *d, int64_t uid);
 /* It may be given to another run. Numbers outside the range are ignored. */
 void dynuser_give(struct dynusers *d, int64_t uid);

@@ -110,6 +110,7 @@ on_start(struct run *r, const struct frame *f, struct err *e)
 		r->shim_dead = true; /* what it wrote before is read first */
 	r->s.row.started_us = f->time_us;
 	watch_started(r, f->time_us);
+	contain_warm(r->m);
 	rc = session_set_state(r->m, &r->s, SEV_STARTED, e);
 	return rc < 0 ? rc : 0;
 }

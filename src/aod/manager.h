@@ -102,7 +102,7 @@ struct manager {
 	struct old_group *old_groups; /* of runs that have ended */
 	ev_timer groups_w;
 	ev_idle warm_w;
-	int warm; /* the profile whose filter is made next, from SANDBOX_STRICT down */
+	int warm; /* the profile whose filter is made next, from SANDBOX_STRICT down; then -1 */
 
 	char *search_path, *home, *user, *uid, *host;
 	char *socket, *agents_socket; /* paths: for people, by what user they are; for agents, by the token of their run */

@@ -1,10 +1,14 @@
 /* SPDX-License-Identifier: MIT */
-/* The filters of the profiles are made when aod has nothing else to do after its start: each takes milliseconds, which no request is to wait for. */
+/*
+ * What starts need and no request is to wait for, made when aod has nothing else to do: after its own start the filters of the profiles, each of which
+ * takes milliseconds; after each start of a run what that has used up.
+ */
 #include "config.h"
 
 #include <string.h>
 
 #include "aod/contain.h"
+#include "aod/dynuser.h"
 #include "aod/manager.h"
 #include "aod/seccomp.h"
 #include "base/log.h"
@@ -39,15 +43,24 @@ on_idle(struct ev_loop *loop, ev_idle *w, int revents)
 {
 	struct manager *m = CONTAINER_OF(w, struct manager, warm_w);
 
-	make_filter(m, (enum sandbox_profile)m->warm);
-	if (m->warm-- == SANDBOX_NONE)
-		ev_idle_stop(loop, w);
+	if (m->warm >= SANDBOX_NONE) {
+		make_filter(m, (enum sandbox_profile)m->warm--);
+		return;
+	}
+	if (m->gives.root)
+		dynuser_look_ahead(m->dynusers);
+	ev_idle_stop(loop, w);
+}
+
+void
+contain_warm_init(struct manager *m)
+{
+	m->warm = SANDBOX_STRICT;
+	ev_idle_init(&m->warm_w, on_idle);
 }
 
 void
 contain_warm(struct manager *m)
 {
-	m->warm = SANDBOX_STRICT;
-	ev_idle_init(&m->warm_w, on_idle);
 	ev_idle_start(m->loop, &m->warm_w);
 }

@@ -65,15 +65,16 @@ must(int r)
 		child_fail(r);
 }
 
+/* What the shim ignores, and its mask; it has made all others as they are by default. */
 static void
 default_signals(void)
 {
-	/* The kernel's struct sigaction, all zero: SIG_DFL. signal(3) leaves out the signals that a libc keeps to itself. */
-	static const unsigned long dfl[4];
+	static const int ignored[] = SHIM_IGNORES;
+	struct sigaction sa = {.sa_handler = SIG_DFL};
 	sigset_t none;
 
-	for (int s = 1; s <= 64; s++)
-		syscall(SYS_rt_sigaction, s, dfl, NULL, 8);
+	for (size_t i = 0; i < sizeof(ignored) / sizeof(ignored[0]); i++)
+		sigaction(ignored[i], &sa, NULL);
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
 }

@@ -133,17 +133,22 @@ permitted_capabilities(void)
 	return (uint64_t)data[1].permitted << 32 | data[0].permitted;
 }
 
-/* Drops all but keep. */
+/* Drops all but keep. What is not there is asked about only where dropping it is not allowed. */
 static int
 drop_bounding(uint64_t keep)
 {
 	for (unsigned long c = 0; c < 64; c++) {
-		int has = prctl(PR_CAPBSET_READ, c, 0, 0, 0);
-
-		if (has < 0)
-			return 0; /* the last was the one before */
-		if (has && !(keep >> c & 1) && prctl(PR_CAPBSET_DROP, c, 0, 0, 0) < 0)
-			return -errno;
+		if (keep >> c & 1)
+			continue;
+		if (prctl(PR_CAPBSET_DROP, c, 0, 0, 0) == 0)
+			continue;
+		switch (prctl(PR_CAPBSET_READ, c, 0, 0, 0)) {
+		case 0:
+			continue;
+		case 1:
+			return -EPERM;
+		}
+		return 0; /* the last was the one before */
 	}
 	return 0;
 }

@@ -194,20 +194,22 @@ open_files(const struct spec *s)
 static void
 become_shim(void)
 {
-	struct sigaction sa = {.sa_handler = SIG_DFL, .sa_flags = SA_NOCLDSTOP};
+	/* The kernel's struct sigaction, all zero: SIG_DFL. signal(3) leaves out the signals that a libc keeps to itself. */
+	static const unsigned long dfl[4];
+	static const int ignored[] = SHIM_IGNORES;
+	struct sigaction ignore = {.sa_handler = SIG_IGN}, child = {.sa_handler = SIG_DFL, .sa_flags = SA_NOCLDSTOP};
 
 	setsid(); /* fails for a session leader, which is as good */
 	prctl(PR_SET_CHILD_SUBREAPER, 1);
 	if (syscall(SYS_close_range, SHIM_NETNS_FD + 1, ~0u, 0) < 0)
 		for (int fd = SHIM_NETNS_FD + 1; fd < 1024; fd++)
 			close(fd);
-	/* An ignored SIGCHLD is inherited, and would keep the exit status from us. */
-	sigaction(SIGCHLD, &sa, NULL);
-	sigaction(SIGTERM, &sa, NULL);
-	sa.sa_handler = SIG_IGN;
-	sigaction(SIGHUP, &sa, NULL);
-	sigaction(SIGINT, &sa, NULL);
-	sigaction(SIGPIPE, &sa, NULL);
+	/* What is ignored is inherited: it would be the agent's, and an ignored SIGCHLD would keep the exit status from us. */
+	for (int sig = 1; sig <= 64; sig++)
+		syscall(SYS_rt_sigaction, sig, dfl, NULL, 8);
+	for (size_t i = 0; i < sizeof(ignored) / sizeof(ignored[0]); i++)
+		sigaction(ignored[i], &ignore, NULL);
+	sigaction(SIGCHLD, &child, NULL);
 }
 
 static void

@@ -88,6 +88,8 @@ int write_in(int dir, const char *name, const char *text);
 
 /* ---- child.c ---- */
 
+#define SHIM_IGNORES {SIGHUP, SIGINT, SIGPIPE}
+
 #define STEP_MAX 240
 
 /* What the child writes to its exec pipe when it fails; nothing when exec worked. */

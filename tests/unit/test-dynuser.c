@@ -42,6 +42,34 @@ test_take(void **state)
 }
 
 static void
+test_ahead(void **state)
+{
+	struct dynusers *d = dynusers_new();
+	struct err e = { 0 };
+	int64_t a, b;
+
+	(void)state;
+	dynuser_look_ahead(d);
+	a = dynuser_take(d, "one", &e);
+	assert_in_range(a, DYNUSER_MIN, DYNUSER_MAX);
+	/* There was only one; and the same seed is where the search began. */
+	b = dynuser_take(d, "one", &e);
+	assert_int_not_equal(a, b);
+	/* What somebody has is not given to another, though it was asked for ahead. */
+	dynuser_look_ahead(d);
+	for (int64_t uid = DYNUSER_MIN; uid <= DYNUSER_MAX; uid++)
+		dynuser_keep(d, uid);
+	assert_int_equal(dynuser_take(d, "two", &e), -ENOSPC);
+	assert_int_equal(e.status, 503);
+	/* Nor is one asked for when all are taken or known. */
+	dynuser_look_ahead(d);
+	dynuser_give(d, b);
+	dynuser_look_ahead(d);
+	assert_int_equal(dynuser_take(d, "two", &e), b);
+	dynusers_free(d);
+}
+
+static void
 test_keep(void **state)
 {
 	struct dynusers *d = dynusers_new();
@@ -118,7 +146,7 @@ int
 main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_take),	  cmocka_unit_test(test_keep),	  cmocka_unit_test(test_all_taken),
+		cmocka_unit_test(test_take),	  cmocka_unit_test(test_ahead), cmocka_unit_test(test_keep),	  cmocka_unit_test(test_all_taken),
 		cmocka_unit_test(test_databases), cmocka_unit_test(test_resolve),
 	};
 
