@@ -151,7 +151,8 @@ put_mount(struct buf *b, const struct run *r, const struct sandbox_mount *m)
 {
 	static const char *const names[] = {
 		[MOUNT_BIND] = "bind", [MOUNT_TMPFS] = "tmpfs", [MOUNT_HIDE] = "hide",		     [MOUNT_PROC] = "proc",
-		[MOUNT_DEV] = "dev",   [MOUNT_FILE] = "file",	[MOUNT_CREDENTIALS] = "credentials", [MOUNT_ATTR] = "attr",
+		[MOUNT_SYS] = "sys",   [MOUNT_DEV] = "dev",	[MOUNT_FILE] = "file",		     [MOUNT_CREDENTIALS] = "credentials",
+		[MOUNT_ATTR] = "attr",
 	};
 	CLEANUP_FREE char *text = NULL;
 	const char *opt = m->opt;

@@ -276,7 +276,8 @@ D(Sandbox, WorkspaceQuota, SIZE, "", "0.1", NULL, 0,
 D(Sandbox, PrivateDevices, BOOL, "", "0.1", NULL, 0,
   "A /dev with pseudo devices such as /dev/null only.")
 D(Sandbox, PrivateNetwork, BOOL, "", "0.1", NULL, 0,
-  "A network of the session's own, with nothing but a loopback device.")
+  "A network of the session's own, with nothing but a loopback device; also in /sys, where of all that is mounted below it only "
+  "/sys/fs/cgroup is left.")
 D(Sandbox, PrivatePIDs, BOOL, "", "0.1", NULL, 0,
   "No other processes are seen, and all of the session's end with its first.")
 D(Sandbox, PrivateUsers, BOOL, "", "0.1", NULL, 0,

@@ -90,7 +90,7 @@ put_namespaces(struct buf *out, const char *key, unsigned flags, bool network)
 static void
 put_mount(struct buf *out, const struct sandbox_mount *m)
 {
-	static const char *const ops[] = { "bind", "tmpfs", "hide", "proc", "dev", "file", "credentials", "attr" };
+	static const char *const ops[] = { "bind", "tmpfs", "hide", "proc", "sys", "dev", "file", "credentials", "attr" };
 	static const char *const names[] = { "ro", "rw", "nosuid", "nodev", "noexec", "idmap", "own", "optional", "norec", "nofollow" };
 	static const uint64_t values[] = { MF_RO, MF_RW, MF_NOSUID, MF_NODEV, MF_NOEXEC, MF_IDMAP, MF_OWN, MF_OPTIONAL, MF_NOREC, MF_NOFOLLOW };
 

@@ -353,6 +353,18 @@ private_proc(struct wishes *w)
 		wish_mount(w, MOUNT_PROC, NULL, "/proc", *opt ? opt : NULL, RANK_MOUNT, MF_NOSUID | MF_NODEV | MF_NOEXEC);
 }
 
+/* The interfaces of the host are found in /sys at many places. What is mounted below it is not there any more, but for control groups. */
+static void
+private_sys(struct wishes *w)
+{
+	enum kind kind = is_yes(w, D_ProtectControlGroups) ? KIND_READ_ONLY : KIND_WRITABLE;
+
+	if (!is_yes(w, D_PrivateNetwork))
+		return;
+	wish_mount(w, MOUNT_SYS, NULL, "/sys", NULL, RANK_MOUNT, MF_NOSUID | MF_NODEV | MF_NOEXEC);
+	wish_add(w, "/sys/fs/cgroup", kind, RANK_MOUNT, MF_OPTIONAL)->host = true;
+}
+
 static void
 private_tmp(struct wishes *w)
 {
@@ -568,6 +580,7 @@ note_all(struct wishes *w, const struct sandbox *s, struct err *e)
 	w->idmap = w->p->root && other_user ? MF_IDMAP | MF_OWN : 0;
 	w->cwd_idmap = s->dynamic_user ? MF_IDMAP : 0;
 	private_proc(w);
+	private_sys(w);
 	if (is_yes(w, D_PrivateDevices))
 		wish_mount(w, MOUNT_DEV, NULL, "/dev", NULL, RANK_MOUNT, MF_NOSUID | MF_NOEXEC);
 	protect_system(w);

@@ -87,6 +87,19 @@ shows_itself(const struct wish *one)
 	return one->kind == KIND_READ_ONLY || one->kind == KIND_WRITABLE;
 }
 
+static bool
+is_op(const struct wish *one, enum mount_op op)
+{
+	return one && one->kind == KIND_MOUNT && one->op == op;
+}
+
+/* What is said of /sys itself is said of the new one. */
+static void
+take_over_sys(struct wish *new, const struct wish *said)
+{
+	new->flags |= said->kind == KIND_READ_ONLY ? MF_RO : 0;
+}
+
 /* Of several for one path the first stays; it must be there when one of them says so. */
 static void
 drop_doubles(struct wishes *w)
@@ -100,7 +113,15 @@ drop_doubles(struct wishes *w)
 			kept = one;
 			continue;
 		}
+		if (shows_itself(kept) && is_op(one, MOUNT_SYS)) {
+			take_over_sys(one, kept);
+			kept->dropped = true;
+			kept = one;
+			continue;
+		}
 		one->dropped = true;
+		if (is_op(kept, MOUNT_SYS) && shows_itself(one))
+			take_over_sys(kept, one);
 		if (!shows_itself(kept) || !shows_itself(one))
 			continue;
 		kept->only_hidden = kept->only_hidden && one->only_hidden;
@@ -118,12 +139,6 @@ above(const struct wishes *w, int i)
 		if (!w->v[k].dropped && path_within(w->v[i].path, w->v[k].path))
 			return &w->v[k];
 	return NULL;
-}
-
-static bool
-is_op(const struct wish *one, enum mount_op op)
-{
-	return one && one->kind == KIND_MOUNT && one->op == op;
 }
 
 /* Whether what the host has below a is not there. */
@@ -168,6 +183,13 @@ inherit(struct wish *one, const struct wish *a)
 {
 	if (!shows_itself(one) || !a)
 		return;
+	if (is_op(a, MOUNT_SYS) && !one->host) {
+		/* Not that of the host. */
+		one->flags |= one->kind == KIND_READ_ONLY ? MF_RO : 0;
+		one->kind = KIND_MOUNT;
+		one->op = MOUNT_ATTR;
+		return;
+	}
 	if (shows_itself(a))
 		one->flags |= a->flags & (MF_IDMAP | MF_OWN);
 	if (is_op(a, MOUNT_BIND) && !one->host) {

@@ -16,7 +16,7 @@
  *		   of the project are read-only
  *	strict     a user of its own (DynamicUser=) where aod is root, sees a read-only system, no homes but what it works in, no other
  *		   processes, no devices, nothing of aod's and of other sessions'; system calls of @system-service; the network is the host's
- *		   unless PrivateNetwork=yes
+ *		   unless PrivateNetwork=yes, which has a /sys of its own, too: of what is mounted below that, only /sys/fs/cgroup is seen
  *
  * Meaning of the keys: systemd.exec(5), systemd.resource-control(5).
  */
@@ -51,6 +51,7 @@ enum mount_op {
 	MOUNT_TMPFS, /* opt: mount options such as size=64m,mode=1777 */
 	MOUNT_HIDE,  /* dst becomes an empty directory or file that nobody can read */
 	MOUNT_PROC,  /* a new proc; opt: hidepid=, subset= */
+	MOUNT_SYS,   /* a new sysfs, with the devices of the network namespace; an empty tmpfs where the kernel makes none, as parts of /sys are covered */
 	MOUNT_DEV,   /* /dev with pseudo devices, pts and shm only */
 	MOUNT_FILE,  /* opt is the content of a read-only file at dst, which must exist; NULL for /etc/passwd and /etc/group: aod, which knows the
 			dynamic user, fills it in before the spec is made */

@@ -391,20 +391,39 @@ op_tmpfs(const struct spec *spec, struct mount_line *m, int number)
 	return fd < 0 ? fd : show_own(fd, m);
 }
 
+/* One of the kernel's, in which nothing can be made. Takes fd. */
 static int
-op_proc(const struct spec *spec, struct mount_line *m, int number)
+show_kernels(int fd, const struct mount_line *m)
 {
-	int fd, r;
+	int r = m->flags & SHIM_MF_RO ? set_attributes(fd, SHIM_MF_RO) : 0;
 
-	m->flags |= SHIM_MF_NOSUID | SHIM_MF_NODEV | SHIM_MF_NOEXEC;
-	fd = new_fs("proc", m->opt ? m->opt : "", &m->flags);
-	if (fd < 0)
-		return fd;
-	r = m->flags & SHIM_MF_RO ? set_attributes(fd, SHIM_MF_RO) : 0;
 	if (r == 0)
 		r = show(fd, m);
 	close(fd);
 	return r;
+}
+
+static int
+op_proc(const struct spec *spec, struct mount_line *m, int number)
+{
+	int fd;
+
+	m->flags |= SHIM_MF_NOSUID | SHIM_MF_NODEV | SHIM_MF_NOEXEC;
+	fd = new_fs("proc", m->opt ? m->opt : "", &m->flags);
+	return fd < 0 ? fd : show_kernels(fd, m);
+}
+
+/* Who must not see a part of the host's gets no new one from the kernel: then there is nothing. */
+static int
+op_sys(const struct spec *spec, struct mount_line *m, int number)
+{
+	int fd;
+
+	m->flags |= SHIM_MF_NOSUID | SHIM_MF_NODEV | SHIM_MF_NOEXEC;
+	fd = new_fs("sysfs", "", &m->flags);
+	if (fd >= 0)
+		return show_kernels(fd, m);
+	return fd == -EPERM ? op_tmpfs(spec, m, number) : fd;
 }
 
 static int
@@ -624,6 +643,7 @@ static const struct {
 	bool staged;
 } operations[] = {
 	{"bind", op_bind, false}, {"tmpfs", op_tmpfs, false}, {"hide", op_hide, true}, {"proc", op_proc, false},
+	{"sys", op_sys, false},
 	{"dev", op_dev, false}, {"file", op_file, true}, {"credentials", op_credentials, false}, {"attr", op_attr, false},
 };
 #define OPERATIONS (sizeof(operations) / sizeof(operations[0]))

@@ -58,7 +58,7 @@
  * File systems, in a mount namespace of its own (ns has CLONE_NEWNS), which is made private first. Operations in order; each is made of registers
  * that stand in front of it and are empty again behind it:
  *	mount_src=PATH  mount_opt=TEXT
- *	mount=OP FLAGS DST   OP: bind tmpfs hide proc dev file credentials attr (enum mount_op in model/sandbox.h says what they do); FLAGS: hex of MF_…
+ *	mount=OP FLAGS DST   OP: bind tmpfs hide proc sys dev file credentials attr (enum mount_op in model/sandbox.h says what they do); FLAGS: hex of MF_…
  * Sources of binds are opened (open_tree(2)) before the first operation, so that what one hides another can show. What is missing at a destination
  * that lies on a tmpfs of ours, in the private /tmp (whatever is bound there, or at /var/tmp) or in a bind with MF_OWN is made; in the last two by the
  * agent's user. Everything goes by descriptors. Symbolic links, in sources and destinations: as root, only one that belongs to root in a directory of

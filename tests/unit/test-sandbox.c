@@ -109,7 +109,7 @@ refused(const char *text, const char *says)
 static char *
 mounts_text(const struct sandbox *s)
 {
-	static const char *const ops[] = { "bind", "tmpfs", "hide", "proc", "dev", "file", "credentials", "attr" };
+	static const char *const ops[] = { "bind", "tmpfs", "hide", "proc", "sys", "dev", "file", "credentials", "attr" };
 	static const char *const flags[] = { "ro", "rw", "nosuid", "nodev", "noexec", "idmap", "own", "optional", "norec", "nofollow" };
 	struct buf out = BUF_INIT;
 
@@ -887,14 +887,24 @@ test_namespaces(void **state)
 	}
 }
 
+#define SYS "sys /sys nosuid nodev noexec"
+#define SYS_RO "sys /sys ro nosuid nodev noexec"
+
 static void
 test_private_network(void **state)
 {
 	struct sandbox *s = make_plain("[Sandbox]\nPrivateNetwork=yes\n");
 
 	assert_true(s->private_network);
-	assert_int_equal(s->namespaces, 0); /* it comes from aod's pool */
-	sandbox_free(s);
+	assert_int_equal(s->namespaces, CLONE_NEWNS); /* that of the network comes from aod's pool */
+	assert_mounts(s, SYS "\nbind /sys/fs/cgroup optional\n");
+	assert_plain_mounts("[Sandbox]\nPrivateNetwork=yes\nProtectKernelTunables=yes\nProtectControlGroups=yes\nProcSubset=pid\n",
+			    "proc /proc (subset=pid) nosuid nodev noexec\n" SYS_RO "\nbind /sys/fs/cgroup ro optional\n");
+	/* What is said of /sys is said of the new one. */
+	assert_plain_mounts("[Sandbox]\nPrivateNetwork=yes\nReadOnlyPaths=/sys\n", SYS_RO "\nbind /sys/fs/cgroup optional\n");
+	assert_plain_mounts("[Sandbox]\nPrivateNetwork=yes\nReadOnlyPaths=/sys/class/net\n",
+			    SYS "\nattr /sys/class/net ro\nbind /sys/fs/cgroup optional\n");
+	assert_plain_mounts("[Sandbox]\nPrivateNetwork=yes\nInaccessiblePaths=/sys\n", "hide /sys\n");
 }
 
 static void

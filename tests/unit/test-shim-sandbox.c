@@ -229,6 +229,25 @@ test_own_proc(void **state)
 	rig_close(&r);
 }
 
+#define LIST_SYS "ls /sys/class/net /sys/devices/virtual/net; ls -A /sys | wc -l; touch /sys/class/x"
+
+/* Of the host's interfaces nothing is found in the /sys of a network namespace. */
+static void
+test_own_sys(void **state)
+{
+	struct rig r;
+
+	NEEDS_ROOT;
+	open_sandbox(&r, NS_MOUNT | NS_NET);
+	mount_line(&r, "sys", NULL, SHIM_MF_RO, "/sys", NULL);
+	mount_line(&r, "bind", "/sys/fs/cgroup", SHIM_MF_OPTIONAL, "/sys/fs/cgroup", NULL);
+	rig_run_sh(&r, LIST_SYS "; ls /sys/fs/cgroup | wc -l");
+	assert_says(r.out.data, "/sys/class/net:\nlo\n\n/sys/devices/virtual/net:\nlo\n");
+	assert_null(strstr(r.out.data, "\n0\n"));
+	assert_says(r.err.data, "Read-only file system");
+	rig_close(&r);
+}
+
 static void
 test_dev(void **state)
 {
@@ -453,6 +472,42 @@ test_system_link(void **state)
 	rig_close(&r);
 }
 
+/* Where a part of /sys is covered, a user who is not root can have no new one, and sees none. */
+static void
+test_own_sys_of_user(void **state)
+{
+	struct rig r;
+
+	NEEDS_ROOT;
+	assert_int_equal(unshare(CLONE_NEWNS), 0);
+	assert_int_equal(mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL), 0);
+	for (int covered = 0; covered < 2; covered++) {
+		open_sandbox(&r, NS_MOUNT | NS_NET | NS_USER);
+		rig_user(&r, 1000);
+		spec_add(&r, "uid_map=1000 1000 1");
+		spec_add(&r, "gid_map=1000 1000 1");
+		mount_line(&r, "sys", NULL, 0, "/sys", NULL);
+		if (covered)
+			assert_int_equal(mount("none", "/sys/kernel", "tmpfs", 0, NULL), 0);
+		rig_start_sh(&r, LIST_SYS);
+		rig_finish(&r);
+		if (covered)
+			assert_int_equal(umount("/sys/kernel"), 0);
+		if (r.exec_errno == EPERM && strcmp(r.exec_step, "namespace") == 0) {
+			rig_close(&r);
+			SKIP_UNLESS(false, "no user namespaces for ordinary users here");
+		}
+		if (r.exec_errno)
+			fail_msg("%s: %s", r.exec_step, strerror(r.exec_errno));
+		/* The test itself may run where parts are covered. */
+		if (covered || strcmp(r.out.data, "0\n") == 0)
+			assert_out(&r, "0\n");
+		else
+			assert_says(r.out.data, "/sys/class/net:\nlo\n\n/sys/devices/virtual/net:\nlo\n");
+		rig_close(&r);
+	}
+}
+
 static void
 test_bad_mount_lines(void **state)
 {
@@ -483,6 +538,7 @@ main(void)
 		cmocka_unit_test_teardown(test_optional, clean_up),
 		cmocka_unit_test_teardown(test_file, clean_up),
 		cmocka_unit_test_teardown(test_own_proc, clean_up),
+		cmocka_unit_test_teardown(test_own_sys, clean_up),
 		cmocka_unit_test_teardown(test_dev, clean_up),
 		cmocka_unit_test_teardown(test_credentials, clean_up),
 		cmocka_unit_test_teardown(test_bad_credential_name, clean_up),
@@ -494,6 +550,7 @@ main(void)
 		/* Last, because they give this process a mount namespace of its own. */
 		cmocka_unit_test_teardown(test_own_without_idmap, clean_up),
 		cmocka_unit_test_teardown(test_system_link, clean_up),
+		cmocka_unit_test_teardown(test_own_sys_of_user, clean_up),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);
