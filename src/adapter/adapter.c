@@ -393,6 +393,25 @@ limit_us(const struct blueprint *b, enum directive_id id)
 	return us > 0 ? us : INT64_MAX;
 }
 
+static void
+plan_restart(struct restart_policy *p, const struct blueprint *b)
+{
+	const char *when = blueprint_text(b, D_Restart), *mode = blueprint_text(b, D_RestartMode);
+
+	*p = (struct restart_policy){
+		.when = when ? (enum restart)restart_parse(when) : RESTART_NO,
+		.fresh = mode && strcmp(mode, "fresh") == 0,
+		.delay_us = blueprint_us(b, D_RestartSec),
+		.max_delay_us = blueprint_us(b, D_RestartMaxDelaySec),
+		.steps = blueprint_int(b, D_RestartSteps),
+		.limit_us = blueprint_us(b, D_StartLimitIntervalSec),
+		.limit_burst = blueprint_int(b, D_StartLimitBurst),
+		.prevent = strv_dup(blueprint_words(b, D_RestartPreventExitStatus)),
+		.force = strv_dup(blueprint_words(b, D_RestartForceExitStatus)),
+		.prompt = xstrdup(blueprint_text(b, D_RestartPrompt)),
+	};
+}
+
 /* What of the blueprint does not depend on the adapter. */
 static void
 plan_begin(struct plan *p, const struct blueprint *effective)
@@ -400,6 +419,7 @@ plan_begin(struct plan *p, const struct blueprint *effective)
 	p->timeout_stop_us = blueprint_us(effective, D_TimeoutStopSec);
 	p->result_grace_us = blueprint_us(effective, D_ResultGraceSec);
 	p->success = strv_dup(blueprint_words(effective, D_SuccessExitStatus));
+	plan_restart(&p->restart, effective);
 	p->may = (struct run_limits){
 		.start_us = limit_us(effective, D_TimeoutStartSec),
 		.runtime_us = limit_us(effective, D_RuntimeMaxSec),

@@ -75,6 +75,10 @@ struct run_result {
 	char *error;   /* one line for a person, owned by the caller, or NULL */
 	double cost_usd;	 /* of this run */
 	int64_t input_tokens, output_tokens, turns; /* of this run */
+	/*
+	 * Of OUTCOME_RATE_LIMITED: the wall-clock time, in microseconds, from which trying again makes sense; 0: not said.
+	 */
+	int64_t retry_us;
 };
 
 #define ADAPTER_STDOUT 0

@@ -363,6 +363,10 @@ do_stop(struct request *q, struct err *e)
 	if (s.row.passive && session_state_live(s.row.state)) {
 		rc = err_set_status(e, 409, -EBUSY, "Session '%s' was registered by a client that runs the agent itself: stop it there",
 				    s.row.name);
+	} else if (!r && session_move(s.row.state, SEV_STOP)->action == ACT_CANCEL) {
+		rc = next_cancel(q->m, &s, SEV_STOP, OUTCOME_CANCELLED, NULL, e);
+		if (rc >= 0)
+			request_reply_session(q, &s, ",\"success\":true,\"message\":\"Session is not started again\"");
 	} else if (!r || r->exited) {
 		request_reply_session(q, &s, ",\"success\":true,\"message\":\"Session is not running\"");
 	} else {

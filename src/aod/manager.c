@@ -17,6 +17,7 @@
 #include "aod/documents.h"
 #include "aod/audit.h"
 #include "aod/front.h"
+#include "aod/next.h"
 #include "aod/registry.h"
 #include "aod/run.h"
 #include "aod/service.h"
@@ -235,6 +236,7 @@ forget_runs(struct manager *m)
 	m->run_count = 0;
 	m->dirty = m->unspawned = m->ended = NULL;
 	m->loaded = false;
+	next_forget(m);
 	registry_forget(m);
 	timers_forget(m);
 }
@@ -325,6 +327,7 @@ commit(struct manager *m)
 		spawn_new(m);
 		free_ended(m);
 	} while (store_in_transaction(m->store) || m->broken.code || m->ended || m->replies);
+	next_committed(m);
 }
 
 static void
@@ -518,6 +521,7 @@ manager_load(struct manager *m, struct err *e)
 		log_note("%d live sessions taken over", m->run_count);
 	registry_scan(m);
 	timers_load(m);
+	next_load(m);
 	return 0;
 }
 

@@ -109,6 +109,10 @@ struct manager {
 	char *iobuf; /* SPOOL_READ_MAX bytes, for reading spools */
 	struct event event; /* for events that aod itself makes */
 
+	ev_periodic due_w; /* sessions that are started again; next.c */
+	int64_t due_us;	   /* of the first of them; INT64_MAX: none */
+	bool due_changed;  /* in this transaction */
+
 	ev_prepare commit_w;
 	ev_io up_w;
 	ev_timer more_w; /* started with 0: spools had more than one turn's budget */

@@ -1,5 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* The next run of a session that has none: what a resume, a restart, the queue of prompts and admission have in common. */
+/*
+ * What follows the end of a run, and the next run of a session that has none: what a resume, a restart, the queue of prompts and admission have
+ * in common.
+ *
+ * A session in auto-restart has no run. That it is started again, when, and with which prompt is in the database since the transaction that ended
+ * its last run; the time is one of the wall clock. Whatever becomes of aod until then, the first aod after that time starts it.
+ */
 #ifndef AOD_AOD_NEXT_H
 #define AOD_AOD_NEXT_H
 
@@ -13,5 +19,23 @@
  */
 int session_go(struct manager *m, const struct session *s, enum session_event why, struct prompt *p, const char *started_by, struct run **out,
 	       struct err *e);
+
+/* What follows the end of a run. */
+struct next {
+	enum restart_step step;
+	enum session_event event; /* SEV_EXIT_OK, SEV_EXIT_BAD or SEV_RESTART, for the caller to give to the session */
+};
+/* For run_end(): decides, ends the run's prompts or keeps them for the next one, and counts in its session's row, which the caller saves. */
+int next_after(struct run *r, const struct run_result *res, struct next *next, struct err *e);
+/* After the event of the run's end, and its row: says that another run follows, or that none does any more. */
+int next_say(struct run *r, const struct next *next, struct err *e);
+
+/* s has no run, and is not to get one (a cell with ACT_CANCEL for why): its prompts are over, too. */
+int next_cancel(struct manager *m, struct session *s, enum session_event why, enum outcome outcome, const char *error, struct err *e);
+
+/* The timer of sessions in auto-restart: begin, end; look at the database again where the last transaction changed something. */
+void next_load(struct manager *m);
+void next_forget(struct manager *m);
+void next_committed(struct manager *m);
 
 #endif

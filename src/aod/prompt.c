@@ -114,3 +114,34 @@ prompt_ended(struct run *r, enum outcome o, struct err *e)
 
 	return rc < 0 ? rc : manager_check(r->m, store_prompt_open(r->m->store, r->s.row.n, PROMPTS_QUEUED_MAX + 1, end_one, &x, e), e);
 }
+
+struct over {
+	struct manager *m;
+	struct session *s;
+	bool all;
+	enum prompt_state state;
+	struct err *e;
+};
+
+static int
+over_one(const struct prompt_row *row, void *arg)
+{
+	struct over *x = arg;
+	struct prompt_row over = *row;
+
+	if (!x->all && row->state == PROMPT_QUEUED && strcmp(row->source, "restart"))
+		return 0;
+	x->s->row.prompts_queued -= row->state == PROMPT_QUEUED;
+	over.state = x->state;
+	over.ended_us = now_us();
+	return store_prompt_update(x->m->store, &over, x->e);
+}
+
+int
+prompts_over(struct manager *m, struct session *s, bool all, enum prompt_state state, struct err *e)
+{
+	struct over x = { m, s, all, state, e };
+	int rc = manager_begin(m, e);
+
+	return rc < 0 ? rc : manager_check(m, store_prompt_open(m->store, s->row.n, PROMPTS_QUEUED_MAX + 1, over_one, &x, e), e);
+}

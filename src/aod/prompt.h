@@ -30,6 +30,8 @@ int prompt_next(struct manager *m, int64_t session, struct prompt *out, struct e
 int prompt_queue(struct manager *m, struct session *s, struct prompt *p, struct err *e);
 /* p is what the run r works on: with the input frame of that number, or 0: its first input. p is stored if it was not. */
 int prompt_given(struct run *r, struct prompt *p, int64_t in_seq, struct err *e);
+/* All of s that are given or from a restart, or all there are, get no turn any more; counts in s, which is the caller's to save. */
+int prompts_over(struct manager *m, struct session *s, bool all, enum prompt_state state, struct err *e);
 /* What r was given has ended so. */
 int prompt_ended(struct run *r, enum outcome o, struct err *e);
 

@@ -12,7 +12,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "aod/prompt.h"
+#include "aod/next.h"
 #include "aod/registry.h"
 #include "aod/run.h"
 #include "aod/token.h"
@@ -131,6 +131,7 @@ run_free(struct run *r)
 	strv_free(r->weaker);
 	strv_free(r->planned);
 	strv_free(r->success);
+	restart_policy_done(&r->restart);
 	contain_free(r);
 	git_guard_free(&r->git);
 	buf_free(&r->line[0].bytes);
@@ -252,6 +253,7 @@ run_prepare(struct manager *m, const struct session *s, int64_t n, const struct 
 	r->result_grace_us = plan->result_grace_us;
 	r->w.may = plan->may;
 	r->success = strv_dup(plan->success);
+	restart_policy_copy(&r->restart, &plan->restart);
 	r->s.row.runs = n;
 	session_set_text(&r->s.row.adapter, plan->adapter);
 	git_guard_begin(&r->git, plan->cwd, plan->sandbox->git_guard);
@@ -298,6 +300,8 @@ args_to_json(const struct run *r, const struct run_args *args)
 	contain_args(&b, r);
 	watch_args(&b, r);
 	git_guard_args(&b, &r->git);
+	buf_puts(&b, ",\"restart\":");
+	restart_policy_json(&b, &r->restart);
 	put_words(&b, "success", r->success);
 	put_words(&b, "command", args->command);
 	buf_putc(&b, '}');
@@ -550,6 +554,7 @@ static int
 run_end(struct run *r, struct run_result *res, int64_t time_us, struct err *e)
 {
 	struct session_row *s = &r->s.row;
+	struct next next;
 	int rc;
 
 	rc = manager_begin(r->m, e);
@@ -575,18 +580,20 @@ run_end(struct run *r, struct run_result *res, int64_t time_us, struct err *e)
 	if (rc == 0)
 		rc = store_result(r, res, e);
 	if (rc == 0)
-		rc = prompt_ended(r, res->outcome, e);
+		rc = next_after(r, res, &next, e);
 	if (rc == 0)
-		rc = session_set_state(r->m, &r->s, res->outcome == OUTCOME_SUCCESS ? SEV_EXIT_OK : SEV_EXIT_BAD, e);
+		rc = session_set_state(r->m, &r->s, next.event, e);
 	if (rc >= 0)
 		rc = add_stop_event(r, time_us, e);
 	if (rc == 0)
 		rc = run_save(r, e);
+	if (rc == 0)
+		rc = next_say(r, &next, e);
 	free(res->result);
 	free(res->error);
 	if (rc < 0)
 		return rc;
-	log_info("session %s: run %lld ended: %s", s->name, (long long)r->n, outcome_name(s->outcome));
+	log_info("session %s: run %lld ended: %s", s->name, (long long)r->n, outcome_name(res->outcome));
 	r->next_queued = r->m->ended;
 	r->m->ended = r;
 	return 0;

@@ -59,6 +59,7 @@ struct run {
 	char token_hash[65]; /* SHA-256 of the token that this run's processes have, in hexadecimal */
 	int64_t timeout_stop_us, result_grace_us;
 	char **success; /* ends that count as success; or NULL, or none */
+	struct restart_policy restart;
 	int64_t started_us;
 	int spool_fd, input_fd, bell_fd, pidfd;
 	int64_t shim_pid, shim_start;

@@ -114,6 +114,8 @@ session_set_state(struct manager *m, struct session *s, enum session_event ev, s
 		return ACT_IGNORE;
 	log_debug("session %s: %s, %s → %s", s->row.name, session_event_name(ev), session_state_name(s->row.state),
 		  session_state_name(move->next));
+	if (s->row.state == SESSION_RESTARTING || move->next == SESSION_RESTARTING)
+		m->due_changed = true;
 	s->row.state = move->next;
 	rc = session_save(m, s, e);
 	return rc < 0 ? rc : (int)move->action;

@@ -358,7 +358,7 @@ spawn_again(struct run *r, struct json_object *args, struct err *e)
 int
 run_attach(struct run *r, const struct run_row *row, struct err *e)
 {
-	struct json_object *args = json_tokener_parse(row->args ? row->args : "{}");
+	struct json_object *args = json_tokener_parse(row->args ? row->args : "{}"), *policy = NULL;
 	int rc = 0, spool;
 
 	for (int i = 0; i < 3; i++) {
@@ -374,6 +374,8 @@ run_attach(struct run *r, const struct run_row *row, struct err *e)
 	r->timeout_stop_us = json_number(args, "timeout_stop_us", 10000000);
 	r->result_grace_us = json_number(args, "result_grace_us", 10000000);
 	r->success = json_words(args, "success");
+	json_object_object_get_ex(args, "restart", &policy);
+	restart_policy_parse(&r->restart, policy);
 	contain_restore(r, args);
 	watch_restore(r, args, row->watch);
 	git_guard_restore(&r->git, args);

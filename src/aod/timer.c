@@ -7,7 +7,6 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/random.h>
 #include <time.h>
 
 #include "aod/blueprints.h"
@@ -86,17 +85,6 @@ boot_us(int64_t now)
 	return now - (int64_t)ts.tv_sec * 1000000 - ts.tv_nsec / 1000;
 }
 
-static uint64_t
-random_number(void)
-{
-	uint64_t n;
-
-	/* At most 256 bytes come whole, or not at all before the kernel has enough (getrandom(2)). */
-	while (getrandom(&n, sizeof(n), 0) != sizeof(n))
-		;
-	return n;
-}
-
 /* Decide about the next time; a time that is the same keeps its delay. One that was missed is now. */
 static void
 plan_next(const struct timers *ts, struct timer *t, int64_t now)
@@ -111,7 +99,7 @@ plan_next(const struct timers *ts, struct timer *t, int64_t now)
 
 	if (due == t->row.due_us && t->row.next_us > now)
 		return;
-	delay = timer_delay(t->rule, random_number());
+	delay = timer_delay(t->rule, random_u64());
 	t->row.due_us = due < now ? now : due;
 	t->row.next_us = t->row.due_us > TIMER_NEVER - delay ? TIMER_NEVER : t->row.due_us + delay;
 	t->dirty = true;

@@ -515,6 +515,17 @@ time_parse_iso(const char *s, int64_t *out_us)
 	return true;
 }
 
+uint64_t
+random_u64(void)
+{
+	uint64_t n;
+
+	/* At most 256 bytes come whole, or not at all before the kernel has enough (getrandom(2)). */
+	while (getrandom(&n, sizeof(n), 0) != sizeof(n))
+		;
+	return n;
+}
+
 /*
  * RFC 9562, 5.7 with method 1 of 6.2: rand_a is a counter that starts at random in the lower half
  * of its range in each new millisecond; should it run over, or the clock go back, the time part

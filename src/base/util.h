@@ -72,6 +72,9 @@ char *time_iso(int64_t us, char *out);
 /* Parse what time_iso() writes, also with Z, an offset, or fewer fraction digits. */
 bool time_parse_iso(const char *s, int64_t *out_us);
 
+/* From the kernel's generator. */
+uint64_t random_u64(void);
+
 #define ID_SIZE 37
 /* A UUIDv7 (RFC 9562) in lower case into out[ID_SIZE]; grows with time within one process. */
 char *id_new(char *out);

@@ -85,32 +85,32 @@ D(Agent, WorkingDirectory, PATH, "", "0.1", NULL, DF_SPECIFIERS,
 /* ---- [Session]: how it is supervised ---- */
 
 D(Session, Restart, ENUM, "no", "0.1",
-  "no always on-success on-failure on-abnormal on-abort on-watchdog on-transient", DF_PLANNED,
+  "no always on-success on-failure on-abnormal on-abort on-watchdog on-transient", 0,
   "After which ends the run is started again, as in systemd.service(5); on-transient: after "
   "ends that a later try may not have, such as an overloaded service. Never after a stop by a "
   "person, and never when a login or a payment is missing.")
-D(Session, RestartMode, ENUM, "continue", "0.1", "continue fresh", DF_PLANNED,
-  "Whether a restart goes on with the conversation or starts it over.")
-D(Session, RestartSec, TIMESPAN, "1s", "0.1", NULL, DF_PLANNED,
+D(Session, RestartMode, ENUM, "continue", "0.1", "continue fresh", 0,
+  "Whether a restart goes on with the conversation or starts it over: with a new one, and the same prompt.")
+D(Session, RestartSec, TIMESPAN, "1s", "0.1", NULL, 0,
   "How long to wait before a restart.")
-D(Session, RestartSteps, INT, "0", "0.1", "0 1000", DF_PLANNED,
+D(Session, RestartSteps, INT, "0", "0.1", "0 1000", 0,
   "In how many steps the wait grows from RestartSec= to RestartMaxDelaySec=; 0: it does not "
   "grow.")
-D(Session, RestartMaxDelaySec, TIMESPAN, "infinity", "0.1", NULL, DF_PLANNED,
+D(Session, RestartMaxDelaySec, TIMESPAN, "infinity", "0.1", NULL, 0,
   "The longest wait before a restart.")
-D(Session, RestartPrompt, TEXT, "Your last turn was cut off by an error. Go on with your task.", "0.1", NULL, DF_PLANNED | DF_SPECIFIERS,
+D(Session, RestartPrompt, TEXT, "Your last turn was cut off by an error. Go on with your task.", "0.1", NULL, DF_SPECIFIERS,
   "What the agent is told at a restart where its turn had come to an end, such as by an overloaded service; where it had not, it is given "
   "the same prompt again, which it knows by its uuid.")
 D(Session, SuccessExitStatus, STATUSES, "", "0.1", NULL, 0,
   "Further ends that count as success: exit codes, signals such as SIGTERM, or results such as "
   "max-turns. Codes and signals are looked at where the result is exit-code, signal or core-dump.")
-D(Session, RestartPreventExitStatus, STATUSES, "", "0.1", NULL, DF_PLANNED,
+D(Session, RestartPreventExitStatus, STATUSES, "", "0.1", NULL, 0,
   "Ends after which there is no restart, whatever Restart= says.")
-D(Session, RestartForceExitStatus, STATUSES, "", "0.1", NULL, DF_PLANNED,
+D(Session, RestartForceExitStatus, STATUSES, "", "0.1", NULL, 0,
   "Ends after which there is a restart, whatever Restart= says.")
-D(Session, StartLimitIntervalSec, TIMESPAN, "10min", "0.1", NULL, DF_PLANNED,
+D(Session, StartLimitIntervalSec, TIMESPAN, "10min", "0.1", NULL, 0,
   "The time in which StartLimitBurst= starts are allowed; 0: no limit.")
-D(Session, StartLimitBurst, INT, "5", "0.1", "0 1000000", DF_PLANNED,
+D(Session, StartLimitBurst, INT, "5", "0.1", "0 1000000", 0,
   "How many starts are allowed within StartLimitIntervalSec=; one more ends with the result "
   "start-limit-hit.")
 D(Session, TimeoutStartSec, TIMESPAN, "infinity", "0.1", NULL, 0,

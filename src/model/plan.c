@@ -31,6 +31,7 @@ plan_free(struct plan *p)
 	strv_free(p->env);
 	strv_free(p->secret_env);
 	strv_free(p->success);
+	restart_policy_done(&p->restart);
 	free(p->cwd);
 	free(p->prompt);
 	sandbox_free(p->sandbox);
@@ -150,6 +151,8 @@ plan_json(struct buf *out, const struct plan *p)
 	put_span(out, p->may.watchdog_us);
 	buf_puts(out, ",\"tool_timeout_us\":");
 	put_span(out, p->may.tool_us);
+	buf_puts(out, ",\"restart\":");
+	restart_policy_json(out, &p->restart);
 	/* The files may hold keys (MCP configuration): only that they are there is told. */
 	buf_puts(out, ",\"files\":[");
 	for (int i = 0; i < p->file_count; i++) {

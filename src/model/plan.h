@@ -11,6 +11,7 @@
 
 #include "base/buf.h"
 #include "base/err.h"
+#include "model/restart.h"
 #include "model/sandbox.h"
 
 /* How long what may take, in microseconds; INT64_MAX: for ever. */
@@ -32,6 +33,7 @@ struct plan {
 	int64_t timeout_stop_us, result_grace_us;
 	struct run_limits may;
 	char **success; /* ends that count as success; or NULL, or none */
+	struct restart_policy restart;
 	/* files to write before the start, mode 0600: path, content */
 	struct plan_file { char *path; char *text; } *files;
 	int file_count;

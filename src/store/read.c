@@ -427,6 +427,40 @@ store_each_live(struct store *s, int (*cb)(const struct session_row *, const str
 	return r;
 }
 
+int
+store_session_due(struct store *s, int64_t until_us, int64_t limit, int (*cb)(const struct session_row *, void *), void *arg, struct err *e)
+{
+	sqlite3_stmt *st = store_query(s, Q_SESSION_DUE, e);
+	struct session_row row;
+	int r = 0;
+
+	if (!st)
+		return s->code;
+	sqlite3_bind_int64(st, 1, until_us);
+	sqlite3_bind_int64(st, 2, limit);
+	while (store_next(s, st, &r, e)) {
+		session_row(s, st, &row);
+		r = cb(&row, arg);
+	}
+	return r;
+}
+
+int
+store_session_next_due(struct store *s, int64_t *due_us, struct err *e)
+{
+	sqlite3_stmt *st = store_query(s, Q_SESSION_NEXT_DUE, e);
+	int r;
+
+	*due_us = INT64_MAX;
+	if (!st)
+		return s->code;
+	if ((r = store_step(s, st, e)) > 0) {
+		*due_us = sqlite3_column_int64(st, 0);
+		sqlite3_reset(st);
+	}
+	return r < 0 ? r : 0;
+}
+
 /* ---- events of one session ------------------------------------------------------------------------------- */
 
 void

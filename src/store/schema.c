@@ -144,6 +144,7 @@ const char *const store_schema[] = {
 	"ALTER TABLE session ADD COLUMN limit_begin_us BIGINT NOT NULL DEFAULT 0;"
 	"ALTER TABLE session ADD COLUMN limit_count BIGINT NOT NULL DEFAULT 0;"
 	"CREATE INDEX session_root ON session (root) WHERE root <> 0;"
+	"CREATE INDEX session_due ON session (due_us) WHERE state = 'auto-restart';"
 	/* What sessions are asked, in order. origin: what it came from, so that it comes once; unique within the session. */
 	"CREATE TABLE prompt ("
 	" id INTEGER PRIMARY KEY, session BIGINT NOT NULL REFERENCES session (n), uuid TEXT NOT NULL, source TEXT NOT NULL,"
@@ -237,6 +238,8 @@ const char *const store_sql[Q_COUNT] = {
 	[Q_SESSION_LIST] = SESSION "ORDER BY created_us DESC, n DESC LIMIT ?1 OFFSET ?2",
 	[Q_SESSION_LIST_LIVE] = SESSION "WHERE state IN " LIVE " ORDER BY created_us DESC, n DESC LIMIT ?1 OFFSET ?2",
 	[Q_SESSION_LIST_ENDED] = SESSION "WHERE state NOT IN " LIVE " ORDER BY created_us DESC, n DESC LIMIT ?1 OFFSET ?2",
+	[Q_SESSION_DUE] = SESSION "WHERE state = 'auto-restart' AND due_us <= ?1 ORDER BY due_us, n LIMIT ?2",
+	[Q_SESSION_NEXT_DUE] = "SELECT due_us FROM session WHERE state = 'auto-restart' ORDER BY due_us LIMIT 1",
 	[Q_LIVE] = "SELECT n FROM session WHERE state IN " LIVE " AND passive = 0 ORDER BY n LIMIT ?1",
 
 	[Q_RESULT_SET] = "INSERT INTO result (session, text) VALUES (?1, ?2)"
@@ -269,7 +272,7 @@ const char *const store_sql[Q_COUNT] = {
 			 " text) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)"
 			 " ON CONFLICT (session, origin) WHERE origin IS NOT NULL DO NOTHING",
 	[Q_PROMPT_UPDATE] = "UPDATE prompt SET uuid = ?2, state = ?3, run = ?4, in_seq = ?5, given_us = ?6, ended_us = ?7 WHERE id = ?1",
-	[Q_PROMPT_OPEN] = PROMPT "WHERE session = ?1 AND state IN ('queued', 'given') ORDER BY id LIMIT ?2",
+	[Q_PROMPT_OPEN] = PROMPT "WHERE session = ?1 AND state IN ('queued', 'given') ORDER BY state = 'queued', source <> 'restart', id LIMIT ?2",
 	[Q_PROMPT_LIST] = PROMPT "WHERE session = ?1 AND id > ?3 ORDER BY id LIMIT ?2",
 	[Q_PROMPT_DELETE] = "DELETE FROM prompt WHERE session = ?1",
 	[Q_QUESTION_DELETE] = "DELETE FROM question WHERE session = ?1",

@@ -97,6 +97,10 @@ int store_run_update(struct store *s, const struct run_row *r, struct err *e); /
  */
 int store_each_live(struct store *s, int (*cb)(const struct session_row *, const struct run_row *, void *), void *arg,
 		    struct err *e);
+/* Those that are to be started again by then, the first first. */
+int store_session_due(struct store *s, int64_t until_us, int64_t limit, int (*cb)(const struct session_row *, void *), void *arg, struct err *e);
+/* When the first of them is; INT64_MAX: there are none. */
+int store_session_next_due(struct store *s, int64_t *due_us, struct err *e);
 /* The latest run of a session. The rows are valid during the call of cb. -ENOENT */
 int store_run_latest(struct store *s, int64_t session, int (*cb)(const struct run_row *, void *), void *arg, struct err *e);
 
@@ -132,7 +136,7 @@ typedef int (*store_prompt_cb)(const struct prompt_row *, void *);
 int store_prompt_add(struct store *s, struct prompt_row *row, struct err *e);
 /* Writes uuid, state, run, in_seq, given_us, ended_us by id. */
 int store_prompt_update(struct store *s, const struct prompt_row *row, struct err *e);
-/* Queued and given ones, oldest first. The rows are valid during the call of cb, which may write. */
+/* Given ones and queued ones: first those of restarts, then oldest first. The rows are valid during the call of cb, which may write. */
 int store_prompt_open(struct store *s, int64_t session, int64_t limit, store_prompt_cb cb, void *arg, struct err *e);
 /* All after that id, oldest first. */
 int store_prompt_list(struct store *s, int64_t session, int64_t after, int64_t limit, store_prompt_cb cb, void *arg, struct err *e);
