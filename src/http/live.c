@@ -112,8 +112,11 @@ read_feed(void)
 		log_error("cannot read the feed: %s", e.text);
 		return false; /* the next bell tries again */
 	}
-	if (rows < LIVE_FEED_PAGE && ring.head < upto)
-		ring.head = upto; /* what was there was deleted since */
+	/* What was there was deleted since. */
+	if (store_feed_reached(front.store) < upto)
+		upto = store_feed_reached(front.store);
+	if (ring.head < upto)
+		ring.head = upto;
 	if (rows > 0)
 		for (h2o_linklist_t *l = subs.next; l != &subs; l = l->next) {
 			struct sub *s = H2O_STRUCT_FROM_MEMBER(struct sub, link, l);
@@ -159,11 +162,15 @@ read_own_page(struct sub *s)
 		log_error("cannot read the feed: %s", e.text);
 		return false;
 	}
-	if (s->page_len == 0 && s->cursor < upto) {
-		s->cursor = upto; /* nothing of it was left, or none is for this one */
+	if (s->page_len > 0)
 		return true;
-	}
-	return s->page_len > 0;
+	/* Nothing of it was left, or none is for this one. */
+	if (store_feed_reached(front.store) < upto)
+		upto = store_feed_reached(front.store);
+	if (s->cursor >= upto)
+		return false;
+	s->cursor = upto;
+	return true;
 }
 
 /* ---- writing ----------------------------------------------------------------------------- */

@@ -184,6 +184,7 @@ merge(struct store *s, struct source *events, struct source *changes, int64_t li
 	for (; limit > 0; limit--) {
 		bool event = events->id < changes->id;
 
+		s->feed_reached = event ? events->id : changes->id;
 		if (events->id == changes->id) /* both at their end */
 			break;
 		r = event ? give_event(s, events->st, cb, arg, e) : give_change(changes->st, cb, arg);
@@ -200,6 +201,7 @@ store_feed(struct store *s, int64_t after, int64_t session, int64_t limit, store
 	struct source events = { NULL, 0 }, changes = { NULL, 0 };
 	int r;
 
+	s->feed_reached = after;
 	if (limit <= 0)
 		return 0;
 	/*
@@ -219,6 +221,12 @@ store_feed(struct store *s, int64_t after, int64_t session, int64_t limit, store
 		sqlite3_reset(changes.st);
 	store_read_end(s);
 	return r;
+}
+
+int64_t
+store_feed_reached(const struct store *s)
+{
+	return s->feed_reached;
 }
 
 int64_t

@@ -83,6 +83,7 @@ struct store {
 	int reading;	     /* depth of store_read_begin() */
 	int64_t last_id;     /* given out, also by the open transaction */
 	int64_t committed_id;
+	int64_t feed_reached;
 	int64_t changes, committed_changes; /* rows in change */
 	int wal_fd;	     /* -1: not open */
 	int wal_flushed, wal_next; /* pages: begun to be written; when to checkpoint next */

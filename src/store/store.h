@@ -392,6 +392,11 @@ struct change_row {
 };
 typedef int (*store_feed_cb)(const struct event_row *ev, const struct change_row *change, void *arg);
 int store_feed(struct store *s, int64_t after, int64_t session, int64_t limit, store_feed_cb cb, void *arg, struct err *e);
+/*
+ * How far the latest store_feed() has looked, as an id: what was not given up to there is not for anybody (events of a session that was deleted count
+ * for the limit, but are not given). INT64_MAX: to the end.
+ */
+int64_t store_feed_reached(const struct store *s);
 /* The id before which changes were dropped: a cursor below it may have missed some. */
 int64_t store_feed_floor(struct store *s);
 /* Hold one read transaction over several reads (a snapshot); keep it short: a checkpoint cannot finish meanwhile. */

@@ -5,6 +5,7 @@ import http.client
 import json
 import os
 import re
+import signal
 import socket
 import threading
 import time
@@ -724,6 +725,26 @@ def test_ws_one_session_only(aod):
         frames = ws.until(lambda f: f["type"] == "event" and f["data"]["event_type"] == "session_stop")
     assert {f["data"]["session_id"] for f in frames if f["type"] == "event"} == {a}
     aod.wait_status(b)
+
+
+def test_ws_replay_behind_a_long_session_that_was_deleted(aod):
+    """Its events go in pieces; who reads from before them gets everything that comes behind."""
+    before = aod.command("/bin/true")
+    cursor = aod.events(aod.wait_status(before)["session_id"])[-1]["id"]
+    long = aod.command("/usr/bin/seq", "1", "20000")
+    aod.wait_status(long)
+    after = aod.demo("say one\nsay two")
+    aod.wait_status(after)
+    want = [e["seq"] for e in aod.events(after)]
+    assert aod.delete("/sessions/" + long).status == 200
+    os.kill(aod.pid, signal.SIGSTOP)  # most pieces are still there
+    try:
+        assert aod.sql("SELECT count(*) FROM event WHERE id > ?", cursor)[0][0] > 1000
+        with aod.ws("?after=%d" % cursor) as ws:
+            frames = ws.until(lambda f: f["type"] == "event" and f["data"]["seq"] == want[-1])
+        assert [f["data"]["seq"] for f in frames if f["type"] == "event"] == want
+    finally:
+        os.kill(aod.pid, signal.SIGCONT)
 
 
 def test_ws_replay_and_follow_under_load(aod):

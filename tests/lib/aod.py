@@ -193,7 +193,7 @@ class Ws:
                 return out
 
     def close(self):
-        if self.thread.is_alive():
+        if self.thread.is_alive() and self.closed is None:  # else nobody would run it any more
             with contextlib.suppress(Exception):
                 asyncio.run_coroutine_threadsafe(self.ws.close(), self.loop).result(5)
         self.thread.join(5)
