@@ -32,6 +32,7 @@
 
 #define BACKLOG 1024
 #define FIRST_FD 4	    /* of the sockets in aod-http; WIRE_FD is before */
+#define PORTS_RETRY_S 0.5    /* a disk that is full now may have room again */
 #define RESTART_MAX_S 5.0   /* the longest pause before a further start */
 #define GOOD_RUN_US 5000000 /* a front that lived this long is started again at once */
 #define QUIT_MS 2500
@@ -64,7 +65,7 @@ struct front {
 	struct wire wire;
 	struct askers askers;
 	ev_io read_w, write_w;
-	ev_timer restart_w;
+	ev_timer restart_w, ports_w;
 };
 
 /* ---- sockets ---------------------------------------------------------------------------------------------- */
@@ -355,6 +356,16 @@ front_tokens_gone(struct front *f)
 	flush(f);
 }
 
+/* Until it is written, clients look where the aod before this one was. */
+static void
+on_ports(struct ev_loop *loop, ev_timer *w, int revents)
+{
+	struct front *f = CONTAINER_OF(w, struct front, ports_w);
+
+	if (write_ports(f, NULL) == 0)
+		ev_timer_stop(loop, w);
+}
+
 static void
 on_hello(struct front *f)
 {
@@ -363,8 +374,10 @@ on_hello(struct front *f)
 	if (f->told)
 		return;
 	f->told = true;
-	if (write_ports(f, &e) < 0)
-		log_error("%s", e.text);
+	if (write_ports(f, &e) < 0) {
+		log_error("%s: trying again", e.text);
+		ev_timer_start(f->m->loop, &f->ports_w);
+	}
 	service_ready(f->m);
 	log_note("ready: http%s://%s:%d", f->m->cfg->tls_cert ? "s" : "", f->m->cfg->listen, f->bound[P_RUNTIME]);
 }
@@ -579,6 +592,7 @@ front_reaped(struct manager *m, pid_t pid, int status)
 	if (mono_us() - f->started_us > GOOD_RUN_US)
 		f->pause_s = 0;
 	ev_timer_init(&f->restart_w, on_restart, f->pause_s, 0.);
+	ev_timer_init(&f->ports_w, on_ports, PORTS_RETRY_S, PORTS_RETRY_S);
 	ev_timer_start(m->loop, &f->restart_w);
 	f->pause_s = f->pause_s == 0 ? 0.1 : f->pause_s * 2 > RESTART_MAX_S ? RESTART_MAX_S : f->pause_s * 2;
 	return true;
@@ -609,6 +623,7 @@ front_close(struct manager *m)
 	}
 	drop_wire(f);
 	ev_timer_stop(m->loop, &f->restart_w);
+	ev_timer_stop(m->loop, &f->ports_w);
 	for (int i = 0; i < FDS; i++)
 		if (f->fds[i] >= 0)
 			close(f->fds[i]);

@@ -118,6 +118,21 @@ def test_an_agent_can_be_stopped_while_the_disk_is_full(small):
     a.assert_no_process_left(sid)
 
 
+def test_ports_that_cannot_be_written_yet(make_aod):
+    """Where its ports are written down there is no room at first: aod serves, and they are written as soon as that goes."""
+    a = make_aod()
+    a.kill9()
+    path = os.path.join(a.root, "run", "ports.json")
+    os.unlink(path)
+    os.mkdir(path)
+    a.start(wait=False)
+    wait_for("aod to say what is wrong", lambda: "ports.json" in a.log() and a.log().count("ready: ") == 2)
+    os.rmdir(path)
+    a.wait_up()
+    assert a.get("/health").status == 200
+    assert not [n for n in os.listdir(os.path.dirname(path)) if n.startswith("ports.json.")]
+
+
 def test_locked_database(make_aod):
     """Another program holds the write lock: reads go on, writes wait or say so, nothing is lost."""
     a = make_aod()
