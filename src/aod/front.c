@@ -376,6 +376,7 @@ on_hello(struct front *f)
 	f->told = true;
 	if (write_ports(f, &e) < 0) {
 		log_error("%s: trying again", e.text);
+		ev_timer_init(&f->ports_w, on_ports, PORTS_RETRY_S, PORTS_RETRY_S);
 		ev_timer_start(f->m->loop, &f->ports_w);
 	}
 	service_ready(f->m);
@@ -592,7 +593,6 @@ front_reaped(struct manager *m, pid_t pid, int status)
 	if (mono_us() - f->started_us > GOOD_RUN_US)
 		f->pause_s = 0;
 	ev_timer_init(&f->restart_w, on_restart, f->pause_s, 0.);
-	ev_timer_init(&f->ports_w, on_ports, PORTS_RETRY_S, PORTS_RETRY_S);
 	ev_timer_start(m->loop, &f->restart_w);
 	f->pause_s = f->pause_s == 0 ? 0.1 : f->pause_s * 2 > RESTART_MAX_S ? RESTART_MAX_S : f->pause_s * 2;
 	return true;

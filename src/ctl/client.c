@@ -403,6 +403,24 @@ set_up(struct client *c, const char *method, const char *url, const char *body, 
 	t->curl = h;
 }
 
+/* 502, 504: aod had the request, and what became of it is not known. */
+static int
+code_of_status(long status)
+{
+	switch (status) {
+	case 404:
+		return -ENOENT;
+	case 502:
+		return -ECONNRESET;
+	case 503:
+		return -EHOSTDOWN;
+	case 504:
+		return -ETIMEDOUT;
+	default:
+		return -EREMOTEIO;
+	}
+}
+
 /* Runs what was set up; turns an error of the server into one of ours. */
 static int
 perform(struct client *c, struct transfer *t, struct err *e)
@@ -417,9 +435,9 @@ perform(struct client *c, struct transfer *t, struct err *e)
 	if (status < 400)
 		return 0;
 	client_error_text(&text, (int)status, said->data ? said->data : "", said->len);
-	err_set_status(e, (int)status, status == 503 ? -EHOSTDOWN : status == 404 ? -ENOENT : -EREMOTEIO, "%s", text.data);
+	err_set_status(e, (int)status, code_of_status(status), "%s", text.data);
 	buf_free(&text);
-	return status == 503 ? -EHOSTDOWN : status == 404 ? -ENOENT : -EREMOTEIO;
+	return code_of_status(status);
 }
 
 int

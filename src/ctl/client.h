@@ -40,7 +40,7 @@ void client_free(struct client *c);
 
 /*
  * One request; path has its query; body is JSON or NULL. wait_s: how many seconds the server may take more than usual. 0 and the
- * answer in *reply (emptied before), whatever else: -EHOSTDOWN cannot connect, or 503; -ECONNRESET the connection broke; -EINTR;
+ * answer in *reply (emptied before), whatever else: -EHOSTDOWN cannot connect, or 503; -ECONNRESET the connection broke, or 502; -EINTR;
  * -ETIMEDOUT; -EFBIG more than max bytes; else the server refused: e->status is the HTTP status and e->text what it said, in one line.
  */
 int client_call(struct client *c, const char *method, const char *path, const char *body, int wait_s, size_t max,

@@ -65,7 +65,8 @@ break_wire(const char *why)
 
 		h2o_linklist_unlink(&p->bucket);
 		h2o_linklist_unlink(&p->age);
-		reply_detail(p->req, 503, "aod is not there");
+		/* Not 503, which says that nothing was done: a client that asks again may have it done twice. */
+		reply_detail(p->req, 502, "aod has ended before it answered: look whether it was done");
 	}
 	server_quit(why);
 }
@@ -635,7 +636,7 @@ forward_tick(int64_t now)
 			return;
 		h2o_linklist_unlink(&p->bucket);
 		h2o_linklist_unlink(&p->age);
-		reply_detail(p->req, 503, "aod did not answer in time");
+		reply_detail(p->req, 504, "aod did not answer in time: look whether it was done");
 	}
 }
 

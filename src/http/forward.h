@@ -11,7 +11,7 @@
 
 struct conn;
 
-#define FORWARD_TIMEOUT_US (30 * 1000000LL) /* then 503; a late answer is dropped */
+#define FORWARD_TIMEOUT_US (30 * 1000000LL) /* then 504; a late answer is dropped */
 #define FORWARD_QUEUE_MAX (64u << 20)       /* bytes that aod has not taken yet; above it 503 */
 
 /* Takes fd, says hello. Call after server_init(). */

@@ -1,0 +1,225 @@
+# SPDX-License-Identifier: MIT
+"""What has to hold after each round, whatever was done in it."""
+import os
+import re
+import sqlite3
+
+from aod import wait_for
+from kinds import EXCUSES, mark_path, partial_numbered
+from world import Broken
+
+FDS_MORE = 12  # descriptors of aod over those that it had without a session
+
+
+def need(holds, text, *args):
+    if not holds:
+        raise Broken(text % args)
+
+
+# ---- one session -----------------------------------------------------------------------------------------------
+
+
+def check_case(w, case):
+    """Raises Broken; counts what it looked at."""
+    if case.kind.name == "passive":
+        return check_passive(w, case)
+    status, answer = w.ask("GET", "/sessions/" + (case.sid or case.name))
+    if status == 404:
+        need(case.delete or not any(r.status == 200 for r in case.runs), "%s is gone, and nobody asked for that", case.name)
+        case.delete = "done"
+        for r in case.runs:
+            count_prompt(w, case, r, None)
+        return None
+    need(status == 200, "GET of %s gives %r", case.name, status)
+    need(case.delete != "done", "%s was deleted, it was said, and is there", case.name)
+    case.delete = None
+    s = answer["session"]
+    case.sid = s["session_id"]
+    need(s["state"] in ("finished", "failed", "stopped"), "%s is %s", case.name, s["state"])
+    events = w.a.events(case.sid)  # looks at seq and id itself
+    w.figures["events checked"] += len(events)
+    parts = split(case, events)
+    need(s["runs"] == len(parts) and s["seq"] == len(events), "%s has %d runs and seq %d, but %d and %d in its events", case.name,
+         s["runs"], s["seq"], len(parts), len(events))
+    by_token = {token: part for token, part in parts}
+    need(len(by_token) == len(parts), "a prompt of %s was given to two runs", case.name)
+    for r in case.runs:
+        part = by_token.pop(r.token, None)
+        need(part or r.status != 200, "a prompt of %s was answered with 200, and no run has it", case.name)
+        need(not part or r.status in (200, None), "a prompt of %s was answered with %r, and a run has it", case.name, r.status)
+        whole = check_run(w, case, r, part) if part else None
+        count_prompt(w, case, r, whole)
+    need(not by_token, "%s has runs with prompts that nobody gave: %r", case.name, list(by_token))
+    stop = parts[-1][1][-1]
+    reason = "completed" if s["result"] == "success" else s["result"]
+    need((reason, s["exit_code"], s["signal"]) == end_of(stop), "%s says %r, its last event %r", case.name, (reason, s["exit_code"], s["signal"]),
+         end_of(stop))
+    # A request that was taken, but whose answer was lost, is as good as answered.
+    case.runs = [r for r in case.runs if any(r.token == token for token, _ in parts)]
+    for r in case.runs:
+        r.status = 200
+    return s
+
+
+def split(case, events):
+    """[(token of the prompt, events of the run)]"""
+    parts = []
+    for e in events:
+        if e["event_type"] == "session_start":
+            parts.append([None, []])
+        need(parts, "%s begins with %r", case.name, e["event_type"])
+        need(not parts[-1][1] or parts[-1][1][-1]["event_type"] != "session_stop", "%s goes on after session_stop with %r", case.name, e)
+        parts[-1][1].append(e)
+        if parts[-1][0] is None and e["event_type"] == "message" and e["role"] == "user":
+            found = re.search(r"[0-9a-f]{32}", e["content"][0]["text"])
+            parts[-1][0] = found and found[0]
+    for n, (_, part) in enumerate(parts, 1):
+        need(part[-1]["event_type"] == "session_stop", "run %d of %s has no session_stop, but %d events up to %r", n, case.name, len(part), part[-1])
+        need(part[0]["run_number"] == n and {e["run"] for e in part} == {n}, "run %d of %s has events of another", n, case.name)
+    return [tuple(p) for p in parts]
+
+
+def end_of(stop):
+    return stop["reason"], stop["exit_code"], stop.get("signal")
+
+
+def check_run(w, case, run, events):
+    """Whether it ended by itself; then every line is there. Else there are those that the agent had printed, as far as somebody read them."""
+    kind, end = case.kind, end_of(events[-1])
+    lines = kind.lines(events)
+    w.figures["lines checked"] += len(lines)
+    results = [e for e in events if e["event_type"] == "result"]
+    need(len(results) <= 1, "run of %s has %d results", case.name, len(results))
+    if end == kind.end(case):
+        wrong = kind.whole(case, lines)
+        need(not wrong or end[0] != "completed" and may(run, end[0]), "%s ended by itself (%r): %s", case.name, end, wrong)
+        if not wrong:
+            return True
+    need(may(run, end[0]), "%s ended with %r instead of %r; what was done: %r", case.name, end, kind.end(case), sorted(run.cut))
+    if kind.end(case)[0] != "completed" or kind.lines(events):
+        check_partial(w, case, run, lines)
+    return False
+
+
+def may(run, reason):
+    return any(reason in EXCUSES[x] for x in run.cut)
+
+
+def check_partial(w, case, run, lines):
+    wrong = partial_numbered(case, lines) if case.kind.lines.__name__ == "stdout" else case.kind.whole(case, lines) and partial_spoken(lines)
+    need(not wrong, "%s was cut short, but its lines are not those from the beginning: %s", case.name, wrong)
+    if "shim" in run.cut or case.kind.lines.__name__ != "stdout":
+        return
+    try:
+        with open(mark_path(w, run.token), encoding="utf-8") as f:
+            printed = int(f.read())
+    except (OSError, ValueError):
+        return
+    need(len(lines) > printed, "%s had printed line %d, and %d lines are there", case.name, printed, len(lines))
+
+
+def partial_spoken(lines):
+    """None where they are line 1, line 2, …, more 1, …: each once, none left out."""
+    said = [x for x in lines if re.fullmatch(r"(line|more) \d+", x)]
+    want = ["line %d" % i for i in range(1, 13)] + ["more %d" % i for i in range(1, 6)]
+    return None if said == want[:len(said)] else "%r" % lines
+
+
+def count_prompt(w, case, run, whole):
+    """How often the agent was given it, as the agent itself noted: never twice, and once where it ran to its end."""
+    with_tool = case.kind.lines.__name__ != "stdout"
+    given = w.noted.get(run.token, 0)
+    tools = w.noted.get("tool-" + ("chaos-" if case.kind.name == "claude" else "") + run.token, 0)
+    if case.kind.name == "claude":
+        given = w.api.stats()["prompts"].get("chaos-" + run.token, {"sent": 0})["sent"] if w.api else 0
+    w.figures["prompts run"] += given * (not run.counted)
+    run.counted = True
+    need(given <= 1 and tools <= 1, "a prompt of %s was run %d times, its tool %d times", case.name, given, tools)
+    need(not whole or given == 1, "a prompt of %s was run to its end %d times", case.name, given)
+    need(not whole or not with_tool or tools == 1, "the tool of a prompt of %s ran %d times", case.name, tools)
+    need(run.status in (200, None) or given == 0, "a prompt of %s was refused with %r, and run", case.name, run.status)
+
+
+def check_passive(w, case):
+    status, answer = w.ask("GET", "/sessions/" + case.name)
+    if status == 404:
+        need(case.run.status != 200, "%s is gone", case.name)
+        case.delete = "done"
+        return None
+    case.sid = answer["session"]["session_id"]
+    events = w.a.events(case.sid)
+    w.figures["events checked"] += len(events)
+    got = [b["text"] for e in events if e["event_type"] == "message" for b in e["content"]]
+    need(len(got) == len(set(got)), "%s has events twice", case.name)
+    missing, strange = set(case.posted) - set(got), set(got) - set(case.posted) - case.unsure
+    need(not missing and not strange, "%s lacks %d events that were answered, and has %d that were refused", case.name, len(missing), len(strange))
+    return answer["session"]
+
+
+# ---- everything else -----------------------------------------------------------------------------------------------
+
+
+def read_notes(w):
+    """How often each prompt was noted by an agent."""
+    out = {}
+    try:
+        with open(w.prompts, encoding="utf-8") as f:
+            for token in f.read().split():
+                out[token] = out.get(token, 0) + 1
+    except FileNotFoundError:
+        pass
+    return out
+
+
+def check_follower(w, cases):
+    """Who follows all events, and comes back after each break, has seen each once."""
+    f = w.follower
+    for case in cases:
+        if case.sid and not case.delete:
+            want = set(range(1, len(w.a.events(case.sid)) + 1))
+            wait_for("the follower to see all of " + case.name, lambda: f.seen.get(case.sid, set()) >= want, 20)
+    need(not f.doubled, "the follower saw events twice: %r", f.doubled[:5])
+
+
+def check_leftovers(w):
+    a = w.a
+    kept = {c.sid for c in w.pool}
+    a.assert_no_process_left()
+    left = lambda: set(os.listdir(os.path.join(a.root, "state", "sessions"))) - kept  # noqa: E731
+    try:
+        wait_for("directories of deleted sessions to go", lambda: not left(), 20)
+    except TimeoutError:
+        raise Broken("left of sessions that are gone: %r" % sorted(left())) from None
+    files = [os.path.join(d, n) for d, _, names in os.walk(os.path.join(a.root, "state", "sessions"))
+             for n in names if re.fullmatch(r"\d+\.(spool|in|bell)", n)]
+    need(not files, "files of runs that have ended are left: %r", files)
+    need(w.mount_table() == w.mounts, "mounts are left: %r", sorted(set(w.mount_table()) - set(w.mounts)))
+    try:
+        wait_for("control groups to go", lambda: not set(w.group_dirs()) - set(w.groups), 20)
+    except TimeoutError:
+        raise Broken("control groups are left: %r" % sorted(set(w.group_dirs()) - set(w.groups))) from None
+    fds = len(os.listdir("/proc/%d/fd" % a.pid))
+    w.fds = w.fds or fds
+    need(fds <= w.fds + FDS_MORE, "aod has %d open files instead of %d", fds, w.fds)
+    check_database(w, kept)
+    log = a.log()[w.log_from:]
+    need(not re.search(r"AddressSanitizer|runtime error:|Assertion|is damaged", log), "the log of aod has something bad in it")
+    w.log_from = len(a.log())
+
+
+def check_database(w, kept):
+    db = sqlite3.connect("file:%s?mode=ro" % w.a.db_path, uri=True, timeout=10)
+    try:
+        verdict = [r[0] for r in db.execute("PRAGMA integrity_check")]
+        need(verdict == ["ok"], "integrity_check: %r", verdict[:5])
+        need(db.execute("PRAGMA foreign_key_check").fetchall() == [], "a row refers to one that is not there")
+        known = {r[0] for r in db.execute("SELECT id FROM session")}
+        need(known == kept, "the database has sessions %r instead of %r", sorted(known), sorted(kept))
+        open_runs = db.execute("SELECT session, n FROM run WHERE outcome IS NULL").fetchall()
+        need(not open_runs, "runs without an outcome: %r", open_runs)
+        tokens = db.execute("SELECT session, run FROM token WHERE kind = 'run'").fetchall()
+        need(not tokens, "tokens of runs that have ended: %r", tokens)
+    finally:
+        db.close()
+    rest = "SELECT count(*) FROM event WHERE session NOT IN (SELECT n FROM session)"
+    wait_for("events of deleted sessions to go", lambda: w.a.sql(rest)[0][0] == 0)
