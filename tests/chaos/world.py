@@ -150,17 +150,22 @@ class World:
     # ---- aod ------------------------------------------------------------------------------------------------
 
     def start(self, must=True):
-        """Start it, and note how long it takes until it answers. Where it may fail to (a full disk): whether it did not."""
+        """Start it, and note how long it takes until it answers. Where the disk is full it may refuse to."""
+        self.a.start(wait=False)
+        self.wait_up(must)
+
+    def wait_up(self, must=True):
         began = time.monotonic()
+        self.a.ports = dict(self.a.ports, pid=self.a.proc.pid)
         try:
-            self.a.start()
-            wait_for("an answer", lambda: self.ask("GET", "/health")[0] == 200)
-        except RuntimeError as e:
-            if must or self.a.proc.returncode < 0:
+            self.a.wait_up(lib.WAIT if must else 2)
+            wait_for("an answer", lambda: self.ask("GET", "/health")[0] == 200, lib.WAIT if must else 2)
+        except (RuntimeError, TimeoutError) as e:
+            if must or (self.a.proc.returncode or 0) < 0:
                 raise Broken("aod does not start: %s" % e) from None
-            return False
+            self.figures["starts refused, or late, for want of room"] += 1
+            return
         self.note_longest("start until it answers", began)
-        return True
 
     def note_longest(self, what, began):
         self.longest[what] = max(self.longest[what], int((time.monotonic() - began) * 1000))
@@ -169,10 +174,10 @@ class World:
         return self.a.proc.poll() is None
 
     def ask(self, method, path, body=None, timeout=30):
-        """(status, JSON); (None, None) where no whole answer came."""
+        """(status, JSON); (None, None) where it is not known whether it was done: no whole answer, or one that says so."""
         try:
             r = self.a.request(method, path, body, timeout=timeout)
-            return r.status, r.json if r.data else None
+            return (None, None) if r.status in (502, 504) else (r.status, r.json if r.data else None)
         except (OSError, http.client.HTTPException, ValueError):
             return None, None
 
