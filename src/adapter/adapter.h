@@ -36,7 +36,7 @@ struct plan_request {
 	const char *token;	      /* what to show there, for AOD_TOKEN; never shown to people; NULL: none */
 	const char *search_path;      /* PATH to look programs up in and to give to the agent */
 	/*
-	 * What the sandbox is made around; NULL: the plan has none. state, run, etc, root, no_namespaces, git_is_file and visible are the
+	 * What the sandbox is made around; NULL: the plan has none. state, run, etc, root, no_namespaces, git_dirs, git_files and visible are the
 	 * caller's to fill; what else is NULL is taken from the plan: cwd, program, home, own (session_dir), tmp (own/tmp), socket.
 	 */
 	const struct sandbox_paths *paths;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Looks for what an agent left in .git. By descriptors, and no link is followed. See gitguard.h. */
+/* Looks for what an agent left in git repositories. By descriptors, and no link is followed. See gitguard.h. */
 #include "config.h"
 
 #include "aod/gitguard.h"
@@ -15,6 +15,12 @@
 #include <unistd.h>
 
 #include "base/util.h"
+
+struct git_guarded {
+	char *dir;		/* the repository */
+	char **names;		/* what was not in it at the start, and is not to be */
+	int64_t inode, changed; /* of dir itself at the start: which one it is; for what is no directory, when it was made. 0: there was none */
+};
 
 static int
 open_dir(const char *path)
@@ -47,52 +53,96 @@ is_there(int dir, const char *name)
 	return fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) == 0 || errno != ENOENT;
 }
 
-void
-git_guard_begin(struct git_guard *g, const char *project, char *const *names)
+static struct git_guarded *
+add_guarded(struct git_guard *g, const char *dir, size_t n)
 {
-	CLEANUP_CLOSE int fd = -1;
+	struct git_guarded *one;
 
-	if (!names)
-		return;
-	g->dir = xasprintf("%s/.git", project);
-	identity(g->dir, &g->inode, &g->changed);
-	fd = open_dir(g->dir);
-	for (; fd >= 0 && *names; names++)
-		if (!is_there(fd, *names))
-			g->names = strv_add(g->names, *names);
+	g->v = xrealloc(g->v, ((size_t)g->count + 1) * sizeof(*g->v));
+	one = &g->v[g->count++];
+	*one = (struct git_guarded){ .dir = xstrndup(dir, n) };
+	return one;
 }
 
 void
-git_guard_args(struct buf *out, const struct git_guard *g)
+git_guard_begin(struct git_guard *g, char *const *paths)
 {
-	if (!g->dir)
-		return;
-	buf_puts(out, ",\"git_guard\":{\"dir\":");
-	buf_put_json_str(out, g->dir);
-	buf_printf(out, ",\"inode\":%lld,\"changed\":%lld,\"names\":[", (long long)g->inode, (long long)g->changed);
-	for (char **v = g->names; v && *v; v++) {
-		buf_puts(out, v == g->names ? "" : ",");
+	CLEANUP_CLOSE int fd = -1;
+	struct git_guarded *one = NULL;
+
+	for (; paths && *paths; paths++) {
+		const char *name = strrchr(*paths, '/') + 1;
+		size_t n = (size_t)(name - *paths) - 1;
+
+		if (!one || strlen(one->dir) != n || strncmp(one->dir, *paths, n) != 0) {
+			one = add_guarded(g, *paths, n);
+			identity(one->dir, &one->inode, &one->changed);
+			if (fd >= 0)
+				close(fd);
+			fd = open_dir(one->dir);
+		}
+		if (fd >= 0 && !is_there(fd, name))
+			one->names = strv_add(one->names, name);
+	}
+}
+
+static void
+put_guarded(struct buf *out, const struct git_guarded *one)
+{
+	buf_puts(out, "{\"dir\":");
+	buf_put_json_str(out, one->dir);
+	buf_printf(out, ",\"inode\":%lld,\"changed\":%lld,\"names\":[", (long long)one->inode, (long long)one->changed);
+	for (char **v = one->names; v && *v; v++) {
+		buf_puts(out, v == one->names ? "" : ",");
 		buf_put_json_str(out, *v);
 	}
 	buf_puts(out, "]}");
 }
 
 void
-git_guard_restore(struct git_guard *g, struct json_object *args)
+git_guard_args(struct buf *out, const struct git_guard *g)
 {
-	struct json_object *o = NULL, *v = NULL;
-
-	if (!json_object_object_get_ex(args, "git_guard", &o) || !json_object_object_get_ex(o, "dir", &v))
+	if (!g->count)
 		return;
-	g->dir = xstrdup(json_object_get_string(v));
+	buf_puts(out, ",\"git_guard\":[");
+	for (int i = 0; i < g->count; i++) {
+		buf_puts(out, i ? "," : "");
+		put_guarded(out, &g->v[i]);
+	}
+	buf_putc(out, ']');
+}
+
+static void
+restore_guarded(struct git_guard *g, struct json_object *o)
+{
+	struct json_object *v = NULL;
+	struct git_guarded *one;
+
+	if (!json_object_object_get_ex(o, "dir", &v))
+		return;
+	one = add_guarded(g, json_object_get_string(v), (size_t)json_object_get_string_len(v));
 	if (json_object_object_get_ex(o, "inode", &v))
-		g->inode = json_object_get_int64(v);
+		one->inode = json_object_get_int64(v);
 	if (json_object_object_get_ex(o, "changed", &v))
-		g->changed = json_object_get_int64(v);
+		one->changed = json_object_get_int64(v);
 	if (!json_object_object_get_ex(o, "names", &v) || !json_object_is_type(v, json_type_array))
 		return;
 	for (size_t i = 0; i < json_object_array_length(v); i++)
-		g->names = strv_add(g->names, json_object_get_string(json_object_array_get_idx(v, i)));
+		one->names = strv_add(one->names, json_object_get_string(json_object_array_get_idx(v, i)));
+}
+
+void
+git_guard_restore(struct git_guard *g, struct json_object *args)
+{
+	struct json_object *list = NULL;
+
+	if (!json_object_object_get_ex(args, "git_guard", &list))
+		return;
+	/* Of an aod that looked after one only. */
+	if (json_object_is_type(list, json_type_object))
+		restore_guarded(g, list);
+	for (size_t i = 0; json_object_is_type(list, json_type_array) && i < json_object_array_length(list); i++)
+		restore_guarded(g, json_object_array_get_idx(list, i));
 }
 
 /* Its new name, or NULL with errno. An agent that has taken the usual one does not keep it from being renamed. */
@@ -116,7 +166,7 @@ move_away(int dir, const char *name)
 }
 
 static void
-tell_moved(const struct git_guard *g, const char *name, const char *to, struct buf *text)
+tell_moved(const struct git_guarded *g, const char *name, const char *to, struct buf *text)
 {
 	if (to)
 		buf_printf(text, "the agent made %s/%s, by which git runs programs: it is %s now; ReadWritePaths=%s/%s allows it", g->dir, name, to, g->dir,
@@ -126,20 +176,18 @@ tell_moved(const struct git_guard *g, const char *name, const char *to, struct b
 			   g->dir, name, strerror(errno));
 }
 
-bool
-git_guard_end(const struct git_guard *g, struct buf *text, char ***files)
+static void
+look_again(const struct git_guarded *g, struct buf *text, char ***files)
 {
 	CLEANUP_CLOSE int fd = -1;
 	int64_t inode, changed;
 
-	*files = NULL;
-	if (!g->dir)
-		return false;
 	identity(g->dir, &inode, &changed);
 	if (inode && (inode != g->inode || changed != g->changed)) {
-		buf_printf(text, "the agent made %s, so that its hooks and configuration are the agent's: look at them before you use git there", g->dir);
-		*files = strv_add(NULL, g->dir);
-		return true;
+		buf_printf(text, "%sthe agent made %s, so that its hooks and configuration are the agent's: look at them before you use git there",
+			   *files ? "; " : "", g->dir);
+		*files = strv_add(*files, g->dir);
+		return;
 	}
 	fd = open_dir(g->dir);
 	for (char **v = g->names; fd >= 0 && v && *v; v++) {
@@ -153,12 +201,23 @@ git_guard_end(const struct git_guard *g, struct buf *text, char ***files)
 		path = xasprintf("%s/%s", g->dir, *v);
 		*files = strv_add(*files, path);
 	}
+}
+
+bool
+git_guard_end(const struct git_guard *g, struct buf *text, char ***files)
+{
+	*files = NULL;
+	for (int i = 0; i < g->count; i++)
+		look_again(&g->v[i], text, files);
 	return *files != NULL;
 }
 
 void
 git_guard_free(struct git_guard *g)
 {
-	free(g->dir);
-	strv_free(g->names);
+	for (int i = 0; i < g->count; i++) {
+		free(g->v[i].dir);
+		strv_free(g->v[i].names);
+	}
+	free(g->v);
 }

@@ -13,6 +13,7 @@
 
 #include "aod/blueprints.h"
 #include "aod/dynuser.h"
+#include "aod/gitfind.h"
 #include "aod/run.h"
 #include "aod/visible.h"
 #include "base/fd.h"
@@ -218,16 +219,6 @@ plan_dir(const struct session_row *row, const struct blueprint *b, const char *w
 	return row->project_dir && *row->project_dir ? row->project_dir : own ? own : work;
 }
 
-/* A worktree of git's has a file that says where the repository is. */
-static bool
-git_is_file(const char *cwd)
-{
-	CLEANUP_FREE char *path = xasprintf("%s/.git", cwd);
-	struct stat st;
-
-	return lstat(path, &st) == 0 && S_ISREG(st.st_mode);
-}
-
 /* Who the agent is going to be, as far as it decides what it may search. False: the same as aod. */
 static bool
 other_user(const struct manager *m, const struct blueprint *b, int64_t *uid, int64_t *gid)
@@ -338,8 +329,8 @@ call_plan_make(struct manager *m, const struct session_row *row, const struct ru
 {
 	CLEANUP_FREE char *user = NULL, *home = NULL;
 	char **visible = visible_files(m, b, in->mcp), **closed = closed_dirs(m, args, b, dir, cwd, visible);
+	char **git_dirs = NULL, **git_files = NULL;
 	struct sandbox_paths paths = {
-		.git_is_file = git_is_file(cwd),
 		.visible = visible,
 		.state = m->cfg->state,
 		.run = m->cfg->run,
@@ -376,7 +367,14 @@ call_plan_make(struct manager *m, const struct session_row *row, const struct ru
 	rq.user = user;
 	rq.home = home;
 	paths.homes = homes = user_homes(m, home);
+	/* In the session's own directory no person works. */
+	if (sandbox_profile(b) != SANDBOX_NONE && !path_within(cwd, dir))
+		git_find(cwd, &git_dirs, &git_files);
+	paths.git_dirs = git_dirs;
+	paths.git_files = git_files;
 	rc = plan_make(&rq, out, e);
+	strv_free(git_dirs);
+	strv_free(git_files);
 	strv_free(homes);
 	strv_free(visible);
 	strv_free(closed);

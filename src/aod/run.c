@@ -256,7 +256,7 @@ run_prepare(struct manager *m, const struct session *s, int64_t n, const struct 
 	restart_policy_copy(&r->restart, &plan->restart);
 	r->s.row.runs = n;
 	session_set_text(&r->s.row.adapter, plan->adapter);
-	git_guard_begin(&r->git, plan->cwd, plan->sandbox->git_guard);
+	git_guard_begin(&r->git, plan->sandbox->git_guard);
 	rc = contain_take(r, plan->sandbox, e);
 	if (rc == 0)
 		rc = make_files(r, e);

@@ -387,34 +387,51 @@ private_tmp(struct wishes *w)
 
 /* ---- what an agent works in ------------------------------------------------------------------------------------------------ */
 
+/* By which git runs programs: where the directory is that has the configuration; configuration of one worktree; hooks; configuration. */
+static const char *const git_names[] = { "commondir", "config.worktree", "hooks", "config" };
+
+static bool
+is_in(char *const *v, const char *s)
+{
+	for (; v && *v; v++)
+		if (strcmp(*v, s) == 0)
+			return true;
+	return false;
+}
+
+static void
+protect_repository(struct wishes *w, const char *git)
+{
+	pin_between(w, w->p->cwd, git);
+	wish_add(w, git, KIND_WRITABLE, RANK_WORK, MF_OPTIONAL | MF_NOFOLLOW)->pin = true;
+	for (size_t i = 0; i < ARRAY_LEN(git_names); i++) {
+		CLEANUP_FREE char *path = xasprintf("%s/%s", git, git_names[i]);
+
+		wish_add(w, path, KIND_READ_ONLY, RANK_WORK, MF_OPTIONAL | MF_NOFOLLOW);
+	}
+}
+
 /* No git command of a person is to run what an agent wrote. */
 static void
 protect_git(struct wishes *w)
 {
 	CLEANUP_FREE char *git = xasprintf("%s/.git", w->p->cwd);
-	CLEANUP_FREE char *hooks = xasprintf("%s/hooks", git), *config = xasprintf("%s/config", git);
-	const char *const inside[] = { hooks, config };
 
-	if (w->p->git_is_file) {
-		wish_add(w, git, KIND_READ_ONLY, RANK_WORK, MF_OPTIONAL | MF_NOFOLLOW);
-		return;
+	if (!is_in(w->p->git_files, git))
+		protect_repository(w, git);
+	for (char *const *v = w->p->git_dirs; v && *v; v++)
+		protect_repository(w, *v);
+	for (char *const *v = w->p->git_files; v && *v; v++) {
+		pin_between(w, w->p->cwd, *v);
+		wish_add(w, *v, KIND_READ_ONLY, RANK_WORK, MF_OPTIONAL | MF_NOFOLLOW);
 	}
-	wish_add(w, git, KIND_WRITABLE, RANK_WORK, MF_OPTIONAL | MF_NOFOLLOW)->pin = true;
-	for (size_t i = 0; i < ARRAY_LEN(inside); i++)
-		wish_add(w, inside[i], KIND_READ_ONLY, RANK_WORK, MF_OPTIONAL | MF_NOFOLLOW);
 }
 
-/* What cannot be made read-only, as it may not be there: aod looks for it at the end. In the session's own directory no person works. */
 static void
-guard_git(struct sandbox *s, const struct wishes *w)
+guard_repository(struct sandbox *s, const struct wishes *w, const char *git)
 {
-	/* The directory that has the configuration; one for each worktree; programs; configuration. */
-	static const char *const names[] = { "commondir", "config.worktree", "hooks", "config" };
-
-	if (s->profile == SANDBOX_NONE || w->p->git_is_file || w->p->cwd_is_own)
-		return;
-	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
-		CLEANUP_FREE char *path = xasprintf("%s/.git/%s", w->p->cwd, names[i]);
+	for (size_t i = 0; i < ARRAY_LEN(git_names); i++) {
+		CLEANUP_FREE char *path = xasprintf("%s/%s", git, git_names[i]);
 		bool allowed = false;
 
 		for (char *const *v = blueprint_words(w->b, D_ReadWritePaths); v && *v && !allowed; v++) {
@@ -423,8 +440,22 @@ guard_git(struct sandbox *s, const struct wishes *w)
 			allowed = word && strcmp(word, path) == 0;
 		}
 		if (!allowed)
-			s->git_guard = strv_add(s->git_guard, names[i]);
+			s->git_guard = strv_add(s->git_guard, path);
 	}
+}
+
+/* What cannot be made read-only, as it may not be there: aod looks for it at the end. In the session's own directory no person works. */
+static void
+guard_git(struct sandbox *s, const struct wishes *w)
+{
+	CLEANUP_FREE char *git = xasprintf("%s/.git", w->p->cwd);
+
+	if (s->profile == SANDBOX_NONE || w->p->cwd_is_own)
+		return;
+	if (!is_in(w->p->git_files, git))
+		guard_repository(s, w, git);
+	for (char *const *v = w->p->git_dirs; v && *v; v++)
+		guard_repository(s, w, *v);
 }
 
 static void

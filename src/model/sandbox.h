@@ -12,8 +12,8 @@
  * the host with ProtectHome=tmpfs.
  *
  *	none       the agent may what its user may; limits are as set
- *	workspace  reads what its user may, writes only to its project directory, its own directory and /tmp; .git/hooks and .git/config
- *		   of the project are read-only
+ *	workspace  reads what its user may, writes only to its project directory, its own directory and /tmp; hooks and configuration
+ *		   of the project's git repositories are read-only
  *	strict     a user of its own (DynamicUser=) where aod is root, sees a read-only system, no homes but what it works in, no other
  *		   processes, no devices, nothing of aod's and of other sessions'; system calls of @system-service; the network is the host's
  *		   unless PrivateNetwork=yes, which has a /sys of its own, too: of what is mounted below that, only /sys/fs/cgroup is seen
@@ -138,7 +138,7 @@ struct sandbox {
 	struct sandbox_mount *mounts;
 	int mount_count;
 	char **landlock_rw, **landlock_ro; /* trees that can be written, and that can be read; NULL: everything */
-	char **git_guard;	/* names in the project's .git by which git runs programs: not to appear in it; NULL: none */
+	char **git_guard;	/* paths in git repositories of the project by which git runs programs: not to appear; those of one repository together. NULL: none */
 	bool landlock_scope;	/* no signals to, and no abstract sockets of, processes outside, where the kernel has it */
 	struct sandbox_rlimit rlimits[16];
 	int rlimit_count;
@@ -170,7 +170,8 @@ unsigned sandbox_key_needs(const char *key);
  */
 struct sandbox_paths {
 	const char *cwd;	/* project directory: stays writable */
-	bool git_is_file;	/* cwd/.git is a file that names the repository (a worktree): it is read-only as a whole */
+	char *const *git_dirs;	/* further git repositories in cwd, beside cwd/.git: programs that git runs are not to be put into them. May be NULL */
+	char *const *git_files;	/* files in cwd, perhaps cwd/.git, that name the repository (of a worktree, a submodule): read-only as a whole. May be NULL */
 	bool cwd_is_own;	/* it is below own */
 	const char *own;	/* the session's own directory: work, home, claude, tmp, … */
 	const char *tmp;	/* what is shown at /tmp */

@@ -100,6 +100,33 @@ def test_git_runs_nothing_of_an_agents(aod, project, tmp_path, profile):
     assert note["files"] == [str(fresh / ".git")] and (fresh / ".git" / "config").exists()
 
 
+@pytest.mark.parametrize("profile", ["strict", "workspace"])
+def test_git_of_submodules_and_further_down(aod, project, profile):
+    """What git keeps for submodules and worktrees, and the .git of a directory further down, are as safe as .git itself is."""
+    module, tree, nested = project / ".git" / "modules" / "lib", project / ".git" / "worktrees" / "tree", project / "a" / "clone" / ".git"
+    for d in (module, nested):
+        (d / "hooks").mkdir(parents=True)
+        (d / "HEAD").write_text("ref: refs/heads/main\n")
+        (d / "config").write_text("[core]\n")
+    tree.mkdir(parents=True)
+    (tree / "commondir").write_text("../..\n")
+    (project / "lib").mkdir()
+    (project / "lib" / ".git").write_text("gitdir: ../.git/modules/lib\n")
+    kept = {p: p.read_text() for p in (module / "config", nested / "config", tree / "commondir", project / "lib" / ".git")}
+    script = "".join("%s || echo no %d\n" % (step, i) for i, step in enumerate([
+        "echo x >>.git/modules/lib/config", "touch .git/modules/lib/hooks/post-checkout", "touch a/clone/.git/hooks/post-checkout",
+        "echo x >>a/clone/.git/config", "echo x >.git/worktrees/tree/commondir", "echo gitdir: /tmp >lib/.git", "rm -f lib/.git",
+        "mv a/clone a/other", "mv a b", "mv .git/modules/lib .git/modules/l", "mv .git/modules .git/m", "mv lib l"]))
+    got = lines(aod, "Sandbox=" + profile, script + "touch a/clone/.git/index && echo wrote\necho x >a/clone/.git/config.worktree\n"
+                "echo x >.git/modules/lib/commondir; :", project_dir=str(project))
+    assert [line for line in got if line.startswith("no ")] == ["no %d" % i for i in range(12)] and "wrote" in got, got
+    assert {p: p.read_text() for p in kept} == kept
+    assert not os.listdir(module / "hooks") and not os.listdir(nested / "hooks")
+    (note,) = git_notices(aod)
+    assert set(note["files"]) == {str(nested / "config.worktree"), str(module / "commondir")}
+    assert (nested / "config.worktree.from-agent").exists() and (module / "commondir.from-agent").exists()
+
+
 def test_git_while_aod_is_away(project):
     """The aod that goes on with a run looks as the one that began it would have."""
     with Aod() as a:

@@ -20,10 +20,26 @@
 #include "base/fd.h"
 #include "base/util.h"
 
-static char *const names[] = { "commondir", "config.worktree", "hooks", "config", NULL };
 static char dir[] = "/tmp/aod-test-gitguard.XXXXXX";
 static char **files;
 static struct buf text;
+
+/* Of the repository in a directory below dir. */
+static void
+begin(struct git_guard *g, const char *where)
+{
+	static const char *const names[] = { "commondir", "config.worktree", "hooks", "config" };
+	char **paths = NULL;
+
+	for (size_t i = 0; i < 2 * ARRAY_LEN(names); i++) {
+		CLEANUP_FREE char *path = xasprintf("%s/%s/%s", dir, i < ARRAY_LEN(names) ? ".git" : where, names[i % ARRAY_LEN(names)]);
+
+		if (i < ARRAY_LEN(names) || where)
+			paths = strv_add(paths, path);
+	}
+	git_guard_begin(g, paths);
+	strv_free(paths);
+}
 
 static void
 put(const char *name)
@@ -99,7 +115,7 @@ test_appeared(void **state)
 
 	make_dir(".git");
 	put(".git/config");
-	git_guard_begin(&g, dir, names);
+	begin(&g, NULL);
 	put(".git/commondir");
 	make_dir(".git/hooks");
 	put(".git/hooks/post-commit");
@@ -122,7 +138,7 @@ test_in_the_way(void **state)
 
 	make_dir(".git");
 	make_dir("target");
-	git_guard_begin(&g, dir, names);
+	begin(&g, NULL);
 	put(".git/config");
 	make_dir(".git/config.from-agent");
 	assert_int_equal(symlink(target, link), 0);
@@ -139,11 +155,11 @@ test_nothing(void **state)
 
 	make_dir(".git");
 	put(".git/commondir");
-	git_guard_begin(&g, dir, names);
+	begin(&g, NULL);
 	put(".git/index");
 	assert_false(ended(&g));
 	assert_true(there(".git/commondir"));
-	git_guard_begin(&none, dir, NULL);
+	git_guard_begin(&none, NULL);
 	make_dir(".git/hooks");
 	assert_false(ended(&none));
 	assert_true(there(".git/hooks"));
@@ -156,7 +172,7 @@ test_own(void **state)
 	CLEANUP_FREE char *link = xasprintf("%s/.git", dir), *target = xasprintf("%s/target", dir);
 	struct git_guard g = { 0 }, again = { 0 }, gone = { 0 };
 
-	git_guard_begin(&g, dir, names);
+	begin(&g, NULL);
 	make_dir(".git");
 	put(".git/config");
 	assert_true(ended(&g));
@@ -166,20 +182,53 @@ test_own(void **state)
 	/* A link that led elsewhere. */
 	make_dir("target");
 	assert_int_equal(symlink("/nowhere", link), 0);
-	git_guard_begin(&again, dir, names);
+	begin(&again, NULL);
 	assert_int_equal(unlink(link), 0);
 	assert_int_equal(symlink(target, link), 0);
 	assert_true(ended(&again));
-	git_guard_begin(&gone, dir, names);
+	begin(&gone, NULL);
 	assert_int_equal(unlink(link), 0);
 	assert_false(ended(&gone));
+}
+
+/* Each of several repositories by itself. */
+static void
+test_several(void **state)
+{
+	struct git_guard g = { 0 }, old = { 0 };
+	struct json_object *o;
+
+	make_dir(".git");
+	make_dir(".git/modules");
+	make_dir(".git/modules/sub");
+	put(".git/config");
+	put(".git/modules/sub/config");
+	begin(&g, ".git/modules/sub");
+	put(".git/commondir");
+	put(".git/modules/sub/config.worktree");
+	make_dir(".git/modules/sub/hooks");
+	assert_true(ended(&g));
+	assert_true(there(".git/commondir.from-agent") && there(".git/config"));
+	assert_true(there(".git/modules/sub/config.worktree.from-agent") && there(".git/modules/sub/hooks.from-agent"));
+	assert_true(there(".git/modules/sub/config"));
+	assert_true(files[0] && files[1] && files[2] && !files[3]);
+	assert_non_null(strstr(files[2], "/.git/modules/sub/hooks"));
+	/* As an older aod has written it. */
+	o = json_tokener_parse("{\"git_guard\":{\"dir\":\"/x/.git\",\"inode\":7,\"changed\":0,\"names\":[\"hooks\"]}}");
+	git_guard_restore(&old, o);
+	json_object_put(o);
+	buf_reset(&text);
+	git_guard_args(&text, &old);
+	assert_string_equal(text.data, ",\"git_guard\":[{\"dir\":\"/x/.git\",\"inode\":7,\"changed\":0,\"names\":[\"hooks\"]}]");
+	git_guard_free(&old);
 }
 
 int
 main(void)
 {
 #define ONE(f) cmocka_unit_test_setup_teardown(f, begin_test, end_test)
-	static const struct CMUnitTest tests[] = { ONE(test_appeared), ONE(test_in_the_way), ONE(test_nothing), ONE(test_own) };
+	static const struct CMUnitTest tests[] = { ONE(test_appeared), ONE(test_in_the_way), ONE(test_nothing), ONE(test_own),
+							 ONE(test_several) };
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);
 	return cmocka_run_group_tests_name("gitguard", tests, NULL, NULL);

@@ -319,7 +319,9 @@ test_strict_root(void **state)
 			 "bind /home/alice/.local/bin/claude ro\n"
 			 "bind /home/alice/project idmap nofollow\n"
 			 "bind /home/alice/project/.git idmap optional nofollow\n"
+			 "bind /home/alice/project/.git/commondir ro idmap optional nofollow\n"
 			 "bind /home/alice/project/.git/config ro idmap optional nofollow\n"
+			 "bind /home/alice/project/.git/config.worktree ro idmap optional nofollow\n"
 			 "bind /home/alice/project/.git/hooks ro idmap optional nofollow\n"
 			 "hide /lib/modules optional\n" KERNEL RUN
 			 "bind /tmp <-" OWN "/tmp nosuid nodev idmap own nofollow\n"
@@ -354,7 +356,9 @@ test_strict_user(void **state)
 			 "bind /home/alice/.local/state/aod/sessions/ID/agent nosuid nodev\n"
 			 "bind /home/alice/project nofollow\n"
 			 "bind /home/alice/project/.git optional nofollow\n"
+			 "bind /home/alice/project/.git/commondir ro optional nofollow\n"
 			 "bind /home/alice/project/.git/config ro optional nofollow\n"
+			 "bind /home/alice/project/.git/config.worktree ro optional nofollow\n"
 			 "bind /home/alice/project/.git/hooks ro optional nofollow\n"
 			 "hide /lib/modules optional\n" KERNEL
 			 "tmpfs /root (mode=0755) ro nosuid nodev noexec optional\n"
@@ -367,24 +371,27 @@ test_strict_user(void **state)
 			 "bind /var/tmp <-/home/alice/.local/state/aod/sessions/ID/agent/tmp nosuid nodev nofollow\n");
 }
 
+#define GIT "/home/alice/project/.git"
+
 static void
 test_git_guard(void **state)
 {
+	char *const file[] = { (char *)GIT, NULL };
 	struct sandbox_paths p = paths_at("/home/alice/project", false);
 	struct sandbox *s = make("", &p);
 
-	assert_string_equal(s->git_guard[0], "commondir");
-	assert_string_equal(s->git_guard[3], "config");
+	assert_string_equal(s->git_guard[0], GIT "/commondir");
+	assert_string_equal(s->git_guard[3], GIT "/config");
 	assert_null(s->git_guard[4]);
 	sandbox_free(s);
 	s = make("[Sandbox]\nReadWritePaths=-/home/alice/project/.git//commondir /home/alice/project/.git/config.worktree\n", &p);
-	assert_string_equal(s->git_guard[0], "hooks");
+	assert_string_equal(s->git_guard[0], GIT "/hooks");
 	assert_null(s->git_guard[2]);
-	p.git_is_file = true;
+	p.git_files = file;
 	sandbox_free(s);
 	s = make("", &p);
 	assert_null(s->git_guard);
-	p.git_is_file = false;
+	p.git_files = NULL;
 	sandbox_free(s);
 	s = make("[Sandbox]\nSandbox=none\n", &p);
 	assert_null(s->git_guard);
@@ -392,6 +399,33 @@ test_git_guard(void **state)
 	sandbox_free(s);
 	s = make("", &p);
 	assert_null(s->git_guard);
+	sandbox_free(s);
+}
+
+/* Submodules, worktrees, and repositories further down are looked after as the project's own is. */
+static void
+test_further_repositories(void **state)
+{
+	char *const dirs[] = { (char *)GIT "/modules/sub", (char *)"/home/alice/project/a/b/.git", NULL };
+	char *const files[] = { (char *)"/home/alice/project/sub/.git", NULL };
+	struct sandbox_paths p = paths_at("/home/alice/project", false);
+	struct sandbox *s;
+
+	p.git_dirs = dirs;
+	p.git_files = files;
+	s = make("[Sandbox]\nSandbox=workspace\nReadWritePaths=-" GIT "/modules/sub/hooks\n", &p);
+	assert_int_equal(strv_len(s->git_guard), 11);
+	assert_string_equal(s->git_guard[4], GIT "/modules/sub/commondir");
+	assert_string_equal(s->git_guard[10], "/home/alice/project/a/b/.git/config");
+	assert_int_equal(mount_at(s, GIT "/modules/sub/config")->flags, MF_RO | MF_OPTIONAL | MF_NOFOLLOW);
+	assert_int_equal(mount_at(s, "/home/alice/project/a/b/.git/hooks")->flags, MF_RO | MF_OPTIONAL | MF_NOFOLLOW);
+	assert_int_equal(mount_at(s, "/home/alice/project/sub/.git")->flags, MF_RO | MF_OPTIONAL | MF_NOFOLLOW);
+	/* None of them can be moved away. */
+	assert_int_equal(mount_at(s, GIT "/modules")->flags, MF_OPTIONAL | MF_NOFOLLOW);
+	assert_int_equal(mount_at(s, GIT "/modules/sub")->flags, MF_OPTIONAL | MF_NOFOLLOW);
+	assert_int_equal(mount_at(s, "/home/alice/project/a")->flags, MF_OPTIONAL | MF_NOFOLLOW);
+	assert_int_equal(mount_at(s, "/home/alice/project/a/b/.git")->flags, MF_OPTIONAL | MF_NOFOLLOW);
+	assert_int_equal(mount_at(s, "/home/alice/project/sub")->flags, MF_OPTIONAL | MF_NOFOLLOW);
 	sandbox_free(s);
 }
 
@@ -468,7 +502,9 @@ test_workspace(void **state)
 			 "dev /dev nosuid noexec\n"
 			 "bind /home/alice/project nofollow\n"
 			 "bind /home/alice/project/.git optional nofollow\n"
+			 "bind /home/alice/project/.git/commondir ro optional nofollow\n"
 			 "bind /home/alice/project/.git/config ro optional nofollow\n"
+			 "bind /home/alice/project/.git/config.worktree ro optional nofollow\n"
 			 "bind /home/alice/project/.git/hooks ro optional nofollow\n"
 			 "hide /lib/modules optional\n"
 			 "bind /proc optional\n"
@@ -740,10 +776,11 @@ test_project(void **state)
 static void
 test_worktree(void **state)
 {
+	char *const files[] = { (char *)"/srv/project/.git", NULL };
 	struct sandbox_paths p = paths_at("/srv/project", true);
 	struct sandbox *s;
 
-	p.git_is_file = true;
+	p.git_files = files;
 	s = make("", &p);
 	assert_int_equal(mount_at(s, "/srv/project/.git")->flags, MF_RO | MF_IDMAP | MF_OPTIONAL | MF_NOFOLLOW);
 	assert_null(mount_at(s, "/srv/project/.git/hooks"));
@@ -1194,7 +1231,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_profile),	      cmocka_unit_test(test_effective),
 		cmocka_unit_test(test_effective_without_profile), cmocka_unit_test(test_strict_root),
-		cmocka_unit_test(test_strict_user),   cmocka_unit_test(test_ways), cmocka_unit_test(test_home_elsewhere), cmocka_unit_test(test_git_guard), cmocka_unit_test(test_workspace),
+		cmocka_unit_test(test_strict_user),   cmocka_unit_test(test_ways), cmocka_unit_test(test_home_elsewhere), cmocka_unit_test(test_git_guard), cmocka_unit_test(test_further_repositories), cmocka_unit_test(test_workspace),
 		cmocka_unit_test(test_none),	      cmocka_unit_test(test_system),
 		cmocka_unit_test(test_proc),	      cmocka_unit_test(test_tmp),
 		cmocka_unit_test(test_paths),	      cmocka_unit_test(test_binds),
