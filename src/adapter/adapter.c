@@ -50,11 +50,42 @@ adapter_event(struct adapter_out *out, const char *type, int64_t time_us)
 	return ev;
 }
 
+struct adapter_ask *
+adapter_ask_add(struct adapter_out *out)
+{
+	out->asks = xrealloc(out->asks, (size_t)(out->ask_count + 1) * sizeof(*out->asks));
+	memset(&out->asks[out->ask_count], 0, sizeof(*out->asks));
+	return &out->asks[out->ask_count++];
+}
+
+static void
+asks_free(struct adapter_out *out)
+{
+	for (int i = 0; i < out->ask_count; i++) {
+		struct adapter_ask *a = &out->asks[i];
+
+		free(a->id);
+		free(a->tool_name);
+		free(a->tool_use_id);
+		buf_free(&a->question);
+	}
+	free(out->asks);
+	strv_free(out->asks_gone);
+	out->asks = NULL;
+	out->ask_count = 0;
+	out->asks_gone = NULL;
+}
+
 void
 adapter_out_reset(struct adapter_out *out)
 {
 	out->event_count = 0;
 	buf_reset(&out->reply);
+	if (out->asks || out->asks_gone)
+		asks_free(out);
+	free(out->turn.result);
+	free(out->turn.error);
+	out->turn = (struct turn_end){ 0 };
 	out->turn_done = false;
 	out->dirty = false;
 }
@@ -65,6 +96,7 @@ adapter_out_free(struct adapter_out *out)
 	for (int i = 0; i < out->event_cap; i++)
 		event_free(&out->events[i]);
 	free(out->events);
+	adapter_out_reset(out);
 	buf_free(&out->reply);
 	memset(out, 0, sizeof(*out));
 }

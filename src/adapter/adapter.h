@@ -43,12 +43,35 @@ struct plan_request {
 	struct limit_totals totals;
 };
 
+/* A question of the agent's, which waits for answer(). */
+struct adapter_ask {
+	char *id;	  /* the agent's name for it, unique within its run */
+	const char *kind; /* "permission" | "choice" */
+	char *tool_name, *tool_use_id; /* "" where it says none */
+	struct buf question; /* JSON object for people: tool_name, display_name, description, blocked_path; input of a permission, questions of a choice */
+};
+
+/* How a turn ended. */
+struct turn_end {
+	enum outcome outcome;
+	char *result, *error; /* or NULL */
+	/*
+	 * Of OUTCOME_RATE_LIMITED: the wall-clock time, in microseconds, from which trying again makes sense; 0: not said. Trying again
+	 * takes a new uuid: one whose turn has ended, however badly, is not worked on again.
+	 */
+	int64_t retry_us;
+};
+
 /* Collects what one line, or the end, led to. The caller owns it, and resets it between calls. */
 struct adapter_out {
 	struct event *events; /* [event_count] of event_cap, reused */
 	int event_count, event_cap;
 	struct buf reply;     /* bytes to write to the agent's stdin, or empty */
+	struct adapter_ask *asks; /* questions that this line asked */
+	int ask_count;
+	char **asks_gone;     /* ids of questions that were taken back, or settled without us: a strv, or NULL */
 	bool turn_done;	      /* the answer to our prompt is there: close stdin, start ResultGraceSec */
+	struct turn_end turn; /* when turn_done */
 	bool dirty;	      /* save() would say something new */
 };
 /* A further event, begun; valid until the next call. */
@@ -75,10 +98,15 @@ struct run_result {
 	char *error;   /* one line for a person, owned by the caller, or NULL */
 	double cost_usd;	 /* of this run */
 	int64_t input_tokens, output_tokens, turns; /* of this run */
-	/*
-	 * Of OUTCOME_RATE_LIMITED: the wall-clock time, in microseconds, from which trying again makes sense; 0: not said.
-	 */
-	int64_t retry_us;
+	int64_t retry_us; /* as in struct turn_end */
+};
+
+/* What to say to a question. All borrowed. */
+struct ask_answer {
+	bool allow;
+	const char *text;	   /* reason given to the agent with a refusal, or NULL */
+	const char *answers;	   /* of a choice: JSON object, question -> label; or NULL */
+	const char *updated_input; /* JSON object to use the tool with, or NULL: as asked */
 };
 
 #define ADAPTER_STDOUT 0
@@ -104,6 +132,18 @@ struct adapter {
 	int64_t (*tool_since)(const void *st);
 	/* Time that does not count has passed: what is open was begun so much later. NULL as with tool_since. */
 	void (*shift)(void *st, int64_t us);
+	/*
+	 * What to write to its stdin to give it a further prompt; NULL: one prompt a process. A prompt with a uuid that it has had is not worked on
+	 * again: where an earlier process had it, that turn ends at once, as a success without a result; the same process says nothing at all.
+	 */
+	void (*prompt)(const char *text, const char *uuid, struct buf *out);
+	/* Figures of the run so far, which never go down; those of a turn in progress are estimates of its tokens. NULL: none are known. */
+	void (*usage)(const void *st, struct usage *u);
+	/*
+	 * Answer a question: *reply is what to write to its stdin, and the question is no longer open. -ENOENT: it is not (answered, taken back);
+	 * -EINVAL: answers or updated_input are not JSON objects. Saying it to the agent twice does no harm. NULL: it asks nothing.
+	 */
+	int (*answer)(void *st, const char *ask_id, const struct ask_answer *a, struct buf *reply);
 	/* What to write to its stdin so that it ends its turn; NULL: there is no such thing. */
 	const char *interrupt;
 };

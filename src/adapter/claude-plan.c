@@ -78,19 +78,18 @@ system_prompt(const struct plan_request *rq)
 	return file && *file ? xstrdup(file) : xstrdup(text);
 }
 
-/* The prompt as a user message. Its uuid makes the program run it once, however often it is
- * delivered. */
-static void
-plan_input(const struct plan_request *rq, struct plan *p)
+/* A prompt as a user message. Its uuid makes the program run it once, however often it is delivered. */
+void
+claude_prompt(const char *text, const char *uuid, struct buf *out)
 {
-	buf_puts(&p->input, "{\"type\":\"user\",\"message\":{\"role\":\"user\",\"content\":");
-	buf_put_json(&p->input, rq->prompt, strlen(rq->prompt));
-	buf_putc(&p->input, '}');
-	if (rq->prompt_uuid) {
-		buf_puts(&p->input, ",\"uuid\":");
-		buf_put_json_str(&p->input, rq->prompt_uuid);
+	buf_puts(out, "{\"type\":\"user\",\"message\":{\"role\":\"user\",\"content\":");
+	buf_put_json_str(out, text);
+	buf_putc(out, '}');
+	if (uuid) {
+		buf_puts(out, ",\"uuid\":");
+		buf_put_json_str(out, uuid);
 	}
-	buf_puts(&p->input, ",\"parent_tool_use_id\":null,\"session_id\":\"\"}\n");
+	buf_puts(out, ",\"parent_tool_use_id\":null,\"session_id\":\"\"}\n");
 }
 
 int
@@ -106,6 +105,9 @@ claude_plan(const struct plan_request *rq, struct plan *p, struct err *e)
 		"--setting-sources",
 		"",
 		"--strict-mcp-config",
+		/* What it may not do by itself it asks over stdout, instead of being denied it. */
+		"--permission-prompt-tool",
+		"stdio",
 	};
 	const struct blueprint *b = rq->blueprint;
 	CLEANUP_FREE char *config_dir = xasprintf("%s/claude", rq->session_dir);
@@ -131,6 +133,6 @@ claude_plan(const struct plan_request *rq, struct plan *p, struct err *e)
 	plan_set_env(p, "CLAUDE_CONFIG_DIR", config_dir);
 	plan_set_env(p, "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC", "1");
 	plan_set_env(p, "DISABLE_AUTOUPDATER", "1");
-	plan_input(rq, p);
+	claude_prompt(rq->prompt, rq->prompt_uuid, &p->input);
 	return 0;
 }

@@ -3,12 +3,6 @@
  * The claude adapter: Claude Code's stream-json over stdin and stdout, one JSON object a line.
  * Messages and keys that are not known are kept (raw) and have no effect, so that newer versions of
  * the program go on working. Nothing here trusts a type, a length or a depth.
- *
- * Counting: the usage of a result is that of its turn and is summed. Its total_cost_usd is that of
- * the whole conversation, also of what earlier processes did before --resume: the run's cost is the
- * sum of the costs since the last result, which the result says, too. Versions that do not say them
- * are taken at their greatest total. The usage in assistant messages is a start value and is not
- * counted.
  */
 #ifdef HAVE_CONFIG_H
 #include "config.h"
@@ -18,43 +12,14 @@
 #include <json-c/json.h>
 #include <string.h>
 
-#include "adapter/common.h"
-#include "adapter/jv.h"
+#include "adapter/claude.h"
 #include "base/util.h"
 
 #define LINE_MAX_BYTES (16u << 20)
-#define OPEN_MAX 256 /* tool calls without a result that are remembered */
-#define OPEN_INPUT_MAX                                                                             \
-	(1u << 20) /* bytes of the inputs of all of them; an input beyond it is not repeated in    \
-		      post_tool */
 #define ERROR_TEXT_MAX 400 /* bytes of a one-line error */
 
-#define COST_MAX 1e9 /* US dollars; what claims more is not counted */
-
-#define DENY_TEXT                                                                                  \
-	"Nobody is there to answer: this agent runs unattended under aod. Go on without this "     \
-	"tool, "                                                                                   \
-	"or allow it in the blueprint (AllowedTools=, PermissionMode=)."
-
-struct open_tool {
-	char *id, *name;
-	char *input; /* JSON or NULL */
-	int64_t time_us;
-	size_t input_len;
-};
-
-struct claude {
-	struct open_tool *open; /* oldest first */
-	int open_count, open_cap;
-	size_t open_bytes;
-	bool answered; /* the result of our prompt was seen; outcome, result and error are its */
-	enum outcome outcome;
-	char *result, *error;
-	double cost;       /* sum of the costs since the last result */
-	double cost_total; /* greatest total of results that do not say them */
-	int64_t input_tokens, output_tokens, turns;
-	char *last_stderr;
-};
+#define INTERRUPT_ID "aod-interrupt"
+#define TOO_MUCH "More is asked than can be kept. Go on without it."
 
 /* A line being read. */
 struct line {
@@ -66,14 +31,6 @@ struct line {
 
 /* Working memory of one call, shared by all sessions: the supervisor has one thread. */
 static struct buf scratch;
-
-static int64_t
-add(int64_t a, int64_t b)
-{
-	int64_t sum;
-
-	return __builtin_add_overflow(a, b, &sum) ? INT64_MAX : sum;
-}
 
 /* ---- events ---- */
 
@@ -87,58 +44,6 @@ emit(struct line *l, const char *type)
 	if (parent)
 		event_extra_text(ev, "parent_tool_use_id", parent, n);
 	return ev;
-}
-
-/* ---- open tool calls ---- */
-
-static void
-open_drop(struct claude *st, int i)
-{
-	struct open_tool *t = &st->open[i];
-
-	st->open_bytes -= t->input_len;
-	free(t->id);
-	free(t->name);
-	free(t->input);
-	st->open_count--;
-	memmove(t, t + 1, (size_t)(st->open_count - i) * sizeof(*t));
-}
-
-static int
-open_find(const struct claude *st, const char *id)
-{
-	for (int i = 0; i < st->open_count; i++)
-		if (strcmp(st->open[i].id, id) == 0)
-			return i;
-	return -1;
-}
-
-/* input: JSON, or NULL. A call that is repeated replaces the one before. */
-static void
-open_add(struct claude *st, const char *id, const char *name, const char *input, size_t input_len,
-	 int64_t time_us)
-{
-	struct open_tool *t;
-	int i = open_find(st, id);
-
-	if (i >= 0)
-		open_drop(st, i);
-	if (st->open_count == OPEN_MAX)
-		open_drop(st, 0);
-	if (st->open_count == st->open_cap) {
-		st->open_cap = st->open_cap > 0 ? st->open_cap * 2 : 4;
-		st->open = xrealloc(st->open, (size_t)st->open_cap * sizeof(*st->open));
-	}
-	t = &st->open[st->open_count++];
-	memset(t, 0, sizeof(*t));
-	t->id = xstrdup(id);
-	t->name = xstrdup(name);
-	t->time_us = time_us;
-	if (input && input_len <= OPEN_INPUT_MAX - st->open_bytes) {
-		t->input = xstrndup(input, input_len);
-		t->input_len = input_len;
-		st->open_bytes += input_len;
-	}
 }
 
 static void
@@ -163,6 +68,14 @@ on_tool_use(struct line *l, struct json_object *block)
 }
 
 static void
+take_back(struct line *l, int ask)
+{
+	l->out->asks_gone = strv_add(l->out->asks_gone, l->st->asks[ask].id);
+	ask_drop(l->st, ask);
+	l->out->dirty = true;
+}
+
+static void
 on_tool_result(struct line *l, struct json_object *block)
 {
 	struct event *ev = emit(l, "post_tool");
@@ -179,6 +92,10 @@ on_tool_result(struct line *l, struct json_object *block)
 		open_drop(l->st, i);
 		l->out->dirty = true;
 	}
+	/* It was settled without us. */
+	for (int k = l->st->ask_count - 1; k >= 0; k--)
+		if (*id && strcmp(l->st->asks[k].tool_use_id, id) == 0)
+			take_back(l, k);
 	if (content)
 		jv_put_key(ev, KEY_TOOL_OUTPUT, content);
 	if (jv_true(block, "is_error")) {
@@ -241,6 +158,10 @@ on_assistant(struct line *l)
 	size_t n, blocks = jv_len(content);
 	const char *s = jv_text(content, &n);
 
+	if (jv_get(message, "usage")) {
+		usage_message(l->st, jv_word(message, "id"), jv_get(message, "usage"), !jv_get(l->o, "parent_tool_use_id"));
+		l->out->dirty = true;
+	}
 	if (s)
 		on_assistant_text(l, message, s, n);
 	for (size_t i = 0; i < blocks; i++) {
@@ -305,6 +226,10 @@ on_user(struct line *l)
 
 /* ---- result ---- */
 
+#define LIMIT_TEXT "usage limit reached"
+#define SECONDS_MAX 100000000000 /* later ones are milliseconds, */
+#define MS_MAX 100000000000000	 /* and still later ones are no times */
+
 static const struct {
 	int64_t status;
 	enum outcome outcome;
@@ -324,12 +249,23 @@ static const struct {
 	{"stop_reason", "refusal", OUTCOME_REFUSED},
 };
 
+/* "API Error: 529 …", as older versions say it, or "…(429)…"; 0: neither. */
+static int64_t
+status_in(const char *text)
+{
+	const char *said = strstr(text, "API Error: "), *open = said ? strchr(said, '(') : NULL;
+	int64_t status = said ? atoi(said + strlen("API Error: ")) : 0;
+
+	return status == 0 && open ? atoi(open + 1) : status;
+}
+
 static enum outcome
-error_outcome(struct json_object *o, const char *text)
+error_outcome(const struct claude *st, struct json_object *o, const char *text)
 {
 	int64_t status = jv_count(o, "api_error_status");
-	const char *said;
 
+	if (st->interrupted && str_starts(jv_word(o, "terminal_reason"), "aborted_"))
+		return OUTCOME_CANCELLED;
 	for (size_t i = 0; i < ARRAY_LEN(word_outcomes); i++)
 		if (strcmp(jv_word(o, word_outcomes[i].key), word_outcomes[i].value) == 0)
 			return word_outcomes[i].outcome;
@@ -337,87 +273,98 @@ error_outcome(struct json_object *o, const char *text)
 		return OUTCOME_BILLING;
 	if (strcasestr(text, "not logged in"))
 		return OUTCOME_AUTH;
-	/* Older versions say the status in the text only. */
-	said = strstr(text, "API Error: ");
-	if (status == 0 && said)
-		status = atoi(said + strlen("API Error: "));
+	if (strcasestr(text, LIMIT_TEXT))
+		return OUTCOME_RATE_LIMITED;
+	if (status == 0)
+		status = status_in(text);
 	for (size_t i = 0; i < ARRAY_LEN(status_outcomes); i++)
 		if (status_outcomes[i].status == status)
 			return status_outcomes[i].outcome;
-	return OUTCOME_AGENT_ERROR;
+	return st->limited ? OUTCOME_RATE_LIMITED : OUTCOME_AGENT_ERROR;
 }
 
-static void
-set_answer(struct claude *st, struct json_object *o)
+/* A time in seconds, or in milliseconds, since 1970; what can be neither is 0. */
+static int64_t
+epoch_us(int64_t t)
 {
-	const char *subtype = jv_word(o, "subtype");
-	size_t n;
-	const char *s = jv_text(jv_get(o, "result"), &n);
+	if (t <= 0 || t > MS_MAX)
+		return 0;
+	return t >= SECONDS_MAX ? t * 1000 : t * 1000000;
+}
+
+/* When trying again makes sense: "…usage limit reached|EPOCH", what a rate_limit_event said, or as long as it waited itself. */
+static int64_t
+retry_time(const struct claude *st, const char *text, int64_t now)
+{
+	const char *said = strcasestr(text, LIMIT_TEXT "|");
+	int64_t t = said ? epoch_us(strtoll(said + strlen(LIMIT_TEXT "|"), NULL, 10)) : 0;
+
+	if (t)
+		return t;
+	if (st->limit_us)
+		return st->limit_us;
+	return st->delay_us ? count_add(now, st->delay_us) : 0;
+}
+
+/* How the latest turn ended: for the end of the run, and told now. error is taken. */
+static void
+end_turn(struct line *l, enum outcome outcome, const char *result, size_t n, char *error, int64_t retry_us)
+{
+	struct claude *st = l->st;
+	struct turn_end *turn = &l->out->turn;
 
 	free(st->result);
 	free(st->error);
-	st->result = st->error = NULL;
 	st->answered = true;
-	/* is_error decides whatever the subtype says: a failed call of the API has subtype success.
-	 */
-	if (!jv_true(o, "is_error") && !str_starts(subtype, "error")) {
-		st->outcome = OUTCOME_SUCCESS;
-		st->result = s ? xstrndup(s, n) : NULL;
+	st->interrupted = false;
+	st->outcome = outcome;
+	st->result = result ? xstrndup(result, n) : NULL;
+	st->error = error;
+	st->retry_us = retry_us;
+	free(turn->result);
+	free(turn->error);
+	*turn = (struct turn_end){ outcome, xstrdup(st->result), xstrdup(error), retry_us };
+	l->out->turn_done = true;
+	l->out->dirty = true;
+}
+
+static void
+take_answer(struct line *l)
+{
+	const char *subtype = jv_word(l->o, "subtype");
+	size_t n;
+	const char *s = jv_text(jv_get(l->o, "result"), &n);
+	enum outcome outcome;
+
+	/* is_error decides whatever the subtype says: a failed call of the API has subtype success. */
+	if (!jv_true(l->o, "is_error") && !str_starts(subtype, "error")) {
+		end_turn(l, OUTCOME_SUCCESS, s, n, NULL, 0);
 		return;
 	}
 	buf_reset(&scratch);
 	buf_puts(&scratch, "");
-	jv_content(&scratch, jv_get(o, s ? "result" : "errors"), "; ");
-	st->outcome = error_outcome(o, scratch.data);
-	if (scratch.len > 0)
-		st->error = first_line(scratch.data, scratch.len, ERROR_TEXT_MAX);
-	else
-		st->error = xasprintf("the agent failed: %.100s",
-				      *subtype ? subtype : "no reason given");
-}
-
-static void
-count_cost(struct claude *st, struct json_object *o)
-{
-	struct json_object *models = jv_get(o, "model_usage_since_last_result");
-	double total = jv_amount(o, "total_cost_usd");
-
-	if (!json_object_is_type(models, json_type_object)) {
-		if (total > st->cost_total && total < COST_MAX)
-			st->cost_total = total;
-		return;
-	}
-	json_object_object_foreach(models, name, usage)
-	{
-		double cost = jv_amount(usage, "costUSD");
-
-		(void)name;
-		if (cost < COST_MAX)
-			st->cost += cost;
-	}
+	jv_content(&scratch, jv_get(l->o, s ? "result" : "errors"), "; ");
+	outcome = error_outcome(l->st, l->o, scratch.data);
+	end_turn(l, outcome, NULL, 0,
+		 scratch.len > 0 ? first_line(scratch.data, scratch.len, ERROR_TEXT_MAX) :
+				   xasprintf("the agent failed: %.100s", *subtype ? subtype : "no reason given"),
+		 outcome == OUTCOME_RATE_LIMITED ? retry_time(l->st, scratch.data, l->time_us) : 0);
 }
 
 static void
 on_result(struct line *l)
 {
-	struct claude *st = l->st;
-	struct json_object *usage = jv_get(l->o, "usage");
-
 	jv_put_members(emit(l, "result"), l->o,
 		       "subtype is_error num_turns duration_ms duration_api_ms usage "
 		       "total_cost_usd result errors "
 		       "permission_denials terminal_reason api_error_status stop_reason origin");
 	if (jv_true(l->o, "isReplay"))
 		return;
-	st->input_tokens = add(st->input_tokens, jv_count(usage, "input_tokens"));
-	st->output_tokens = add(st->output_tokens, jv_count(usage, "output_tokens"));
-	st->turns = add(st->turns, jv_count(l->o, "num_turns"));
-	count_cost(st, l->o);
-	/* A turn that nobody asked for, such as the one after a background task, is not the answer.
-	 */
+	usage_result(l->st, l->o);
+	/* A turn that nobody asked for, such as the one after a background task, is not the answer. */
 	if (!jv_get(l->o, "origin")) {
-		set_answer(st, l->o);
-		l->out->turn_done = true;
+		take_answer(l);
+		prompts_answered(l->st, jv_get(l->o, "user_message_uuids"));
 	}
 	l->out->dirty = true;
 }
@@ -430,6 +377,9 @@ on_init(struct line *l)
 	struct event *ev = emit(l, "init");
 	struct json_object *tools = jv_get(l->o, "tools"), *id = jv_get(l->o, "session_id");
 
+	/* It comes at the beginning of every turn. */
+	l->st->limited = false;
+	l->st->limit_us = l->st->delay_us = 0;
 	if (id)
 		jv_put_extra(ev, "agent_session_id", id);
 	jv_put_members(
@@ -466,6 +416,31 @@ name_matches(const char *pattern, const char *name)
 	return strcmp(pattern, name) == 0;
 }
 
+/* Of a rate limit the server says how long to wait, which is what the program does then. */
+static void
+note_delay(struct line *l)
+{
+	int64_t ms = jv_count(l->o, "retry_delay_ms");
+
+	l->st->delay_us = jv_count(l->o, "error_status") == 429 && ms < MS_MAX ? ms * 1000 : 0;
+	l->out->dirty = true;
+}
+
+/* What is left of an allowance; it is told at any time. Only where it is used up does it say from when on there is more. */
+static void
+on_rate_limit(struct line *l)
+{
+	struct event *ev = emit(l, "notice");
+	struct json_object *info = jv_get(l->o, "rate_limit_info");
+
+	event_extra_text(ev, "subtype", "rate-limit", 10);
+	if (info)
+		jv_put_extra(ev, "rate_limit_info", info);
+	l->st->limited = strcmp(jv_word(info, "status"), "rejected") == 0;
+	l->st->limit_us = l->st->limited ? epoch_us(jv_count(info, "resetsAt")) : 0;
+	l->out->dirty = true;
+}
+
 static void
 on_system(struct line *l)
 {
@@ -475,6 +450,8 @@ on_system(struct line *l)
 		on_init(l);
 		return;
 	}
+	if (strcmp(subtype, "api_retry") == 0)
+		note_delay(l);
 	for (size_t i = 0; i < ARRAY_LEN(system_kinds); i++)
 		if (name_matches(system_kinds[i].subtype, subtype)) {
 			jv_put_members(emit(l, system_kinds[i].type), l->o,
@@ -484,10 +461,56 @@ on_system(struct line *l)
 	on_unknown(l, "system", subtype);
 }
 
-/*
- * The program asks something. Nobody is there, and a question without an answer holds up the turn
- * for ever: it is denied, or, when it is not about a permission, answered with an error.
- */
+/* What a question is about, for people. */
+static void
+put_question(struct buf *b, struct json_object *request, bool choice)
+{
+	static const char *const texts[] = { "display_name", "description", "blocked_path" };
+	struct json_object *input = jv_get(request, "input");
+
+	buf_puts(b, "{\"tool_name\":");
+	buf_put_json_str(b, jv_word(request, "tool_name"));
+	for (size_t i = 0; i < ARRAY_LEN(texts); i++)
+		if (*jv_word(request, texts[i])) {
+			buf_printf(b, ",\"%s\":", texts[i]);
+			buf_put_json_str(b, jv_word(request, texts[i]));
+		}
+	buf_puts(b, choice ? ",\"questions\":" : ",\"input\":");
+	jv_write(b, choice ? jv_get(input, "questions") : input);
+	buf_putc(b, '}');
+}
+
+/* true: it is to be answered. */
+static bool
+add_ask(struct line *l, const char *id, struct json_object *request)
+{
+	struct json_object *input = jv_get(request, "input");
+	bool choice = json_object_is_type(jv_get(input, "questions"), json_type_array), is_object = json_object_is_type(input, json_type_object);
+	struct adapter_ask *ask;
+	int i = ask_find(l->st, id);
+
+	if (i >= 0)
+		ask_drop(l->st, i);
+	buf_reset(&scratch);
+	if (is_object)
+		jv_write(&scratch, input);
+	else
+		buf_puts(&scratch, "{}");
+	if (!ask_add(l->st, id, jv_word(request, "tool_name"), jv_word(request, "tool_use_id"), scratch.data, scratch.len))
+		return false;
+	l->out->dirty = true;
+	if (i >= 0)
+		return true;
+	ask = adapter_ask_add(l->out);
+	ask->id = xstrdup(id);
+	ask->kind = choice ? "choice" : "permission";
+	ask->tool_name = xstrdup(jv_word(request, "tool_name"));
+	ask->tool_use_id = xstrdup(jv_word(request, "tool_use_id"));
+	put_question(&ask->question, request, choice);
+	return true;
+}
+
+/* A question without an answer holds up the turn for ever: what is not about a tool is answered with an error. */
 static void
 on_control_request(struct line *l)
 {
@@ -497,31 +520,20 @@ on_control_request(struct line *l)
 	struct event *ev = emit(l, ask ? "permission_request" : "control");
 	size_t n;
 	const char *id = jv_text(jv_get(l->o, "request_id"), &n);
-	struct buf *reply = &l->out->reply;
 
 	jv_put_members(ev, l->o, "request_id");
 	if (ask) {
 		jv_put_members(ev, request, "tool_name tool_use_id description blocked_path");
 		if (jv_get(request, "input"))
 			jv_put_key(ev, KEY_TOOL_INPUT, jv_get(request, "input"));
-		event_extra_text(ev, "answer", "deny", 4);
 	} else {
 		event_extra_text(ev, "subtype", subtype, strlen(subtype));
 	}
-	if (!id)
+	if (!id || (ask && add_ask(l, id, request)))
 		return;
-	buf_puts(reply, ask ? "{\"type\":\"control_response\",\"response\":{\"subtype\":"
-			      "\"success\",\"request_id\":"
-			    : "{\"type\":\"control_response\",\"response\":{\"subtype\":\"error\","
-			      "\"request_id\":");
-	buf_put_json(reply, id, n);
-	if (ask) {
-		buf_puts(reply, ",\"response\":{\"behavior\":\"deny\",\"message\":");
-		buf_put_json(reply, DENY_TEXT, strlen(DENY_TEXT));
-		buf_puts(reply, "}}}\n");
-	} else {
-		buf_puts(reply, ",\"error\":\"aod does not answer this request\"}}\n");
-	}
+	buf_puts(&l->out->reply, "{\"type\":\"control_response\",\"response\":{\"subtype\":\"error\",\"request_id\":");
+	buf_put_json(&l->out->reply, id, n);
+	buf_printf(&l->out->reply, ",\"error\":\"%s\"}}\n", ask ? TOO_MUCH : "aod does not answer this request");
 }
 
 static void
@@ -533,6 +545,40 @@ on_control(struct line *l)
 	jv_put_members(ev, l->o, "type request_id command_uuid state");
 	jv_put_members(ev, response,
 		       jv_get(l->o, "request_id") ? "subtype error" : "subtype request_id error");
+	if (strcmp(jv_word(response, "request_id"), INTERRUPT_ID) == 0 && strcmp(jv_word(response, "subtype"), "success") == 0) {
+		l->st->interrupted = !l->st->answered;
+		l->out->dirty = true;
+	}
+}
+
+static void
+on_cancel_request(struct line *l)
+{
+	int i = ask_find(l->st, jv_word(l->o, "request_id"));
+
+	on_control(l);
+	if (i >= 0)
+		take_back(l, i);
+}
+
+/*
+ * What becomes of a prompt: queued, started, and when its result was told, completed; cancelled where it failed or was interrupted. One that it had
+ * before is only said to be completed, or is taken out of its queue: then its turn has ended without a result.
+ */
+static void
+on_lifecycle(struct line *l)
+{
+	const char *uuid = jv_word(l->o, "command_uuid"), *state = jv_word(l->o, "state");
+	bool completed = strcmp(state, "completed") == 0;
+
+	on_control(l);
+	if (!*uuid)
+		return;
+	if (strcmp(state, "queued") == 0 || strcmp(state, "started") == 0)
+		prompt_begin(l->st, uuid, *state == 's');
+	else if ((completed || strcmp(state, "cancelled") == 0) && prompt_end(l->st, uuid))
+		end_turn(l, completed ? OUTCOME_SUCCESS : OUTCOME_CANCELLED, NULL, 0, NULL, 0);
+	l->out->dirty = true;
 }
 
 static void
@@ -555,8 +601,10 @@ static const struct {
 	{"system", on_system},
 	{"result", on_result},
 	{"control_request", on_control_request},
+	{"control_cancel_request", on_cancel_request},
 	{"control_*", on_control},
-	{"command_lifecycle", on_control},
+	{"command_lifecycle", on_lifecycle},
+	{"rate_limit_event", on_rate_limit},
 };
 
 /* ---- the adapter ---- */
@@ -622,10 +670,10 @@ claude_end(void *state, const struct run_exit *x, struct adapter_out *out, struc
 	const struct claude *st = state;
 
 	run_result_from_exit(x, r);
-	r->cost_usd = st->cost > 0 ? st->cost : st->cost_total;
-	r->input_tokens = st->input_tokens;
-	r->output_tokens = st->output_tokens;
-	r->turns = st->turns;
+	r->cost_usd = st->shown.cost_usd;
+	r->input_tokens = st->shown.input_tokens;
+	r->output_tokens = st->shown.output_tokens;
+	r->turns = st->shown.turns;
 	r->result = xstrdup(st->result);
 	if (x->stop_requested) {
 		run_result_cancel(r);
@@ -636,6 +684,7 @@ claude_end(void *state, const struct run_exit *x, struct adapter_out *out, struc
 	if (st->answered) {
 		/* The answer is there: how the program went after it does not change it. */
 		r->outcome = st->outcome;
+		r->retry_us = st->retry_us;
 		free(r->error);
 		r->error = xstrdup(st->error);
 	} else if (r->outcome == OUTCOME_SUCCESS) {
@@ -645,129 +694,6 @@ claude_end(void *state, const struct run_exit *x, struct adapter_out *out, struc
 		free(r->error);
 		r->error = xstrdup(st->last_stderr);
 	}
-}
-
-static void *
-claude_state_new(void)
-{
-	return xcalloc(1, sizeof(struct claude));
-}
-
-static void
-state_clear(struct claude *st)
-{
-	while (st->open_count > 0)
-		open_drop(st, st->open_count - 1);
-	free(st->open);
-	free(st->result);
-	free(st->error);
-	free(st->last_stderr);
-	memset(st, 0, sizeof(*st));
-}
-
-static void
-claude_state_free(void *state)
-{
-	if (!state)
-		return;
-	state_clear(state);
-	free(state);
-}
-
-static void
-claude_save(void *state, struct buf *out)
-{
-	const struct claude *st = state;
-
-	buf_puts(out, "{\"outcome\":");
-	buf_put_json_str(out, st->answered ? outcome_name(st->outcome) : NULL);
-	buf_puts(out, ",\"result\":");
-	buf_put_json_str(out, st->result);
-	buf_puts(out, ",\"error\":");
-	buf_put_json_str(out, st->error);
-	buf_puts(out, ",\"stderr\":");
-	buf_put_json_str(out, st->last_stderr);
-	buf_puts(out, ",\"cost\":");
-	jv_write_double(out, st->cost);
-	buf_puts(out, ",\"total\":");
-	jv_write_double(out, st->cost_total);
-	buf_puts(out, ",\"input\":");
-	buf_put_int(out, st->input_tokens);
-	buf_puts(out, ",\"output\":");
-	buf_put_int(out, st->output_tokens);
-	buf_puts(out, ",\"turns\":");
-	buf_put_int(out, st->turns);
-	/* Inputs are left out: they are for show only, and may be long. */
-	buf_puts(out, ",\"tools\":[");
-	for (int i = 0; i < st->open_count; i++) {
-		buf_puts(out, i > 0 ? ",[" : "[");
-		buf_put_json_str(out, st->open[i].id);
-		buf_putc(out, ',');
-		buf_put_json_str(out, st->open[i].name);
-		buf_putc(out, ',');
-		buf_put_int(out, st->open[i].time_us);
-		buf_putc(out, ']');
-	}
-	buf_puts(out, "]}");
-}
-
-static void
-claude_restore(void *state, const char *json, size_t n)
-{
-	struct claude *st = state;
-	bool too_deep;
-	struct json_object *o = jv_parse(json, n, &too_deep), *tools = jv_get(o, "tools");
-	int outcome = outcome_parse(jv_word(o, "outcome"));
-	size_t count = jv_len(tools);
-
-	state_clear(st);
-	st->answered = outcome >= 0;
-	st->outcome = st->answered ? (enum outcome)outcome : OUTCOME_NONE;
-	st->result = jv_copy(o, "result");
-	st->error = jv_copy(o, "error");
-	st->last_stderr = jv_copy(o, "stderr");
-	st->cost = jv_amount(o, "cost");
-	st->cost_total = jv_amount(o, "total");
-	st->input_tokens = jv_count(o, "input");
-	st->output_tokens = jv_count(o, "output");
-	st->turns = jv_count(o, "turns");
-	for (size_t i = 0; i < count; i++) {
-		struct json_object *pair = json_object_array_get_idx(tools, i);
-		size_t id_len, name_len;
-		const char *id, *name;
-
-		if (!json_object_is_type(pair, json_type_array))
-			continue;
-		id = jv_text(json_object_array_get_idx(pair, 0), &id_len);
-		name = jv_text(json_object_array_get_idx(pair, 1), &name_len);
-		if (id && name)
-			open_add(st, id, name, NULL, 0,
-				 json_object_get_int64(
-					 json_object_array_get_idx(pair, 2)));
-	}
-	json_object_put(o);
-}
-
-static int64_t
-claude_tool_since(const void *state)
-{
-	const struct claude *st = state;
-	int64_t since = 0;
-
-	for (int i = 0; i < st->open_count; i++)
-		if (st->open[i].time_us && (!since || st->open[i].time_us < since))
-			since = st->open[i].time_us;
-	return since;
-}
-
-static void
-claude_shift(void *state, int64_t us)
-{
-	struct claude *st = state;
-
-	for (int i = 0; i < st->open_count; i++)
-		if (st->open[i].time_us)
-			st->open[i].time_us += us;
 }
 
 const struct adapter adapter_claude = {
@@ -783,8 +709,11 @@ const struct adapter adapter_claude = {
 	.end = claude_end,
 	.save = claude_save,
 	.restore = claude_restore,
+	.prompt = claude_prompt,
+	.usage = claude_usage,
+	.answer = claude_answer,
 	.tool_since = claude_tool_since,
 	.shift = claude_shift,
-	.interrupt = "{\"type\":\"control_request\",\"request_id\":\"aod-interrupt\",\"request\":{"
+	.interrupt = "{\"type\":\"control_request\",\"request_id\":\"" INTERRUPT_ID "\",\"request\":{"
 		     "\"subtype\":\"interrupt\"}}\n",
 };

@@ -8,9 +8,13 @@
 extern const struct adapter adapter_claude, adapter_command;
 
 int claude_plan(const struct plan_request *rq, struct plan *p, struct err *e);
+void claude_prompt(const char *text, const char *uuid, struct buf *out);
 
 /* Set NAME=VALUE in the plan's environment, in the place of an earlier one of that name. */
 void plan_set_env(struct plan *p, const char *name, const char *value);
+
+/* A further question of this line, zeroed but for its empty buffer; valid until the next call. */
+struct adapter_ask *adapter_ask_add(struct adapter_out *out);
 
 /* An `output` event: stream, text, base64 when it was not UTF-8, partial. */
 struct event *adapter_output_event(struct adapter_out *out, int stream, int64_t time_us,

@@ -21,6 +21,10 @@
 #include "base/log.h"
 #include "base/util.h"
 
+#define DENY_TEXT                                                                                                                          \
+	"Nobody is there to answer: this agent runs unattended under aod. Go on without this tool, or allow it in the blueprint "                \
+	"(AllowedTools=, PermissionMode=)."
+
 #define RUN_FDS 5   /* spool, input, bell, pidfd, word of kills for want of memory */
 #define OWN_FDS 100 /* sockets, the database, a tree that is being removed */
 
@@ -623,10 +627,22 @@ tell_agent(struct run *r, uint8_t type, const void *p, size_t n, struct err *e)
 	return 0;
 }
 
+/* Nobody is there to answer. */
+static void
+deny_asks(struct run *r)
+{
+	const struct ask_answer deny = { .text = DENY_TEXT };
+
+	for (int i = 0; i < r->out.ask_count; i++)
+		r->adapter->answer(r->adapter_state, r->out.asks[i].id, &deny, &r->out.reply);
+}
+
 int
 run_take_adapter_out(struct run *r, struct err *e)
 {
 	int rc = 0;
+
+	deny_asks(r);
 
 	for (int i = 0; rc == 0 && i < r->out.event_count; i++) {
 		const struct event *ev = &r->out.events[i];

@@ -140,6 +140,12 @@ int outcome_parse(const char *name); /* -1 = unknown */
  */
 bool outcome_listed(char *const *words, enum outcome o, int exit_code, int signal);
 
+/* What a run, or a session, has used, by the agent's own account. It only grows. */
+struct usage {
+	int64_t turns, input_tokens, output_tokens;
+	double cost_usd;
+};
+
 /* A session as it is stored. Strings are borrowed, NULL where unset; times in microseconds, 0 where unset. */
 struct session_row {
 	int64_t n; /* internal number, never shown */

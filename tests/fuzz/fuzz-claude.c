@@ -3,6 +3,7 @@
  * Any bytes as the output of claude. Lines that begin with byte 1 are of stderr, with byte 2 pieces of a long line, with byte 3
  * a saved state. No crash; every event is valid JSON with the keys that it says; a state survives being saved.
  */
+#include <errno.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -79,10 +80,38 @@ check_state(const struct adapter *ad, void *st)
 	buf_free(&third);
 }
 
+/* What is asked can be answered, once, in JSON; every second question is. */
+static void
+answer_asks(const struct adapter *ad, void *st, const struct adapter_out *out)
+{
+	const struct ask_answer a = { .allow = true, .answers = "{\"q\":\"a\"}" };
+	struct buf b = BUF_INIT;
+
+	for (int i = 0; i < out->ask_count; i++) {
+		json_object_put(parse(out->asks[i].question.data, out->asks[i].question.len));
+		if (strlen(out->asks[i].id) % 2)
+			continue;
+		buf_reset(&b);
+		require(ad->answer(st, out->asks[i].id, &a, &b) == 0);
+		require(b.data[b.len - 1] == '\n');
+		json_object_put(parse(b.data, b.len));
+		require(ad->answer(st, out->asks[i].id, &a, &b) == -ENOENT);
+	}
+	buf_free(&b);
+}
+
+static void
+check_usage(const struct usage *before, const struct usage *after)
+{
+	require(before->turns <= after->turns && before->input_tokens <= after->input_tokens);
+	require(before->output_tokens <= after->output_tokens && before->cost_usd <= after->cost_usd);
+}
+
 static void
 feed(const struct adapter *ad, void *st, const char *s, size_t n, struct adapter_out *out)
 {
 	int kind = n > 0 && s[0] > 0 && s[0] <= 3 ? s[0] : 0;
+	struct usage before, after;
 	/* Of the exact size, so that a sanitizer sees a read behind its end. */
 	char *line = malloc(n > 0 ? n : 1);
 
@@ -95,13 +124,19 @@ feed(const struct adapter *ad, void *st, const char *s, size_t n, struct adapter
 	if (n > 0)
 		memcpy(line, s, n);
 	adapter_out_reset(out);
+	ad->usage(st, &before);
 	if (kind == 3)
 		ad->restore(st, line, n);
 	else
 		ad->line(st, kind == 1 ? ADAPTER_STDERR : ADAPTER_STDOUT, 1, line, n, kind == 2, kind == 2, out);
 	require(kind == 3 || out->event_count > 0);
 	require(out->reply.len == 0 || out->reply.data[out->reply.len - 1] == '\n');
+	require(!out->turn_done || out->turn.outcome > OUTCOME_NONE);
 	check_events(out);
+	ad->usage(st, &after);
+	if (kind != 3)
+		check_usage(&before, &after);
+	answer_asks(ad, st, out);
 	free(line);
 }
 

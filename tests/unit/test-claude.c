@@ -297,38 +297,6 @@ test_system(void **state)
 }
 
 static void
-test_control_requests(void **state)
-{
-	struct json_object *o = one("{\"type\":\"control_request\",\"request_id\":\"r\\\"1\",\"request\":{\"subtype\":\"can_use_tool\",\"tool_name\":\"Bash\","
-				    "\"input\":{\"command\":\"rm\"},\"tool_use_id\":\"t\"}}",
-				    "permission_request");
-	struct json_object *reply, *v;
-
-	IS(o, "tool_name", "Bash");
-	IS(o, "tool_input", "{\"command\":\"rm\"}");
-	IS(o, "answer", "deny");
-	assert_int_equal(out.reply.data[out.reply.len - 1], '\n');
-	assert_null(memchr(out.reply.data, '\n', out.reply.len - 1));
-	reply = json_tokener_parse(out.reply.data);
-	IS(reply, "type", "control_response");
-	assert_true(json_object_object_get_ex(reply, "response", &v));
-	IS(v, "subtype", "success");
-	IS(v, "request_id", "r\"1");
-	assert_true(json_object_object_get_ex(v, "response", &v));
-	IS(v, "behavior", "deny");
-	assert_non_null(strstr(text(v, "message"), "Nobody is there"));
-	json_object_put(reply);
-	IS(one("{\"type\":\"control_request\",\"request_id\":\"r2\",\"request\":{\"subtype\":\"hook_callback\"}}", "control"), "subtype", "hook_callback");
-	assert_string_equal(out.reply.data, "{\"type\":\"control_response\",\"response\":{\"subtype\":\"error\",\"request_id\":\"r2\","
-					    "\"error\":\"aod does not answer this request\"}}\n");
-	/* Without an id there is nothing to answer to. */
-	one("{\"type\":\"control_request\",\"request\":{\"subtype\":\"can_use_tool\"}}", "permission_request");
-	assert_int_equal(out.reply.len, 0);
-	one("{\"type\":\"control_request\",\"request_id\":5}", "control");
-	assert_int_equal(out.reply.len, 0);
-}
-
-static void
 test_unknown(void **state)
 {
 	static const char *const lines[] = {
@@ -339,7 +307,7 @@ test_unknown(void **state)
 
 	for (size_t i = 0; i < ARRAY_LEN(lines); i++)
 		one(lines[i], "unknown");
-	IS(one("{\"type\":\"rate_limit_event\",\"x\":{\"y\":1}}", "unknown"), "type", "rate_limit_event");
+	IS(one("{\"type\":\"later_event\",\"x\":{\"y\":1}}", "unknown"), "type", "later_event");
 	assert_false(out.turn_done || out.dirty);
 }
 
@@ -626,6 +594,387 @@ test_cost_resumed(void **state)
 	assert_true(cost_of_run() == 0.5);
 }
 
+#define ASK(id, use, tool, input)                                                                                                                   \
+	"{\"type\":\"control_request\",\"request_id\":\"" id "\",\"request\":{\"subtype\":\"can_use_tool\",\"tool_name\":\"" tool "\"," input \
+	"\"description\":\"why\",\"tool_use_id\":\"" use "\"}}"
+#define RM "\"input\":{\"command\":\"rm\"},"
+#define WHICH "\"input\":{\"questions\":[{\"question\":\"Which?\"}]},"
+
+/* aod's answer as the agent reads it: one line; the part for the request, and of that what was decided. */
+static struct json_object *
+answered(const char *id, const struct ask_answer *a)
+{
+	struct json_object *o, *v;
+	struct buf reply = BUF_INIT;
+
+	assert_int_equal(ad->answer(st, id, a, &reply), 0);
+	assert_int_equal(reply.data[reply.len - 1], '\n');
+	assert_null(memchr(reply.data, '\n', reply.len - 1));
+	json_object_put(seen);
+	seen = o = json_tokener_parse(reply.data);
+	assert_non_null(o);
+	buf_free(&reply);
+	IS(o, "type", "control_response");
+	assert_true(json_object_object_get_ex(o, "response", &v));
+	IS(v, "subtype", "success");
+	IS(v, "request_id", id);
+	assert_true(json_object_object_get_ex(v, "response", &v));
+	return v;
+}
+
+/* Through JSON and back, as in a new aod. */
+static void
+restart(void)
+{
+	struct buf saved = BUF_INIT, again = BUF_INIT;
+
+	ad->save(st, &saved);
+	ad->state_free(st);
+	st = ad->state_new();
+	ad->restore(st, saved.data, saved.len);
+	ad->save(st, &again);
+	assert_string_equal(again.data, saved.data);
+	buf_free(&saved);
+	buf_free(&again);
+}
+
+static void
+test_asks(void **state)
+{
+	static const struct ask_answer yes = { .allow = true }, no = { .text = "not \"here\"" }, silent = { 0 };
+	struct json_object *o = one(ASK("r\\\"1", "t", "Bash", RM), "permission_request"), *v;
+	struct buf reply = BUF_INIT;
+
+	IS(o, "tool_name", "Bash");
+	IS(o, "tool_input", "{\"command\":\"rm\"}");
+	IS(o, "answer", "-");
+	assert_true(out.dirty);
+	assert_int_equal(out.reply.len, 0);
+	assert_int_equal(out.ask_count, 1);
+	assert_string_equal(out.asks[0].id, "r\"1");
+	assert_string_equal(out.asks[0].kind, "permission");
+	assert_string_equal(out.asks[0].tool_name, "Bash");
+	assert_string_equal(out.asks[0].tool_use_id, "t");
+	assert_string_equal(out.asks[0].question.data, "{\"tool_name\":\"Bash\",\"description\":\"why\",\"input\":{\"command\":\"rm\"}}");
+	feed(ASK("r2", "t2", "Bash", RM));
+	feed(ASK("r3", "", "Odd", "\"input\":5,"));
+	assert_string_equal(out.asks[0].question.data, "{\"tool_name\":\"Odd\",\"description\":\"why\",\"input\":5}");
+	restart();
+	v = answered("r\"1", &yes);
+	IS(v, "behavior", "allow");
+	IS(v, "updatedInput", "{\"command\":\"rm\"}");
+	IS(v, "toolUseID", "t");
+	v = answered("r2", &no);
+	IS(v, "behavior", "deny");
+	IS(v, "message", "not \"here\"");
+	v = answered("r3", &silent);
+	IS(v, "message", "This was not allowed. Go on without it.");
+	IS(v, "toolUseID", "-");
+	/* Nobody is asked twice. */
+	assert_int_equal(ad->answer(st, "r2", &yes, &reply), -ENOENT);
+	assert_int_equal(ad->answer(st, "never", &yes, &reply), -ENOENT);
+	assert_int_equal(reply.len, 0);
+	/* The same question once more is the same question. */
+	feed(ASK("r4", "t4", "Bash", RM));
+	feed(ASK("r4", "t4", "Bash", RM));
+	assert_int_equal(out.ask_count, 0);
+	answered("r4", &yes);
+	assert_int_equal(ad->answer(st, "r4", &yes, &reply), -ENOENT);
+}
+
+static void
+test_choices(void **state)
+{
+	struct ask_answer a = { .allow = true, .answers = "{\"Which?\":\"B\"}" };
+	struct buf reply = BUF_INIT;
+
+	one(ASK("c", "t", "AskUserQuestion", WHICH), "permission_request");
+	assert_string_equal(out.asks[0].kind, "choice");
+	assert_string_equal(out.asks[0].question.data,
+			    "{\"tool_name\":\"AskUserQuestion\",\"description\":\"why\",\"questions\":[{\"question\":\"Which?\"}]}");
+	/* What is no JSON object would end the agent. */
+	a.answers = "[1]";
+	assert_int_equal(ad->answer(st, "c", &a, &reply), -EINVAL);
+	a.answers = "{\"a\":1} ";
+	a.updated_input = "{\"a\":";
+	assert_int_equal(ad->answer(st, "c", &a, &reply), -EINVAL);
+	assert_int_equal(reply.len, 0);
+	buf_free(&reply);
+	a.answers = "{\"Which?\":\"B\"}";
+	a.updated_input = NULL;
+	restart();
+	IS(answered("c", &a), "updatedInput", "{\"questions\":[{\"question\":\"Which?\"}],\"answers\":{\"Which?\":\"B\"}}");
+	feed(ASK("d", "t", "Bash", RM));
+	a = (struct ask_answer){ .allow = true, .updated_input = "{\"command\":\"ls\"}" };
+	IS(answered("d", &a), "updatedInput", "{\"command\":\"ls\"}");
+}
+
+static void
+test_asks_taken_back(void **state)
+{
+	static const struct ask_answer yes = { .allow = true };
+	struct buf reply = BUF_INIT;
+
+	feed(ASK("a", "ta", "Bash", RM));
+	feed(ASK("b", "tb", "Bash", RM));
+	feed(ASK("c", "tc", "Bash", RM));
+	IS(one("{\"type\":\"control_cancel_request\",\"request_id\":\"b\"}", "control"), "request_id", "b");
+	assert_true(out.dirty);
+	assert_string_equal(out.asks_gone[0], "b");
+	assert_null(out.asks_gone[1]);
+	assert_int_equal(ad->answer(st, "b", &yes, &reply), -ENOENT);
+	feed(RESULT("tc", ",\"content\":\"ok\""));
+	assert_string_equal(out.asks_gone[0], "c");
+	one("{\"type\":\"control_cancel_request\",\"request_id\":\"b\"}", "control");
+	assert_null(out.asks_gone);
+	answered("a", &yes);
+}
+
+/* What is not kept is refused, so that the turn does not wait for ever. */
+static void
+test_asks_bounded(void **state)
+{
+	static const struct ask_answer yes = { .allow = true };
+
+	for (int i = 0; i < 65; i++) {
+		CLEANUP_FREE char *line = xasprintf("{\"type\":\"control_request\",\"request_id\":\"r%d\",\"request\":{\"subtype\":\"can_use_tool\"}}", i);
+
+		feed(line);
+		assert_int_equal(out.ask_count, i < 64);
+		assert_int_equal(out.reply.len > 0, i == 64);
+	}
+	assert_string_equal(out.reply.data, "{\"type\":\"control_response\",\"response\":{\"subtype\":\"error\",\"request_id\":\"r64\","
+					    "\"error\":\"More is asked than can be kept. Go on without it.\"}}\n");
+	restart();
+	IS(answered("r63", &yes), "updatedInput", "{}");
+}
+
+static void
+test_control_requests(void **state)
+{
+	IS(one("{\"type\":\"control_request\",\"request_id\":\"r2\",\"request\":{\"subtype\":\"hook_callback\"}}", "control"), "subtype", "hook_callback");
+	assert_string_equal(out.reply.data, "{\"type\":\"control_response\",\"response\":{\"subtype\":\"error\",\"request_id\":\"r2\","
+					    "\"error\":\"aod does not answer this request\"}}\n");
+	/* Without an id there is nothing to answer to. */
+	one("{\"type\":\"control_request\",\"request\":{\"subtype\":\"can_use_tool\"}}", "permission_request");
+	assert_int_equal(out.reply.len + (size_t)out.ask_count, 0);
+	one("{\"type\":\"control_request\",\"request_id\":5}", "control");
+	assert_int_equal(out.reply.len, 0);
+}
+
+#define LIFE(uuid, state) "{\"type\":\"command_lifecycle\",\"command_uuid\":\"" uuid "\",\"state\":\"" state "\"}"
+#define INIT "{\"type\":\"system\",\"subtype\":\"init\"}"
+
+/* A prompt that it had before is only said to be completed: its turn is over all the same. */
+static void
+test_replay(void **state)
+{
+	struct run_result r;
+
+	one(LIFE("u1", "queued"), "control");
+	feed(LIFE("u1", "started"));
+	feed("{\"type\":\"result\",\"is_error\":false,\"result\":\"one\",\"user_message_uuids\":[\"u1\"]}");
+	assert_true(out.turn_done);
+	assert_int_equal(out.turn.outcome, OUTCOME_SUCCESS);
+	assert_string_equal(out.turn.result, "one");
+	restart();
+	feed(LIFE("u1", "completed"));
+	assert_false(out.turn_done);
+	/* Two that were worked on together have one result. */
+	feed(LIFE("a", "queued"));
+	feed(LIFE("b", "queued"));
+	feed(LIFE("a", "started"));
+	feed(LIFE("b", "started"));
+	feed("{\"type\":\"result\",\"is_error\":true,\"result\":\"x\"}");
+	assert_true(out.turn_done);
+	feed(LIFE("a", "cancelled"));
+	feed(LIFE("b", "cancelled"));
+	assert_false(out.turn_done);
+	feed(LIFE("u1", "completed"));
+	assert_true(out.turn_done);
+	assert_int_equal(out.turn.outcome, OUTCOME_SUCCESS);
+	assert_null(out.turn.result);
+	r = end(EXIT(0));
+	assert_int_equal(r.outcome, OUTCOME_SUCCESS);
+	assert_null(r.result);
+	/* Taken out of the queue. */
+	feed(LIFE("c", "queued"));
+	feed(LIFE("c", "cancelled"));
+	assert_true(out.turn_done);
+	assert_int_equal(out.turn.outcome, OUTCOME_CANCELLED);
+	feed("{\"type\":\"command_lifecycle\",\"state\":\"completed\"}");
+	assert_false(out.turn_done);
+}
+
+/* A further turn is open from when it was begun: how the one before went is no answer to it. */
+static void
+test_second_turn(void **state)
+{
+	struct run_result r;
+
+	feed(LIFE("u1", "started"));
+	feed("{\"type\":\"result\",\"is_error\":false,\"result\":\"one\"}");
+	feed(LIFE("u2", "started"));
+	restart();
+	r = end(EXIT(3));
+	assert_int_equal(r.outcome, OUTCOME_EXIT_CODE);
+	free(r.result);
+	free(r.error);
+	for (int i = 0; i < 100; i++) {
+		CLEANUP_FREE char *line = xasprintf(LIFE("v%d", "queued"), i);
+
+		feed(line);
+	}
+	restart();
+}
+
+#define ABORTED "{\"type\":\"result\",\"subtype\":\"error_during_execution\",\"is_error\":true,\"terminal_reason\":\"aborted_streaming\"}"
+
+static void
+test_interrupted(void **state)
+{
+	feed(INIT);
+	feed("{\"type\":\"control_response\",\"response\":{\"subtype\":\"success\",\"request_id\":\"aod-interrupt\",\"response\":{}}}");
+	restart();
+	feed(ABORTED);
+	assert_int_equal(out.turn.outcome, OUTCOME_CANCELLED);
+	feed(LIFE("u", "started"));
+	feed(ABORTED);
+	assert_int_equal(out.turn.outcome, OUTCOME_AGENT_ERROR);
+	/* With no turn open it interrupts none, also not the next. */
+	feed("{\"type\":\"control_response\",\"response\":{\"subtype\":\"success\",\"request_id\":\"aod-interrupt\"}}");
+	feed(LIFE("u", "started"));
+	feed(ABORTED);
+	assert_int_equal(out.turn.outcome, OUTCOME_AGENT_ERROR);
+	feed(LIFE("u", "started"));
+	feed("{\"type\":\"control_response\",\"response\":{\"subtype\":\"error\",\"request_id\":\"aod-interrupt\"}}");
+	feed(ABORTED);
+	assert_int_equal(out.turn.outcome, OUTCOME_AGENT_ERROR);
+}
+
+/* The outcome of a turn, and when to try again, of these lines. */
+static int64_t
+retry_of(enum outcome outcome, const char *first, const char *second, const char *text)
+{
+	CLEANUP_FREE char *line = xasprintf("{\"type\":\"result\",\"subtype\":\"success\",\"is_error\":true,\"result\":\"%s\"%s}", text,
+					    outcome == OUTCOME_OVERLOADED ? ",\"api_error_status\":529" : "");
+	struct run_result r;
+	int64_t told;
+
+	feed(INIT);
+	if (first)
+		feed(first);
+	if (second)
+		feed(second);
+	restart();
+	feed(line);
+	assert_int_equal(out.turn.outcome, outcome);
+	told = out.turn.retry_us;
+	r = end(EXIT(1));
+	assert_int_equal(r.outcome, outcome);
+	assert_int_equal(r.retry_us, told);
+	free(r.error);
+	return r.retry_us;
+}
+
+#define LIMIT(members) "{\"type\":\"rate_limit_event\",\"rate_limit_info\":{" members "}}"
+#define RETRY(status, ms) "{\"type\":\"system\",\"subtype\":\"api_retry\",\"error_status\":" status ",\"retry_delay_ms\":" ms "}"
+#define REJECTED LIMIT("\"status\":\"rejected\",\"resetsAt\":1900000000,\"rateLimitType\":\"five_hour\"")
+#define API429 "API Error: Request rejected (429) \\u00b7 slow down"
+
+static void
+test_rate_limits(void **state)
+{
+	struct json_object *o = one(REJECTED, "notice");
+
+	IS(o, "subtype", "rate-limit");
+	IS(o, "rate_limit_info", "{\"status\":\"rejected\",\"resetsAt\":1900000000,\"rateLimitType\":\"five_hour\"}");
+	/* What the text says, what was told of the limit, what it waited; in this order. */
+	assert_int_equal(retry_of(OUTCOME_RATE_LIMITED, NULL, NULL, "Claude AI usage limit reached|1800000000"), 1800000000000000);
+	assert_int_equal(retry_of(OUTCOME_RATE_LIMITED, REJECTED, NULL, "Claude AI usage limit reached|1800000000"), 1800000000000000);
+	assert_int_equal(retry_of(OUTCOME_RATE_LIMITED, REJECTED, NULL, "You've hit your limit"), 1900000000000000);
+	assert_int_equal(retry_of(OUTCOME_RATE_LIMITED, REJECTED, RETRY("429", "3000"), API429), 1900000000000000);
+	assert_int_equal(retry_of(OUTCOME_RATE_LIMITED, LIMIT("\"status\":\"rejected\",\"resetsAt\":1900000000123"), NULL, "x"), 1900000000123000);
+	assert_int_equal(retry_of(OUTCOME_RATE_LIMITED, RETRY("429", "3000"), NULL, API429), 4711 + 3000000);
+	/* Of a turn before, of something else, or not a time. */
+	assert_int_equal(retry_of(OUTCOME_RATE_LIMITED, NULL, NULL, API429), 0);
+	assert_int_equal(retry_of(OUTCOME_RATE_LIMITED, RETRY("429", "3000"), RETRY("529", "500"), API429), 0);
+	assert_int_equal(retry_of(OUTCOME_RATE_LIMITED, REJECTED, LIMIT("\"status\":\"allowed_warning\",\"resetsAt\":1900000000"), API429), 0);
+	assert_int_equal(retry_of(OUTCOME_RATE_LIMITED, LIMIT("\"status\":\"rejected\",\"resetsAt\":\"soon\""), NULL, API429), 0);
+	assert_int_equal(retry_of(OUTCOME_RATE_LIMITED, LIMIT("\"status\":\"rejected\",\"resetsAt\":9223372036854775807"), NULL, API429), 0);
+	assert_int_equal(retry_of(OUTCOME_RATE_LIMITED, NULL, NULL, "Claude AI usage limit reached|tomorrow"), 0);
+	assert_int_equal(retry_of(OUTCOME_AGENT_ERROR, "{\"type\":\"rate_limit_event\"}", NULL, "You've hit your limit"), 0);
+	assert_int_equal(retry_of(OUTCOME_OVERLOADED, RETRY("429", "3000"), NULL, "x"), 0);
+}
+
+static void
+used(int64_t turns, int64_t input, int64_t output, double cost)
+{
+	struct usage u;
+
+	restart();
+	ad->usage(st, &u);
+	assert_int_equal(u.turns, turns);
+	assert_int_equal(u.input_tokens, input);
+	assert_int_equal(u.output_tokens, output);
+	assert_true(u.cost_usd > cost - 1e-9 && u.cost_usd < cost + 1e-9);
+}
+
+#define SAYS(id, in, out) "{\"type\":\"assistant\",\"message\":{\"id\":\"" id "\",\"content\":\"x\",\"usage\":{\"input_tokens\":" in ",\"output_tokens\":" out "}}}"
+#define TOLD(rest) "{\"type\":\"result\",\"is_error\":false,\"result\":\"a\"," rest "}"
+
+/* In the middle of a turn, too, and never down. */
+static void
+test_usage_so_far(void **state)
+{
+	used(0, 0, 0, 0);
+	feed(SAYS("m1", "100", "1"));
+	assert_true(out.dirty);
+	used(1, 100, 1, 0);
+	feed(SAYS("m1", "100", "5")); /* a further block of the same */
+	used(1, 100, 5, 0);
+	feed(SAYS("m1", "100", "1"));
+	used(1, 100, 5, 0);
+	feed("{\"type\":\"assistant\",\"parent_tool_use_id\":\"t\",\"message\":{\"id\":\"m2\",\"content\":\"x\",\"usage\":{\"input_tokens\":1000}}}");
+	used(1, 1100, 5, 0);
+	feed(TOLD("\"num_turns\":1,\"usage\":{\"input_tokens\":100,\"output_tokens\":20},\"model_usage_since_last_result\":"
+		  "{\"m\":{\"inputTokens\":1100,\"outputTokens\":30,\"costUSD\":0.25}}"));
+	used(1, 1100, 30, 0.25);
+	feed(SAYS("m3", "500", "1"));
+	used(2, 1600, 31, 0.25);
+	/* Less than was thought: it stays, until there is more. */
+	feed(TOLD("\"num_turns\":1,\"usage\":{\"input_tokens\":100,\"output_tokens\":20},\"model_usage_since_last_result\":{\"m\":{\"costUSD\":0.5}}"));
+	used(2, 1600, 50, 0.75);
+	feed(SAYS("m4", "300", "1"));
+	used(3, 1600, 51, 0.75);
+	feed(SAYS("m5", "300", "1"));
+	used(4, 1800, 52, 0.75);
+	for (int i = 0; i < 100; i++) {
+		CLEANUP_FREE char *line = xasprintf(SAYS("n%d", "1", "1"), i);
+
+		feed(line);
+		feed(line);
+	}
+	used(104, 1900, 152, 0.75);
+}
+
+static void
+test_prompt(void **state)
+{
+	struct buf b = BUF_INIT;
+
+	ad->prompt("say \"hi\"\n", "u-1", &b);
+	assert_string_equal(b.data, "{\"type\":\"user\",\"message\":{\"role\":\"user\",\"content\":\"say \\\"hi\\\"\\n\"},\"uuid\":\"u-1\","
+				    "\"parent_tool_use_id\":null,\"session_id\":\"\"}\n");
+	buf_reset(&b);
+	ad->prompt("x", NULL, &b);
+	assert_null(strstr(b.data, "uuid"));
+	buf_free(&b);
+	assert_null(adapter_find("command")->prompt);
+	assert_null(adapter_find("command")->answer);
+	assert_null(adapter_find("command")->usage);
+}
+
 static void
 test_restore(void **state)
 {
@@ -696,7 +1045,9 @@ main(void)
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 	static const struct CMUnitTest tests[] = {
 		T(test_init),	 T(test_messages), T(test_blocks),	  T(test_tools),      T(test_tools_bounded), T(test_tool_since), T(test_system),
-		T(test_control_requests), T(test_unknown), T(test_not_json), T(test_hostile), T(test_success), T(test_success_stays),
+		T(test_asks), T(test_choices), T(test_asks_taken_back), T(test_asks_bounded), T(test_control_requests), T(test_replay),
+		T(test_second_turn), T(test_interrupted), T(test_rate_limits), T(test_usage_so_far), T(test_prompt),
+		T(test_unknown), T(test_not_json), T(test_hostile), T(test_success), T(test_success_stays),
 		T(test_failures), T(test_no_result), T(test_facts), T(test_usage), T(test_cost_resumed), T(test_restore), T(test_huge),
 	};
 

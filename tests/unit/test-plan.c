@@ -198,7 +198,7 @@ test_claude(void **state)
 	rq.project_dir = "/srv/project";
 	assert_int_equal(plan_make(&rq, &p, &e), 0);
 	assert_argv(p->argv, "foo", "--first", "--output-format", "stream-json", "--verbose", "--input-format", "stream-json",
-		    "--setting-sources", "", "--strict-mcp-config", "--mcp-config", "/var/lib/aod/sessions/sid/agent/mcp.json",
+		    "--setting-sources", "", "--strict-mcp-config", "--permission-prompt-tool", "stdio", "--mcp-config", "/var/lib/aod/sessions/sid/agent/mcp.json",
 		    "--session-id", UUID, "--model", "opus", "--append-system-prompt", "Be kind", "--allowedTools",
 		    "Read,Bash(git log:*)", "--disallowedTools", "Write", "--permission-mode", "plan", "--max-turns", "3", NULL);
 	assert_string_equal(p->input.data, "{\"type\":\"user\",\"message\":{\"role\":\"user\",\"content\":\"say \\\"hi\\\"\\n\"},"
@@ -227,7 +227,7 @@ test_claude_resume(void **state)
 	rq.prompt_uuid = NULL;
 	assert_int_equal(plan_make(&rq, &p, &e), 0);
 	assert_argv(p->argv, "foo", "--output-format", "stream-json", "--verbose", "--input-format", "stream-json",
-		    "--setting-sources", "", "--strict-mcp-config", "--resume", UUID, NULL);
+		    "--setting-sources", "", "--strict-mcp-config", "--permission-prompt-tool", "stdio", "--resume", UUID, NULL);
 	assert_null(strstr(p->input.data, "uuid"));
 	assert_non_null(env(p, "TMPDIR"));
 	plan_free(p);
@@ -359,7 +359,7 @@ test_files(void **state)
 	rq.file_environment = file_environment;
 	assert_int_equal(plan_make(&rq, &p, &e), 0);
 	assert_argv(p->argv, "foo", "--output-format", "stream-json", "--verbose", "--input-format", "stream-json", "--setting-sources", "",
-		    "--strict-mcp-config", "--mcp-config", "/var/lib/aod/sessions/sid/agent/mcp.json", "--session-id", UUID, "--append-system-prompt",
+		    "--strict-mcp-config", "--permission-prompt-tool", "stdio", "--mcp-config", "/var/lib/aod/sessions/sid/agent/mcp.json", "--session-id", UUID, "--append-system-prompt",
 		    "One\n\nTwo", NULL);
 	assert_string_equal(p->files[0].text, "{\"mcpServers\":{\"theirs\":{\"url\":\"http://127.0.0.1:1/\"},"
 					      "\"own\":{\"type\":\"stdio\",\"command\":\"prog\",\"args\":[\"a b\"]}}}");
