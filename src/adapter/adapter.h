@@ -134,7 +134,7 @@ struct adapter {
 	void (*shift)(void *st, int64_t us);
 	/*
 	 * What to write to its stdin to give it a further prompt; NULL: one prompt a process. A prompt with a uuid that it has had is not worked on
-	 * again: where an earlier process had it, that turn ends at once, as a success without a result; the same process says nothing at all.
+	 * again: the turn ends at once, as a success without a result. But where it failed in the same process, that says nothing at all, and no turn ends.
 	 */
 	void (*prompt)(const char *text, const char *uuid, struct buf *out);
 	/* Figures of the run so far, which never go down; those of a turn in progress are estimates of its tokens. NULL: none are known. */

@@ -200,11 +200,13 @@ claude_answer(void *state, const char *ask_id, const struct ask_answer *a, struc
 		buf_put_json_str(reply, st->asks[i].tool_use_id);
 	}
 	buf_puts(reply, "}}}\n");
-	if (r < 0)
+	if (r < 0) {
 		reply->len = start;
-	else
-		ask_drop(st, i);
-	return r;
+		reply->data[start] = '\0';
+		return r;
+	}
+	ask_drop(st, i);
+	return 0;
 }
 
 /* ---- prompts ---------------------------------------------------------------------------------------------- */

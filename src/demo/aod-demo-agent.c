@@ -10,6 +10,7 @@
 #include "config.h"
 #endif
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -26,35 +27,46 @@ struct demo me = {.model = "demo-1", .permission_mode = "default", .keep = true}
  * -----------------------------------------------------------------------------------------------
  */
 
+/* A line of stdin that is there already, owned by the caller, or NULL. At the end what is left is one. */
+static char *
+line_there(void)
+{
+	char *nl = me.in.len ? memchr(me.in.data, '\n', me.in.len) : NULL, *line;
+	size_t n = nl ? (size_t)(nl - me.in.data) : me.in.len;
+
+	if (!nl && !(me.eof && n))
+		return NULL;
+	line = xstrndup(me.in.data, n);
+	buf_consume(&me.in, nl ? n + 1 : n);
+	return line;
+}
+
+static void
+read_more(void)
+{
+	ssize_t got;
+
+	if (me.in.len > INPUT_MAX) {
+		fprintf(stderr, "aod-demo-agent: a line of input is over %u bytes\n", INPUT_MAX);
+		exit(1);
+	}
+	buf_reserve(&me.in, FLUSH_AT);
+	got = read(STDIN_FILENO, me.in.data + me.in.len, FLUSH_AT);
+	if (got > 0)
+		me.in.len += (size_t)got;
+	else if (got == 0 || errno != EINTR)
+		me.eof = true;
+}
+
 /* The next line of stdin, owned by the caller; NULL at the end. */
 static char *
 in_line(void)
 {
-	for (;;) {
-		char *nl = me.in.len ? memchr(me.in.data, '\n', me.in.len) : NULL;
-		size_t n = nl ? (size_t)(nl - me.in.data) : me.in.len;
-		char *line;
-		ssize_t got;
+	char *line;
 
-		if (nl || (me.eof && n)) {
-			line = xstrndup(me.in.data, n);
-			buf_consume(&me.in, nl ? n + 1 : n);
-			return line;
-		}
-		if (me.eof)
-			return NULL;
-		if (me.in.len > INPUT_MAX) {
-			fprintf(stderr, "aod-demo-agent: a line of input is over %u bytes\n",
-				INPUT_MAX);
-			exit(1);
-		}
-		buf_reserve(&me.in, FLUSH_AT);
-		got = read(STDIN_FILENO, me.in.data + me.in.len, FLUSH_AT);
-		if (got > 0)
-			me.in.len += (size_t)got;
-		else if (got == 0 || errno != EINTR)
-			me.eof = true;
-	}
+	while (!(line = line_there()) && !me.eof)
+		read_more();
+	return line ? line : line_there();
 }
 
 const char *
@@ -87,6 +99,24 @@ parse_line(const char *line)
 	return o;
 }
 
+/* "still_queued": the prompts that wait. */
+static void
+put_queued(struct buf *m)
+{
+	const char *comma = "";
+
+	buf_puts(m, "\"still_queued\":[");
+	for (char **l = me.waiting; l && *l; l++) {
+		struct json_object *o = json_tokener_parse(*l);
+
+		buf_puts(m, comma);
+		buf_put_json_str(m, get_text(o, "uuid"));
+		json_object_put(o);
+		comma = ",";
+	}
+	buf_putc(m, ']');
+}
+
 static void
 on_control_request(struct json_object *o)
 {
@@ -102,37 +132,92 @@ on_control_request(struct json_object *o)
 	buf_printf(m,
 		   ",\"response\":{\"subtype\":\"%s\",\"request_id\":", ok ? "success" : "error");
 	buf_put_json_str(m, id);
-	if (ok)
-		buf_puts(m, ",\"response\":{}}");
-	else
+	if (ok) {
+		buf_puts(m, ",\"response\":{");
+		if (strcmp(sub, "interrupt") == 0)
+			put_queued(m);
+		buf_puts(m, "}}");
+	} else {
 		buf_puts(m, ",\"error\":\"Unsupported control request "
 			    "subtype\",\"error_code\":\"unsupported_request\"}");
+	}
 	msg_end(m);
 	out_flush();
+	if (ok && strcmp(sub, "interrupt") == 0)
+		me.interrupted = me.in_turn;
 	if (ok && strcmp(sub, "end_session") == 0)
 		exit(0);
+}
+
+/* What comes during a turn: control requests are answered at once, prompts wait for its end. */
+static void
+on_busy_line(char *line)
+{
+	struct json_object *o = line[strspn(line, " \t\r")] ? parse_line(line) : NULL;
+	const char *type = get_text(o, "type"), *uuid = get_text(o, "uuid");
+
+	if (type && strcmp(type, "control_request") == 0)
+		on_control_request(o);
+	else if (type && strcmp(type, "control_response") == 0)
+		me.answers = strv_add(me.answers, line);
+	/* The same prompt once more is this turn. */
+	else if (type && strcmp(type, "user") == 0 && !(uuid && me.uuid && strcmp(uuid, me.uuid) == 0)) {
+		me.waiting = strv_add(me.waiting, line);
+		if (uuid)
+			put_lifecycle(uuid, "queued");
+	}
+	json_object_put(o);
+	free(line);
+}
+
+void
+wait_busy(int64_t ms, int fd)
+{
+	int64_t end = mono_us() + ms * 1000;
+
+	out_flush();
+	while (!me.interrupted) {
+		struct pollfd p[2] = { { .fd = me.stream_in && !me.eof ? STDIN_FILENO : -1, .events = POLLIN }, { .fd = fd, .events = POLLIN } };
+		int64_t left = ms < 0 ? INT32_MAX : (end - mono_us() + 999) / 1000;
+		char *line;
+
+		if (ms >= 0 && left <= 0)
+			return;
+		if (poll(p, 2, left > INT32_MAX ? INT32_MAX : (int)left) <= 0)
+			continue;
+		if (p[1].revents)
+			return;
+		read_more();
+		while ((line = line_there()))
+			on_busy_line(line);
+	}
+}
+
+/* The answer to a question among those that came; or NULL. */
+static struct json_object *
+find_answer(const char *id)
+{
+	for (char **l = me.answers; l && *l; l++) {
+		struct json_object *o = json_tokener_parse(*l);
+		const char *of = get_text(get_object(o, "response"), "request_id");
+
+		if (of && strcmp(of, id) == 0)
+			return o;
+		json_object_put(o);
+	}
+	return NULL;
 }
 
 struct json_object *
 wait_answer(const char *id)
 {
+	struct json_object *o;
 	char *line;
 
-	while ((line = in_line())) {
-		struct json_object *o = *line ? parse_line(line) : NULL;
-		const char *type = get_text(o, "type");
-		const char *of = get_text(get_object(o, "response"), "request_id");
-
-		if (type && of && strcmp(type, "control_response") == 0 && strcmp(of, id) == 0) {
-			free(line);
-			return o;
-		}
-		if (o)
-			me.waiting = strv_add(me.waiting, line);
-		json_object_put(o);
-		free(line);
-	}
-	return NULL;
+	out_flush();
+	while (!(o = find_answer(id)) && !me.interrupted && (line = in_line()))
+		on_busy_line(line);
+	return o;
 }
 
 /* ---- the conversation
@@ -216,6 +301,40 @@ turn_find(const char *uuid)
  */
 
 static void
+put_interrupted(void)
+{
+	struct buf *m = msg_begin("user", NULL);
+
+	buf_puts(m, ",\"message\":{\"role\":\"user\",\"content\":[{\"type\":\"text\",\"text\":\"[Request interrupted by user]\"}]},"
+		    "\"parent_tool_use_id\":null");
+	msg_end(m);
+	me.failed = true;
+	free(me.fail_subtype);
+	me.fail_subtype = xstrdup("error_during_execution");
+	buf_reset(&me.answer);
+	buf_puts(&me.answer, "interrupted");
+}
+
+static void
+turn_begin(const char *uuid)
+{
+	json_object_object_add(me.state, "tries", json_object_new_int64(json_object_get_int64(get_object(me.state, "tries")) + 1));
+	state_save();
+	me.started_us = now_us();
+	me.denials = json_object_new_array();
+	me.messages = 0;
+	me.failed = me.late_task = me.interrupted = false;
+	me.in_turn = true;
+	me.uuid = uuid;
+	me.fail_status = 0;
+	me.more_input = me.more_output = 0;
+	me.more_usd = 0;
+	buf_reset(&me.answer);
+	put_init();
+	out_flush();
+}
+
+static void
 run_turn(const char *prompt, const char *uuid)
 {
 	struct json_object *turn = turn_find(uuid);
@@ -227,16 +346,10 @@ run_turn(const char *prompt, const char *uuid)
 		json_object_object_add(turn, "prompt", json_object_new_string(prompt));
 		json_object_array_add(get_object(me.state, "turns"), turn);
 	}
-	state_save();
-	me.started_us = now_us();
-	me.denials = json_object_new_array();
-	me.messages = 0;
-	me.failed = me.late_task = false;
-	me.fail_status = 0;
-	buf_reset(&me.answer);
-	put_init();
-	out_flush();
+	turn_begin(uuid);
 	run_script(prompt);
+	if (me.interrupted)
+		put_interrupted();
 	json_object_object_add(turn, "answer",
 			       json_object_new_string_len(me.answer.data ? me.answer.data : "",
 							  (int)me.answer.len));
@@ -248,6 +361,12 @@ run_turn(const char *prompt, const char *uuid)
 	out_flush();
 	if (uuid && me.stream_out)
 		put_lifecycle(uuid, me.failed ? "cancelled" : "completed");
+	if (uuid && me.failed)
+		me.failed_here = strv_add(me.failed_here, uuid);
+	strv_free(me.answers);
+	me.answers = NULL;
+	me.in_turn = false;
+	me.uuid = NULL;
 	if (me.late_task) {
 		finish_task();
 		state_save();
@@ -264,11 +383,13 @@ run_turn(const char *prompt, const char *uuid)
 	me.denials = NULL;
 }
 
-/* A message that was answered before is not worked on again: claude only says that it is completed.
- */
+/* A message that was answered before is not worked on again: claude only says that it is completed, or nothing where it failed in this process. */
 static void
 replay(struct json_object *o, const char *uuid)
 {
+	for (char **u = me.failed_here; u && *u; u++)
+		if (strcmp(*u, uuid) == 0)
+			return;
 	if (me.replay_users) {
 		struct buf *m = msg_begin("user", NULL);
 
@@ -281,7 +402,7 @@ replay(struct json_object *o, const char *uuid)
 }
 
 static void
-on_user(struct json_object *o)
+on_user(struct json_object *o, bool queued)
 {
 	struct json_object *content = get_object(get_object(o, "message"), "content"), *turn;
 	const char *uuid = get_text(o, "uuid");
@@ -301,17 +422,17 @@ on_user(struct json_object *o)
 	if (turn && get_object(turn, "answer")) {
 		replay(o, uuid);
 	} else {
-		if (uuid) {
+		if (uuid && !queued)
 			put_lifecycle(uuid, "queued");
+		if (uuid)
 			put_lifecycle(uuid, "started");
-		}
 		run_turn(text.data ? text.data : "", uuid);
 	}
 	buf_free(&text);
 }
 
 static void
-on_line(const char *line)
+on_line(const char *line, bool queued)
 {
 	struct json_object *o;
 	const char *type;
@@ -321,7 +442,7 @@ on_line(const char *line)
 	o = parse_line(line);
 	type = get_text(o, "type");
 	if (type && strcmp(type, "user") == 0)
-		on_user(o);
+		on_user(o, queued);
 	else if (type && strcmp(type, "control_request") == 0)
 		on_control_request(o);
 	json_object_put(o);
@@ -333,15 +454,18 @@ serve(void)
 	char *line;
 
 	while ((line = in_line())) {
-		on_line(line);
+		on_line(line, false);
 		free(line);
 		while (me.waiting) {
-			char **lines = me.waiting;
-
-			me.waiting = NULL;
-			for (char **l = lines; *l; l++)
-				on_line(*l);
-			strv_free(lines);
+			line = me.waiting[0];
+			for (char **l = me.waiting; *l; l++)
+				l[0] = l[1];
+			if (!me.waiting[0]) {
+				free(me.waiting);
+				me.waiting = NULL;
+			}
+			on_line(line, true);
+			free(line);
 		}
 	}
 }
@@ -370,7 +494,10 @@ usage(void)
 	       "  --model NAME, --permission-mode MODE, --replay-user-messages, "
 	       "--no-session-persistence\n"
 	       "  --help, --version\n\n"
-	       "Each turn costs %d input tokens, %d output tokens and %.3f USD. Conversations are "
+	       "A message that comes during a turn waits for its end; an interrupt ends a turn that waits (sleep, stream, bash, wait, "
+	       "ask, choose).\n"
+	       "A message with a uuid that was answered before is not worked on again.\n"
+	       "Each turn costs %d input tokens, %d output tokens and %.3f USD, and what `usage` adds. Conversations are "
 	       "kept in\n"
 	       "$CLAUDE_CONFIG_DIR/demo/ID.json; without that variable they are not kept.\n"
 	       "Exit status: 0, or 1 when the last turn failed; SIGTERM 143, SIGHUP 129, SIGINT "

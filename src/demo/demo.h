@@ -27,12 +27,13 @@ struct demo {
 	const char *model, *mcp_config, *permission_mode;
 	char *session_id;
 	bool resume, stream_out, stream_in, json_out, replay_users, keep;
-	/* the conversation: {"turns":[{"uuid","prompt","answer"}],"paid":N} */
+	/* the conversation: {"turns":[{"uuid","prompt","answer"}],"tries":N,"total_usd","total_input","total_output"} */
 	char *state_path;
 	struct json_object *state;
 	/* stdin */
 	struct buf in;
-	char **waiting; /* lines that came while a permission was asked for */
+	char **waiting; /* prompts that came during a turn */
+	char **answers; /* answers to questions, until they are asked for */
 	bool eof;
 	/* stdout */
 	struct buf out;
@@ -41,7 +42,12 @@ struct demo {
 	struct buf answer;
 	struct json_object *denials;
 	int messages, results;
-	bool failed, late_task;
+	bool failed, late_task, interrupted, in_turn;
+	const char *uuid; /* of its prompt, or NULL */
+	/* what it used, beside what every turn does */
+	int64_t more_input, more_output;
+	double more_usd;
+	char **failed_here; /* uuids of turns that failed in this process */
 	char *fail_subtype;
 	int64_t fail_status, started_us;
 	/* of the process */
@@ -55,9 +61,10 @@ extern struct demo me;
 /* The text, or the member, of a JSON object; NULL when it is not there. Borrowed. */
 const char *get_text(struct json_object *o, const char *key);
 struct json_object *get_object(struct json_object *o, const char *key);
-/* The answer to control request id, owned by the caller; NULL when stdin ended first. Other lines
- * wait for their time. */
+/* The answer to control request id, owned by the caller; NULL when stdin ended first, or the turn was interrupted. */
 struct json_object *wait_answer(const char *id);
+/* Wait for so long, or (fd >= 0) until something can be read there, or until the turn is interrupted; ms < 0: without end. */
+void wait_busy(int64_t ms, int fd);
 
 /* ---- speak.c: stdout
  * --------------------------------------------------------------------------------------- */
@@ -73,6 +80,8 @@ void msg_end(struct buf *msg);
 void put_member(struct buf *b, const char *name, const char *text);
 /* An assistant message with one content block, which is given as JSON. */
 void say_block(const struct buf *block);
+/* The same, with these tokens. */
+void say_block_used(const struct buf *block, int64_t input, int64_t output);
 void say_n(const char *text, size_t n);
 void say(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 /* The call of a tool; its id is put into id[ID_SIZE]. */

@@ -13,11 +13,13 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
-#include <time.h>
 
 #include "base/fd.h"
 #include "demo/demo.h"
+
+#define ASKS_MAX 1000
 
 /* What a command is given: its line after the word, and the arguments that its spec asks for. */
 struct call {
@@ -25,16 +27,6 @@ struct call {
 	int64_t number[2];
 	char word[2][4096];
 };
-
-static void
-wait_ms(int64_t ms)
-{
-	struct timespec t = {ms / 1000, (ms % 1000) * 1000000};
-
-	out_flush();
-	while (nanosleep(&t, &t) < 0 && errno == EINTR)
-		;
-}
 
 /* A command that cannot be done ends the turn as a failure of the agent. */
 static void
@@ -72,9 +64,9 @@ do_think(struct call *c)
 static void
 do_stream(struct call *c)
 {
-	for (int64_t i = 1; i <= c->number[0]; i++) {
+	for (int64_t i = 1; i <= c->number[0] && !me.interrupted; i++) {
 		if (i > 1)
-			wait_ms(c->number[1]);
+			wait_busy(c->number[1], -1);
 		say("%s %lld", *c->text ? c->text : "line", (long long)i);
 	}
 }
@@ -113,6 +105,22 @@ do_tool(struct call *c)
 	json_object_put(input);
 }
 
+/* An interrupt kills its session. */
+static void
+wait_child(pid_t pid, int *status)
+{
+	int pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
+
+	if (pidfd >= 0)
+		wait_busy(-1, pidfd);
+	if (me.interrupted)
+		kill(-pid, SIGKILL);
+	while (waitpid(pid, status, 0) < 0 && errno == EINTR)
+		;
+	if (pidfd >= 0)
+		close(pidfd);
+}
+
 /* Run a command line as claude does: in a session of its own, its output in a file, waiting for the
  * shell only. */
 static int
@@ -136,8 +144,8 @@ run_shell(const char *command, struct buf *out)
 		execl("/bin/sh", "sh", "-c", command, (char *)NULL);
 		_exit(127);
 	}
-	while (pid > 0 && waitpid(pid, &status, 0) < 0 && errno == EINTR)
-		;
+	if (pid > 0)
+		wait_child(pid, &status);
 	if (fd >= 0) {
 		lseek(fd, 0, SEEK_SET);
 		fd_read_all(fd, STATE_MAX, out);
@@ -260,7 +268,7 @@ do_retry(struct call *c)
 			   "status\":529,\"error\":\"overloaded\"",
 			   (long long)i);
 		msg_end(m);
-		wait_ms(1);
+		wait_busy(1, -1);
 	}
 }
 
@@ -276,37 +284,117 @@ note_denial(const char *tool, const char *use_id)
 	json_object_array_add(me.denials, d);
 }
 
+struct question {
+	const char *tool;
+	char use[ID_SIZE], id[ID_SIZE];
+};
+
+static void
+put_question(struct question *q, const char *tool, const char *input)
+{
+	struct buf *m;
+
+	q->tool = tool;
+	tool_use(tool, input, q->use);
+	id_new(q->id);
+	m = msg_begin("control_request", NULL);
+	put_member(m, "request_id", q->id);
+	buf_puts(m, ",\"request\":{\"subtype\":\"can_use_tool\"");
+	put_member(m, "tool_name", tool);
+	buf_printf(m, ",\"input\":%s,\"permission_suggestions\":[],\"tool_use_id\":\"toolu_%s\"}", input, q->use);
+	msg_end(m);
+}
+
+/* What an interrupt leaves of a question. */
+static void
+cancel_question(const struct question *q)
+{
+	struct buf *m = msg_begin("control_cancel_request", NULL);
+
+	put_member(m, "request_id", q->id);
+	msg_end(m);
+	tool_result(q->use, "interrupted", 11, true);
+}
+
+static void
+take_answer(const struct question *q)
+{
+	struct json_object *o = wait_answer(q->id), *response = get_object(get_object(o, "response"), "response");
+	const char *how = get_text(response, "behavior"), *why = get_text(response, "message");
+	struct json_object *answers = get_object(get_object(response, "updatedInput"), "answers");
+
+	if (!o && me.interrupted) {
+		cancel_question(q);
+	} else if (how && strcmp(how, "allow") == 0) {
+		tool_result(q->use, "ok", 2, false);
+		say("%s: allow", q->tool);
+		if (answers)
+			say("%s", json_object_to_json_string_ext(answers, JSON_C_TO_STRING_PLAIN));
+	} else {
+		note_denial(q->tool, q->use);
+		tool_result(q->use, why ? why : "no answer", strlen(why ? why : "no answer"), true);
+		say("%s: %s: %s", q->tool, how ? how : "no answer", why ? why : "");
+	}
+	json_object_put(o);
+}
+
+/* All are asked before the first answer is waited for. */
+static void
+do_asks(struct call *c)
+{
+	int64_t n = c->number[0] < ASKS_MAX ? c->number[0] : ASKS_MAX;
+	struct question *q = xcalloc((size_t)n + 1, sizeof(*q));
+
+	for (int64_t i = 0; i < n; i++)
+		put_question(&q[i], c->word[0], "{}");
+	for (int64_t i = 0; i < n; i++)
+		take_answer(&q[i]);
+	free(q);
+}
+
 static void
 do_ask(struct call *c)
 {
-	struct json_object *o, *response;
-	struct buf *m;
-	char use[ID_SIZE], id[ID_SIZE];
-	const char *how, *why;
+	struct json_object *input = json_tokener_parse(*c->text ? c->text : "{}");
+	struct question q;
 
-	tool_use(c->word[0], "{}", use);
-	id_new(id);
-	m = msg_begin("control_request", NULL);
-	put_member(m, "request_id", id);
-	buf_puts(m, ",\"request\":{\"subtype\":\"can_use_tool\"");
-	put_member(m, "tool_name", c->word[0]);
-	buf_printf(m, ",\"input\":{},\"permission_suggestions\":[],\"tool_use_id\":\"toolu_%s\"}",
-		   use);
-	msg_end(m);
-	out_flush();
-	o = wait_answer(id);
-	response = get_object(get_object(o, "response"), "response");
-	how = get_text(response, "behavior");
-	why = get_text(response, "message");
-	if (how && strcmp(how, "allow") == 0) {
-		tool_result(use, "ok", 2, false);
-		say("%s: allow", c->word[0]);
+	if (!json_object_is_type(input, json_type_object)) {
+		fail_with("ask: the input is no JSON object: %s", c->text);
 	} else {
-		note_denial(c->word[0], use);
-		tool_result(use, why ? why : "no answer", strlen(why ? why : "no answer"), true);
-		say("%s: %s: %s", c->word[0], how ? how : "no answer", why ? why : "");
+		put_question(&q, c->word[0], json_object_to_json_string_ext(input, JSON_C_TO_STRING_PLAIN));
+		take_answer(&q);
 	}
-	json_object_put(o);
+	json_object_put(input);
+}
+
+/* QUESTION | LABEL | LABEL …, without the blanks around them. */
+static void
+do_choose(struct call *c)
+{
+	CLEANUP_FREE char *text = xstrdup(c->text);
+	struct json_object *input = json_object_new_object(), *one = json_object_new_object(), *options = json_object_new_array(),
+			   *list = json_object_new_array();
+	struct question q;
+	int i = 0;
+
+	for (char *save = NULL, *s = strtok_r(text, "|", &save); s; s = strtok_r(NULL, "|", &save), i++) {
+		struct json_object *option = i ? json_object_new_object() : one;
+
+		s += strspn(s, " ");
+		for (size_t n = strlen(s); n > 0 && s[n - 1] == ' '; n--)
+			s[n - 1] = '\0';
+		json_object_object_add(option, i ? "label" : "question", json_object_new_string(s));
+		if (i)
+			json_object_array_add(options, option);
+	}
+	json_object_object_add(one, "header", json_object_new_string("Demo"));
+	json_object_object_add(one, "multiSelect", json_object_new_boolean(false));
+	json_object_object_add(one, "options", options);
+	json_object_array_add(list, one);
+	json_object_object_add(input, "questions", list);
+	put_question(&q, "AskUserQuestion", json_object_to_json_string_ext(input, JSON_C_TO_STRING_PLAIN));
+	take_answer(&q);
+	json_object_put(input);
 }
 
 static void
@@ -384,6 +472,78 @@ do_fail(struct call *c)
 		fail_with("API Error: %lld demo", (long long)me.fail_status);
 	else
 		fail_with("the demo agent was told to fail");
+}
+
+/* A limit that is lifted so many seconds from now, told as claude tells it. */
+static void
+do_limit(struct call *c)
+{
+	struct buf *m = msg_begin("rate_limit_event", NULL);
+
+	buf_printf(m, ",\"rate_limit_info\":{\"status\":\"rejected\",\"resetsAt\":%lld,\"rateLimitType\":\"five_hour\"}",
+		   (long long)(now_us() / 1000000 + c->number[0]));
+	msg_end(m);
+	me.fail_status = 429;
+	fail_with("API Error: Request rejected (429) demo");
+}
+
+/* A message that says what it used. */
+static void
+do_usage(struct call *c)
+{
+	struct buf block = BUF_INIT;
+	char *end = c->word[0];
+	double usd = *c->word[0] ? strtod(c->word[0], &end) : 0;
+
+	if (*end || !(usd >= 0 && usd < 1e6)) {
+		fail_with("usage: not an amount of USD: %s", c->word[0]);
+		return;
+	}
+	buf_puts(&block, "{\"type\":\"thinking\",\"thinking\":\"\",\"signature\":\"ZGVtbw==\"}");
+	say_block_used(&block, c->number[0], c->number[1]);
+	me.more_input += c->number[0];
+	me.more_output += c->number[1];
+	me.more_usd += usd;
+	buf_free(&block);
+}
+
+static void run_line(const char *line);
+
+static void
+do_first(struct call *c)
+{
+	if (json_object_get_int64(get_object(me.state, "tries")) <= c->number[0])
+		run_line(c->text);
+}
+
+static void
+do_once(struct call *c)
+{
+	int fd = open(c->word[0], O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+
+	if (fd >= 0) {
+		close(fd);
+		run_line(c->text);
+	} else if (errno != EEXIST) {
+		fail_with("once: %s: %s", c->word[0], strerror(errno));
+	}
+}
+
+static void
+do_busy(struct call *c)
+{
+	int64_t end = mono_us() + c->number[0] * 1000;
+
+	out_flush();
+	while (mono_us() < end)
+		;
+}
+
+/* Like hang, but an interrupt ends the turn. */
+static void
+do_wait(struct call *c)
+{
+	wait_busy(-1, -1);
 }
 
 static void
@@ -517,7 +677,7 @@ do_memory(struct call *c)
 static void
 do_sleep(struct call *c)
 {
-	wait_ms(c->number[0]);
+	wait_busy(c->number[0], -1);
 }
 
 static void
@@ -608,8 +768,10 @@ static const struct command {
 	 do_tool},
 	{"bash", "t", "COMMAND",
 	 "really run a shell command, in a session of its own, as tool Bash", do_bash},
-	{"ask", "w", "TOOL", "ask for permission to use a tool, wait for the answer, say it",
+	{"ask", "wT", "TOOL [JSON]", "ask for permission to use a tool with this input, wait for the answer, say it",
 	 do_ask},
+	{"asks", "nw", "N TOOL", "ask so many times at once, then wait for the answers, and say them", do_asks},
+	{"choose", "t", "QUESTION | LABEL ...", "ask which of the labels it is to be, as tool AskUserQuestion; say the answers as JSON", do_choose},
 	{"deny", "", "", "use a tool, and be denied it", do_deny},
 	{"retry", "n", "N", "tell of N requests that are tried again (529)", do_retry},
 	{"task", "W", "[early]",
@@ -620,6 +782,11 @@ static const struct command {
 	{"fail", "WW", "[SUBTYPE] [STATUS]",
 	 "end the turn with is_error, subtype success or SUBTYPE, api_error_status STATUS",
 	 do_fail},
+	{"limit", "n", "SECONDS", "end the turn by a rate limit (429) that is lifted so many seconds from now", do_limit},
+	{"usage", "nnW", "INPUT OUTPUT [USD]", "use so many more tokens, which a message tells at once, and so much more money, which the result tells",
+	 do_usage},
+	{"first", "nt", "N COMMAND", "this command, but only in the conversation's first N tries to work on a prompt", do_first},
+	{"once", "wt", "PATH COMMAND", "this command, unless there is such a file, which is made", do_once},
 	{"count", "", "", "say how many turns this conversation has, this one included", do_count},
 	{"env", "w", "NAME", "say the value of an environment variable", do_env},
 	{"cwd", "", "", "say the working directory", do_cwd},
@@ -627,6 +794,8 @@ static const struct command {
 	{"write", "wt", "PATH TEXT", "write a file", do_write},
 	{"append", "wt", "PATH TEXT", "append a line to a file", do_append},
 	{"sleep", "n", "MS", "wait", do_sleep},
+	{"wait", "", "", "wait for an interrupt", do_wait},
+	{"busy", "n", "MS", "keep a processor busy for so long", do_busy},
 	{"memory", "n", "MIB", "use this much memory until the end", do_memory},
 	{"children", "nW", "N [setsid|daemon]",
 	 "leave N processes behind that sleep for ever, and say their pids", do_children},
@@ -638,7 +807,7 @@ static const struct command {
 	{"exit", "n", "CODE", "exit at once, without a result", do_exit},
 	{"crash", "", "", "die of SIGSEGV", do_crash},
 	{"kill", "w", "SIGNAL", "die of this signal", do_kill},
-	{"hang", "", "", "wait for ever; SIGTERM ends it", do_hang},
+	{"hang", "", "", "wait for ever, also when interrupted; SIGTERM ends it", do_hang},
 	{"deaf", "", "", "wait for ever; only SIGKILL ends it", do_deaf},
 	{0},
 };
@@ -692,33 +861,42 @@ parse_command(const char *line, struct call *c)
 	return cmd->name && !*line ? cmd : NULL;
 }
 
+/* A command within a command. */
+static void
+run_line(const char *line)
+{
+	struct call *c = xcalloc(1, sizeof(*c));
+	const struct command *cmd = parse_command(line, c);
+
+	if (cmd)
+		cmd->run(c);
+	else
+		fail_with("not a command: %s", line);
+	free(c);
+}
+
 void
 run_script(const char *prompt)
 {
-	static struct call c;
 	CLEANUP_FREE char *text = xstrdup(prompt);
+	struct call *c = xcalloc(1, sizeof(*c));
 	bool first = true;
 
-	for (char *save = NULL, *line = strtok_r(text, "\n", &save); line && !me.failed;
+	for (char *save = NULL, *line = strtok_r(text, "\n", &save); line && !me.failed && !me.interrupted;
 	     line = strtok_r(NULL, "\n", &save)) {
-		const struct command *cmd;
-
 		line += strspn(line, " \t\r");
 		line[strcspn(line, "\r")] = '\0';
 		if (!*line || *line == '#')
 			continue;
-		cmd = parse_command(line, &c);
-		if (!cmd && first) {
+		if (first && !parse_command(line, c)) {
 			say("You said: %s", prompt);
-			return;
+			break;
 		}
-		if (cmd)
-			cmd->run(&c);
-		else
-			fail_with("not a command: %s", line);
+		run_line(line);
 		out_flush();
 		first = false;
 	}
+	free(c);
 }
 
 void

@@ -77,9 +77,16 @@ put_iso_time(struct buf *b)
 	put_member(b, "timestamp", time_iso(now_us(), t));
 }
 
-/* An assistant message with one content block, which is given as JSON. */
+/* The first message of a turn says what every turn takes in; none says all that came out of it. */
 void
 say_block(const struct buf *block)
+{
+	say_block_used(block, me.messages ? 0 : TURN_INPUT_TOKENS, me.messages ? 0 : 1);
+}
+
+/* An assistant message with one content block, which is given as JSON. */
+void
+say_block_used(const struct buf *block, int64_t input, int64_t output)
 {
 	struct buf *m = msg_begin("assistant", NULL);
 	char id[ID_SIZE];
@@ -94,10 +101,10 @@ say_block(const struct buf *block)
 	buf_put(m, block->data, block->len);
 	buf_printf(
 		m,
-		"],\"stop_reason\":null,\"stop_sequence\":null,\"usage\":{\"input_tokens\":%d,"
+		"],\"stop_reason\":null,\"stop_sequence\":null,\"usage\":{\"input_tokens\":%lld,"
 		"\"cache_creation_input_tokens\":0,"
-		"\"cache_read_input_tokens\":0,\"output_tokens\":1}},\"parent_tool_use_id\":null",
-		TURN_INPUT_TOKENS);
+		"\"cache_read_input_tokens\":0,\"output_tokens\":%lld}},\"parent_tool_use_id\":null",
+		(long long)input, (long long)output);
 	put_iso_time(m);
 	msg_end(m);
 }
@@ -161,7 +168,7 @@ tool_result(const char *id, const char *text, size_t n, bool is_error)
 }
 
 static void
-put_model_usage(struct buf *m, const char *key, int64_t turns)
+put_model_usage(struct buf *m, const char *key, int64_t input, int64_t output, double usd)
 {
 	buf_printf(m, ",\"%s\":{", key);
 	buf_put_json_str(m, me.model);
@@ -169,8 +176,17 @@ put_model_usage(struct buf *m, const char *key, int64_t turns)
 		   ":{\"inputTokens\":%lld,\"outputTokens\":%lld,\"cacheReadInputTokens\":0,"
 		   "\"cacheCreationInputTokens\":0,"
 		   "\"webSearchRequests\":0,\"costUSD\":%.6f,\"contextWindow\":200000}}",
-		   (long long)(turns * TURN_INPUT_TOKENS), (long long)(turns * TURN_OUTPUT_TOKENS),
-		   (double)turns * TURN_COST_USD);
+		   (long long)input, (long long)output, usd);
+}
+
+/* A number of the conversation, with more added to it. */
+static double
+grow(const char *key, double more)
+{
+	double now = json_object_get_double(get_object(me.state, key)) + more;
+
+	json_object_object_add(me.state, key, json_object_new_double(now));
+	return now;
 }
 
 /* The end of a turn. Cost and modelUsage are cumulative over the conversation, usage is this
@@ -180,28 +196,28 @@ put_result(const char *subtype, const char *text, size_t n, bool is_error, const
 {
 	struct buf *m = msg_begin("result", subtype);
 	bool success = strcmp(subtype, "success") == 0;
-	struct json_object *paid = NULL;
-	int64_t before = json_object_object_get_ex(me.state, "paid", &paid)
-				 ? json_object_get_int64(paid)
-				 : 0;
+	int64_t input = TURN_INPUT_TOKENS + me.more_input, output = TURN_OUTPUT_TOKENS + me.more_output;
+	double usd = TURN_COST_USD + me.more_usd, total = grow("total_usd", usd);
 
-	json_object_object_add(me.state, "paid", json_object_new_int64(before + 1));
+	me.more_input = me.more_output = 0;
+	me.more_usd = 0;
 	buf_printf(m,
 		   ",\"is_error\":%s,\"num_turns\":%d,\"duration_ms\":%lld,\"duration_api_ms\":0,"
 		   "\"total_cost_usd\":%.6f",
 		   is_error ? "true" : "false", me.messages ? me.messages : 1,
 		   (long long)((now_us() - me.started_us) / 1000),
-		   (double)(before + 1) * TURN_COST_USD);
+		   total);
 	buf_printf(m,
-		   ",\"usage\":{\"input_tokens\":%d,\"cache_creation_input_tokens\":0,\"cache_read_"
+		   ",\"usage\":{\"input_tokens\":%lld,\"cache_creation_input_tokens\":0,\"cache_read_"
 		   "input_tokens\":0,"
-		   "\"output_tokens\":%d},\"stop_reason\":\"end_turn\"",
-		   TURN_INPUT_TOKENS, TURN_OUTPUT_TOKENS);
-	put_model_usage(m, "modelUsage", before + 1);
-	put_model_usage(m, "model_usage_since_last_result", 1);
+		   "\"output_tokens\":%lld},\"stop_reason\":\"end_turn\"",
+		   (long long)input, (long long)output);
+	put_model_usage(m, "modelUsage", (int64_t)grow("total_input", (double)input), (int64_t)grow("total_output", (double)output), total);
+	put_model_usage(m, "model_usage_since_last_result", input, output, usd);
 	buf_printf(m, ",\"permission_denials\":%s", json_object_to_json_string(me.denials));
 	put_member(m, "terminal_reason",
-		   !is_error ? "completed"
+		   !is_error	    ? "completed"
+		   : me.interrupted ? "aborted_streaming"
 		   : success ? "api_error"
 			     : subtype + (str_starts(subtype, "error_") ? 6 : 0));
 	if (is_error && me.fail_status)
@@ -214,6 +230,8 @@ put_result(const char *subtype, const char *text, size_t n, bool is_error, const
 		buf_putc(m, ']');
 	if (origin)
 		buf_printf(m, ",\"origin\":{\"kind\":\"%s\"}", origin);
+	else if (me.uuid)
+		buf_printf(m, ",\"user_message_uuids\":[\"%s\"]", me.uuid);
 	buf_printf(m, ",\"result_index\":%d", me.results++);
 	msg_end(m);
 	if (me.json_out)
