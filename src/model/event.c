@@ -42,8 +42,8 @@ const struct event_type event_types[] = {
 	{"usage", "Tokens and cost so far."},
 	{"api_retry", "A call of the model's API failed and is tried again: attempt, max_retries, "
 		      "retry_delay_ms, error_status."},
-	{"permission_request", "The agent asked whether it may use a tool; nobody is there to say "
-			       "yes, so it was denied."},
+	{"permission_request", "The agent asked whether it may use a tool: tool_name, tool_input, tool_use_id, request_id. "
+			       "Nobody is there to say yes, so it is denied."},
 	{"denied", "The sandbox refused something: what (system call, start), and reason as text; of a system call: syscall, args, "
 		   "program, pid; of a start that failed: step; key: the directive with the value that would allow it, where one would. "
 		   "Of one call the same program is told of once a run."},

@@ -160,6 +160,18 @@ def test_a_permission_is_answered_by_deny(aod):
     assert of(ev, "post_tool")[-1]["error"]
 
 
+def test_what_a_turn_used_counts_also_when_it_has_no_end(aod):
+    s, _ = run(aod, "usage 5000 300 0.5\ncrash")
+    assert s["result"] == "signal" or s["result"] == "core-dump"
+    assert (s["usage"]["input_tokens"], s["usage"]["output_tokens"], s["usage"]["turns"]) == (5000, 300, 1)
+
+
+def test_a_limit_ends_the_run_as_rate_limited(aod):
+    s, ev = run(aod, "limit 3600")
+    assert s["result"] == "rate-limited" and s["error"].startswith("API Error: Request rejected (429)")
+    assert of(ev, "notice")[0]["rate_limit_info"]["status"] == "rejected"
+
+
 def test_denied_and_retried_are_told(aod):
     s, ev = run(aod, "deny\nretry 3\nthink about it\nsay x")
     assert s["state"] == "finished"
