@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Shared by the three files of aod-demo-agent: what it is about (main), what it says (speak), what
- * a prompt can ask for (script). */
+/* Shared by the files of aod-demo-agent: what it is about (main), what it says (speak), what a prompt can have it do (script), and those
+ * commands that ask (ask). */
 #ifndef AOD_DEMO_DEMO_H
 #define AOD_DEMO_DEMO_H
 
@@ -94,6 +94,20 @@ void put_lifecycle(const char *uuid, const char *state);
 /* ---- script.c: the commands
  * -------------------------------------------------------------------------------- */
 
+/* What a command is given: its line after the word, and the arguments that its spec asks for. */
+struct call {
+	const char *text; /* rest of the line after the numbers and words; "" when there is none */
+	int64_t number[2];
+	char word[2][4096];
+};
+
+/* A command that cannot be done ends the turn as a failure of the agent. */
+void fail_with(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+/* For the list of refusals that the result has. */
+void note_denial(const char *tool, const char *use_id);
+void do_ask(struct call *c);
+void do_asks(struct call *c);
+void do_choose(struct call *c);
 /* Do what the prompt says. */
 void run_script(const char *prompt);
 /* The turn that nobody asked for: a task has ended, the model hears of it. */
