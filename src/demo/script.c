@@ -104,8 +104,11 @@ wait_child(pid_t pid, int *status)
 
 	if (pidfd >= 0)
 		wait_busy(-1, pidfd);
-	if (me.interrupted)
+	/* By itself, too: it may not have begun its session yet. */
+	if (me.interrupted) {
+		kill(pid, SIGKILL);
 		kill(-pid, SIGKILL);
+	}
 	while (waitpid(pid, status, 0) < 0 && errno == EINTR)
 		;
 	if (pidfd >= 0)

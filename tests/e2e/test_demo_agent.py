@@ -2,11 +2,12 @@
 """The demo agent by itself, over its pipes: that it behaves as claude was seen to, for those who test with it."""
 import json
 import subprocess
+import threading
 import uuid
 
 import pytest
 
-from aod import DEMO, clean_env
+from aod import DEMO, WAIT, clean_env
 
 
 class Agent:
@@ -34,10 +35,15 @@ class Agent:
     def until(self, kind):
         """Lines up to the first of this type; that one is the last of them."""
         out = []
-        for line in self.p.stdout:
-            out.append(json.loads(line))
-            if out[-1]["type"] == kind:
-                return out
+        clock = threading.Timer(WAIT, self.p.kill)
+        clock.start()
+        try:
+            for line in self.p.stdout:
+                out.append(json.loads(line))
+                if out[-1]["type"] == kind:
+                    return out
+        finally:
+            clock.cancel()
         raise EOFError(out)
 
     def last(self, kind):
