@@ -145,24 +145,46 @@ check_id(const struct request *q, const char *id, struct err *e)
 	return rc < 0 ? rc : err_set_status(e, 409, -EEXIST, "Session already exists");
 }
 
-/* The session that this one works for, by id; NULL when none was said. */
+/* Whether the parent may have a child with the id that s asks for. */
 static int
-find_parent(struct request *q, char **out, struct err *e)
+check_parent(struct request *q, const struct session_row *parent, const struct session *s, struct err *e)
+{
+	int depth = store_session_depth(q->m->store, parent->id, SESSION_DEPTH_MAX, e), rc = 0;
+
+	if (depth < 0)
+		return depth;
+	if (depth >= SESSION_DEPTH_MAX)
+		return err_set_status(e, 422, -ELOOP, "parent_session_name: session '%s' is the last of %d below each other, and more are not allowed",
+				      parent->name, SESSION_DEPTH_MAX);
+	/* An id can be used again, and its former children are still there. */
+	if (s->row.id)
+		rc = store_session_owned(q->m->store, s->row.id, parent->n, e);
+	if (rc > 0)
+		return err_set_status(e, 422, -ELOOP, "parent_session_name: session '%s' descends from %s itself", parent->name, s->row.id);
+	if (rc == 0 && parent->state == SESSION_STOPPING)
+		return err_set_status(e, 409, -EBUSY, "Session '%s' is being stopped: no more can be started for it", parent->name);
+	return rc;
+}
+
+/* The session that this one works for, if one was said: parent_id and root of s. */
+static int
+take_parent(struct request *q, struct session *s, struct err *e)
 {
 	const char *key = request_text(q, "parent_session_name");
 	struct session parent = { 0 };
 	struct run *run;
 	int rc;
 
-	*out = NULL;
 	if (!key)
 		return 0;
 	rc = session_find(q->m, key, &parent, &run, e);
 	if (rc < 0)
 		return err_set_status(e, 422, rc, "parent_session_name: no session '%s'", key);
-	*out = xstrdup(parent.row.id);
+	rc = check_parent(q, &parent.row, s, e);
+	session_set_text(&s->row.parent_id, parent.row.id);
+	s->row.root = parent.row.root ? parent.row.root : parent.row.n;
 	session_free(&parent);
-	return 0;
+	return rc;
 }
 
 int
@@ -298,11 +320,10 @@ do_create(struct request *q, struct err *e)
 		.command = command,
 	};
 	struct session s = { 0 };
-	char *parent = NULL;
-	int rc = find_parent(q, &parent, e);
+	int rc;
 
 	request_new_session(q, &s);
-	session_set_text(&s.row.parent_id, parent);
+	rc = take_parent(q, &s, e);
 	if (rc == 0) {
 		/* Without an id it is no registration: a blueprint of a command may need no prompt. */
 		if (args.prompt || command || (s.row.agent_name && !s.row.id))
@@ -310,7 +331,6 @@ do_create(struct request *q, struct err *e)
 		else
 			rc = register_session(q, &s, e);
 	}
-	free(parent);
 	strv_free(command);
 	session_free(&s);
 	return rc;

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <json-c/json.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -87,6 +88,16 @@ find_project_dir(struct ctl *c, struct buf *dir, struct err *e)
 	return 0;
 }
 
+/* The session that we are run in, where it is its aod that we talk to; aod knows it by its token, too. */
+static const char *
+own_session(const struct ctl *c)
+{
+	bool told = ctl_has(&c->args, OPT_URL) || ctl_has(&c->args, OPT_SOCKET) || ctl_has(&c->args, OPT_ROOT);
+	const char *id = !told && !getenv("AOD_URL") && getenv("AOD_SOCKET") ? getenv("AOD_SESSION_ID") : NULL;
+
+	return id && *id ? id : NULL;
+}
+
 int
 ctl_request_body(struct ctl *c, const struct verb *v, int first_word, struct buf *body, struct err *e)
 {
@@ -107,6 +118,8 @@ ctl_request_body(struct ctl *c, const struct verb *v, int first_word, struct buf
 		ctl_put_members(&members, &c->args, v);
 		if (starts && !ctl_dir_of_agent(dir.data))
 			ctl_put_member_text(&members, "project_dir", dir.data);
+		if (c->args.cmd == CMD_RUN && !ctl_has(&c->args, OPT_PARENT) && own_session(c))
+			ctl_put_member_text(&members, "parent_session_name", own_session(c));
 		for (i = 0; c->args.rest && c->args.rest[i]; i++) {
 			buf_puts(&members, i ? "," : members.len ? ",\"command\":[" : "\"command\":[");
 			buf_put_json_str(&members, c->args.rest[i]);

@@ -21,6 +21,7 @@
 #include "ctl/stream.h"
 
 #define STATUS_EVENTS 10
+#define STATUS_CHILDREN 20
 
 bool
 ctl_json(const struct ctl *c)
@@ -67,6 +68,25 @@ ctl_session_call(struct ctl *c, const char *method, const char *id, const char *
 	return client_call(c->client, method, path, body, 0, CLIENT_REPLY_MAX, &c->reply, e);
 }
 
+/* Those whose parent is not in the list are at the top. A list is newest first, so that from its end on each comes after its parent. */
+static void
+put_tree_rows(struct table *t, const struct ctl_table *l, struct json_object *list)
+{
+	struct json_object *rows = json_object_new_object();
+	int row = 0;
+
+	for (size_t i = json_object_array_length(list); i-- > 0; row++) {
+		struct json_object *s = json_object_array_get_idx(list, i);
+		const char *id = js_str(s, "session_id"), *parent = js_str(s, "parent_session_id");
+
+		table_below(t, (int)js_int(rows, parent ? parent : "", -1));
+		l->put_row(t, s);
+		if (id)
+			json_object_object_add(rows, id, json_object_new_int(row));
+	}
+	json_object_put(rows);
+}
+
 int
 ctl_print_table(struct ctl *c, const struct ctl_table *l)
 {
@@ -88,7 +108,9 @@ ctl_print_table(struct ctl *c, const struct ctl_table *l)
 		print_note("no %s", l->key);
 	} else {
 		t = table_new(l->heads, l->columns);
-		for (size_t i = 0; i < json_object_array_length(list); i++)
+		if (l->tree)
+			put_tree_rows(t, l, list);
+		for (size_t i = 0; !l->tree && i < json_object_array_length(list); i++)
 			l->put_row(t, json_object_array_get_idx(list, i));
 		table_print_free(t);
 	}
@@ -183,7 +205,7 @@ int
 cmd_list(struct ctl *c)
 {
 	static const char *const heads[] = { "NAME", "STATE", "RESULT", "AGENT", "AGE", "RUNS", "COST" };
-	static const struct ctl_table table = { "sessions", heads, ARRAY_LEN(heads), put_session_row };
+	const struct ctl_table table = { "sessions", heads, ARRAY_LEN(heads), put_session_row, ctl_has(&c->args, OPT_TREE) };
 	struct buf query = BUF_INIT;
 	struct err e = { 0 };
 	int64_t limit;
@@ -192,9 +214,15 @@ cmd_list(struct ctl *c)
 		err_set(&e, -EINVAL, "--live, --ended and --state exclude each other");
 		return ctl_usage(&e);
 	}
+	if (c->args.word_count && !table.tree) {
+		err_set(&e, -EINVAL, "list: a SESSION goes with --tree");
+		return ctl_usage(&e);
+	}
 	if (ctl_int(&c->args, OPT_LINES, 1, 100000, 0, &limit, &e) < 0)
 		return ctl_usage(&e);
 	ctl_put_query(&query, &c->args, ctl_verb(CMD_LIST));
+	if (c->args.word_count)
+		ctl_put_param(&query, "tree", c->args.words[0]);
 	if (ctl_has(&c->args, OPT_LIVE) || ctl_has(&c->args, OPT_ENDED))
 		ctl_put_param(&query, "state", ctl_has(&c->args, OPT_LIVE) ? "live" : "ended");
 	CLEANUP_FREE char *path = xasprintf("/sessions%s%s", query.len ? "?" : "", query.len ? query.data : "");
@@ -297,8 +325,75 @@ put_status(struct buf *out, struct json_object *s)
 	buf_reset(&b);
 	put_usage(&b, s);
 	put_field(out, "Usage", b.len ? b.data : NULL);
-	put_field(out, "Parent", js_str(s, "parent_session_id"));
 	put_field(out, "Id", js_str(s, "session_id"));
+	buf_free(&b);
+}
+
+/* "name: state", or the id of one that is not there, or not for us to see. */
+static void
+put_relative(struct buf *out, struct json_object *s, const char *id)
+{
+	const char *name = js_str(s, "session_name");
+
+	buf_puts(out, name ? name : id);
+	if (!s)
+		return;
+	buf_puts(out, ": ");
+	session_put_state(out, s);
+}
+
+static void
+put_parent(struct ctl *c, struct buf *out, const char *id)
+{
+	struct json_object *s = NULL;
+	struct buf b = BUF_INIT;
+	struct err e = { 0 };
+
+	if (!id)
+		return;
+	session_fetch(c->client, id, &c->reply, &s, &e);
+	put_relative(&b, s, id);
+	put_field(out, "Parent", b.data);
+	json_object_put(s);
+	buf_free(&b);
+}
+
+/* What the session started: the list, which the caller puts; NULL: it cannot be told. */
+static struct json_object *
+fetch_children(struct ctl *c, const char *id)
+{
+	struct buf query = BUF_INIT;
+	struct json_object *o = NULL, *list;
+	struct err e = { 0 };
+
+	ctl_put_param(&query, "parent", id);
+	CLEANUP_FREE char *path = xasprintf("/sessions?%s", query.data);
+
+	buf_free(&query);
+	if (client_call(c->client, "GET", path, NULL, 0, CLIENT_REPLY_MAX, &c->reply, &e) == 0)
+		o = js_parse(c->reply.data, c->reply.len);
+	list = json_object_get(js_get(o, "sessions"));
+	json_object_put(o);
+	return list;
+}
+
+/* The oldest first; of many, the newest ones. */
+static void
+put_children(struct buf *out, struct json_object *list, const char *name)
+{
+	size_t n = json_object_is_type(list, json_type_array) ? json_object_array_length(list) : 0;
+	struct buf b = BUF_INIT;
+
+	if (n > STATUS_CHILDREN)
+		buf_printf(&b, "%zu more, see %s list --tree %s", n - STATUS_CHILDREN, ctl_self, name);
+	for (size_t i = n < STATUS_CHILDREN ? n : STATUS_CHILDREN; i-- > 0;) {
+		struct json_object *s = json_object_array_get_idx(list, i);
+
+		if (b.len)
+			buf_putc(&b, '\n');
+		put_relative(&b, s, "");
+	}
+	put_field(out, "Children", b.data);
 	buf_free(&b);
 }
 
@@ -328,7 +423,7 @@ show_event(const char *text, size_t n, struct json_object *ev, void *arg, struct
 int
 cmd_status(struct ctl *c)
 {
-	struct json_object *s = NULL;
+	struct json_object *s = NULL, *children;
 	struct buf out = BUF_INIT;
 	struct show_events show = { .out = &out, .json = ctl_json(c), .full = ctl_has(&c->args, OPT_FULL) };
 	struct events_query q = { .id = c->args.words[0] };
@@ -346,10 +441,17 @@ cmd_status(struct ctl *c)
 	/* By id from here on: a name may be given to another session. */
 	if (js_str(s, "session_id"))
 		q.id = js_str(s, "session_id");
-	if (show.json)
-		buf_printf(&out, "{\"session\":%s,\"events\":[", json_object_to_json_string_ext(s, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE));
-	else
+	children = fetch_children(c, q.id);
+	if (show.json) {
+		buf_printf(&out, "{\"session\":%s", json_object_to_json_string_ext(s, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE));
+		buf_printf(&out, ",\"children\":%s", json_object_to_json_string_ext(children, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE));
+		buf_puts(&out, ",\"events\":[");
+	} else {
 		put_status(&out, s);
+		put_parent(c, &out, js_str(s, "parent_session_id"));
+		put_children(&out, children, c->args.words[0]);
+	}
+	json_object_put(children);
 	q.until = js_int(s, "seq", 0);
 	q.after = q.until > last ? q.until - last : 0;
 	r = events_read(c->client, &q, show_event, &show, &e);

@@ -76,6 +76,7 @@ struct ctl_table {
 	const char *const *heads;
 	int columns;
 	void (*put_row)(struct table *t, struct json_object *o);
+	bool tree; /* of sessions, each below its parent, the oldest first */
 };
 /* What c->reply holds: as JSON, as a table, or as a note that there is nothing. Returns the exit status. */
 int ctl_print_table(struct ctl *c, const struct ctl_table *l);

@@ -370,6 +370,7 @@ print_note(const char *fmt, ...)
 struct table {
 	struct libscols_table *t;
 	int columns;
+	struct libscols_line *above; /* of the next row; or NULL */
 };
 
 struct table *
@@ -395,7 +396,7 @@ table_new(const char *const *heads, int columns)
 void
 table_row(struct table *t, const char *const *cells, int coloured, enum colour c)
 {
-	struct libscols_line *line = scols_table_new_line(t->t, NULL);
+	struct libscols_line *line = scols_table_new_line(t->t, t->above);
 	int i;
 
 	if (!line)
@@ -405,6 +406,15 @@ table_row(struct table *t, const char *const *cells, int coloured, enum colour c
 			abort();
 	if (look_out.colour && coloured >= 0 && c != COL_NONE)
 		scols_cell_set_color(scols_line_get_cell(line, (size_t)coloured), colours[c]);
+}
+
+void
+table_below(struct table *t, int row)
+{
+	struct libscols_column *first = scols_table_get_column(t->t, 0);
+
+	scols_column_set_flags(first, scols_column_get_flags(first) | SCOLS_FL_TREE);
+	t->above = row < 0 ? NULL : scols_table_get_line(t->t, (size_t)row);
 }
 
 void

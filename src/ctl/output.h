@@ -72,6 +72,8 @@ struct table;
 struct table *table_new(const char *const *heads, int columns);
 /* The next row; colour is that of column `coloured` (-1: none). */
 void table_row(struct table *t, const char *const *cells, int coloured, enum colour c);
+/* Draw the first column as a tree; then the next row is below the row of that number, or at the top (-1). */
+void table_below(struct table *t, int row);
 void table_print_free(struct table *t);
 
 /* Flush. The exit status: code, or 1 when standard output could not be written (said on stderr, but for a closed pipe). */

@@ -39,7 +39,8 @@ const struct ctl_command ctl_commands[CMD_COUNT] = {
 	[CMD_LIST_TIMERS] = { "list-timers", NULL, "", 0, 0, false, false, "List timers: blueprints whose sessions are started by the clock.",
 			      "The next time, how long it is until then, the last one, how long ago it was, and the session that it started, or why "
 			      "there is none." },
-	[CMD_LIST] = { "list", NULL, "", 0, 0, false, false, NULL, NULL },
+	[CMD_LIST] = { "list", NULL, "[SESSION]", 0, 1, false, false, NULL,
+		       "With --tree each session is below the one that started it; a SESSION, which goes with that, is the one that the tree begins with." },
 	[CMD_STATUS] = { "status", NULL, "NAME", 1, 1, false, false,
 			 "Show how a session is doing, with its last events.",
 			 "Exit status 0 means that it is live or finished well, 3 that it failed or was stopped, 4 "
@@ -125,6 +126,9 @@ const struct ctl_option ctl_options[] = {
 	{ OPT_ENDED, 0, "ended", NULL, NULL, B(LIST), "Only sessions that have ended." },
 	{ OPT_STATE, 0, "state", "STATE", "state", B(LIST), "Only sessions in this state." },
 	{ OPT_RESULT, 0, "result", "RESULT", "result", B(LIST), "Only sessions that ended so: success, timeout, ..." },
+	{ OPT_TREE, 0, "tree", NULL, NULL, B(LIST), "Draw the tree of the sessions, the oldest first." },
+	{ OPT_PARENT, 0, "parent", "SESSION", "parent", B(LIST), "Only those that this session started." },
+	{ OPT_PARENT, 0, "parent", "SESSION", "parent_session_name", B(RUN), "The session that it works for; default the one that the command is run in." },
 	{ OPT_LINES, 'n', "limit", "N", "limit", B(LIST), "At most so many, the newest." },
 	{ OPT_LINES, 'n', "lines", "N", NULL, B(STATUS), "Show so many events; default 10." },
 	{ OPT_LINES, 'n', "lines", "N", NULL, B(LOGS), "Begin with the last so many events; default all." },

@@ -96,6 +96,8 @@ enum ctl_opt {
 	OPT_FILES,
 	OPT_AT,
 	OPT_THRESHOLD,
+	OPT_TREE,
+	OPT_PARENT,
 	OPT_COUNT,
 };
 

@@ -197,9 +197,30 @@ refuse_word(const struct request *rq, const char *arg, const char *msg)
 	reply_invalid(rq->req, list);
 }
 
+typedef int (*relatives)(struct store *s, const char *id, store_session_cb cb, void *arg, struct err *e);
+
+/* Whose relatives are asked for, and which: *each is NULL when all sessions are. A session sees no more than its own tree. */
+static int
+find_top(const struct request *rq, relatives *each, struct found *top, struct err *e)
+{
+	const char *asker = rq->who->role == ROLE_SESSION ? rq->who->session : NULL;
+	const char *tree = request_text(rq, "tree"), *parent = request_text(rq, "parent"), *key = tree ? tree : parent ? parent : asker;
+	int r;
+
+	*each = !key ? NULL : key == parent ? store_session_children : store_session_family;
+	if (!key)
+		return 0;
+	r = query_find(key, strlen(key), top, e);
+	if (r == 0 && asker && (r = store_session_owned(front.store, asker, top->n, e)) == 0)
+		return err_set_status(e, 404, -ENOENT, "Session not found");
+	return r < 0 ? r : 0;
+}
+
 void
 query_list(const struct request *rq)
 {
+	relatives each;
+	struct found top;
 	int64_t version = store_last_change(front.store);
 	struct list_entry *c = rq->who->role == ROLE_SESSION ? NULL : list_lookup(rq, version);
 	struct buf b = BUF_INIT;
@@ -219,15 +240,19 @@ query_list(const struct request *rq)
 		refuse_word(rq, "result", "Input should be a result of sessions, such as 'success' or 'timeout'");
 		return;
 	}
+	if (find_top(rq, &each, &top, &e) < 0) {
+		reply_err(rq->req, &e);
+		return;
+	}
 	struct listing l = {.out = &b, .state = state, .outcome = outcome, .live = -1};
 	int64_t limit = request_int(rq, "limit", -1), offset = request_int(rq, "offset", 0);
 
 	l.left = limit < 0 ? INT64_MAX : limit;
 	buf_puts(&b, "{\"sessions\":[");
-	if (rq->who->role == ROLE_SESSION) {
+	if (each) {
 		l.live = live;
 		l.skip = offset;
-		r = store_session_family(front.store, rq->who->session, on_listed, &l, &e);
+		r = each(front.store, top.id, on_listed, &l, &e);
 	} else if (state >= 0 || outcome != OUTCOME_NONE) {
 		/* The store tells live from ended; a single state or result is picked out here. */
 		l.skip = offset;

@@ -574,6 +574,14 @@ session_render(struct buf *out, const struct session_row *s)
 	put_string(out, s->adapter);
 	PUT(out, ",\"parent_session_id\":");
 	put_string(out, s->parent_id);
+	if (s->callback)
+		PUT(out, ",\"callback\":true");
+	else
+		PUT(out, ",\"callback\":false");
+	if (s->stop_with_parent)
+		PUT(out, ",\"stop_with_parent\":true");
+	else
+		PUT(out, ",\"stop_with_parent\":false");
 	PUT(out, ",\"agent_session_id\":");
 	put_string(out, s->agent_session_id);
 	PUT(out, ",\"agent_version\":");

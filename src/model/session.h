@@ -104,6 +104,8 @@ const struct session_move *session_move(enum session_state s, enum session_event
 /* The whole table as text, for the manual and the golden file. */
 void session_moves_print(struct buf *out);
 
+#define SESSION_DEPTH_MAX 32 /* sessions below each other in a tree */
+
 /* How a run ended; one row each, name on the wire. */
 enum outcome {
 	OUTCOME_NONE, /* has not ended */
@@ -168,6 +170,8 @@ struct session_row {
 	const char *command;	   /* JSON array: the command that the request gave; or NULL */
 	int64_t root;		   /* n of the first session of its tree; 0: it is that itself */
 	bool callback;		   /* its result is a prompt for its parent */
+	bool callback_due;	   /* its parent waits for one */
+	bool stop_with_parent;	   /* it is stopped when its parent ends */
 	int64_t prompts_queued;	   /* prompts that have not had their turn */
 	int64_t priority, queued_us; /* of its start: greater first, then older first */
 	int64_t due_us;		   /* when it is started again */
@@ -178,7 +182,7 @@ struct session_row {
 /*
  * The JSON object of a session: the seven keys of the old API first, all present (session_id, session_name, status, created_at,
  * project_dir, agent_name, last_resumed_at), then state, result, passive, runs, seq (not in lists), started_at, ended_at, exit_code, signal,
- * error, adapter, parent_session_id, agent_session_id, agent_version, lifecycle, prompts_queued, priority, restarts, next_start_at, usage {input_tokens, output_tokens, cost_usd, turns}.
+ * error, adapter, parent_session_id, agent_session_id, agent_version, callback, stop_with_parent, lifecycle, prompts_queued, priority, restarts, next_start_at, usage {input_tokens, output_tokens, cost_usd, turns}.
  */
 void session_render(struct buf *out, const struct session_row *s);
 

@@ -29,6 +29,8 @@ const struct verb verbs[] = {
 	  "List sessions, newest first.",
 	  { { "state", ARG_STRING, IN_QUERY, false, false, 0, 20, NULL, "only sessions in this state; live or ended for a group of them" },
 	    { "result", ARG_STRING, IN_QUERY, false, false, 0, 20, NULL, "only sessions that ended so: success, timeout, …" },
+	    { "tree", ARG_STRING, IN_QUERY, false, false, 1, 200, NULL, "only this session (id or name) and all that descend from it" },
+	    { "parent", ARG_STRING, IN_QUERY, false, false, 1, 200, NULL, "only those that this session started" },
 	    { "limit", ARG_INT, IN_QUERY, false, false, 1, 100000, NULL, "at most this many" },
 	    { "offset", ARG_INT, IN_QUERY, false, false, 0, INT64_MAX, NULL, "skip this many" } } },
 	{ "session.create", VERB_ACTION, "POST", "/sessions", PORT_RUNTIME, PERM_WRITE | PERM_SHARED, 200, "run",

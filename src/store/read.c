@@ -83,6 +83,8 @@ session_row(struct store *s, sqlite3_stmt *st, struct session_row *row)
 	row->restarts = sqlite3_column_int64(st, 33);
 	row->limit_begin_us = sqlite3_column_int64(st, 34);
 	row->limit_count = sqlite3_column_int64(st, 35);
+	row->callback_due = sqlite3_column_int(st, 36);
+	row->stop_with_parent = sqlite3_column_int(st, 37);
 }
 
 int
@@ -126,22 +128,51 @@ store_session_list(struct store *s, int live, int64_t offset, int64_t limit, sto
 	return r;
 }
 
-int
-store_session_family(struct store *s, const char *owner, store_session_cb cb, void *arg, struct err *e)
+static int
+each_relative(struct store *s, enum query q, const char *id, store_session_cb cb, void *arg, struct err *e)
 {
-	sqlite3_stmt *st = store_query(s, Q_SESSION_FAMILY, e);
+	sqlite3_stmt *st = store_query(s, q, e);
 	struct session_row row;
 	int r = 0;
 
 	if (!st)
 		return s->code;
-	bind_text(st, 1, owner);
+	bind_text(st, 1, id);
 	sqlite3_bind_int64(st, 2, STORE_LIST_MAX);
 	while (store_next(s, st, &r, e)) {
 		session_row(s, st, &row);
 		r = cb(&row, arg);
 	}
 	return r;
+}
+
+int
+store_session_family(struct store *s, const char *owner, store_session_cb cb, void *arg, struct err *e)
+{
+	return each_relative(s, Q_SESSION_FAMILY, owner, cb, arg, e);
+}
+
+int
+store_session_children(struct store *s, const char *parent, store_session_cb cb, void *arg, struct err *e)
+{
+	return each_relative(s, Q_SESSION_CHILDREN, parent, cb, arg, e);
+}
+
+int
+store_session_depth(struct store *s, const char *id, int max, struct err *e)
+{
+	sqlite3_stmt *st = store_query(s, Q_SESSION_DEPTH, e);
+	int depth, r;
+
+	if (!st)
+		return s->code;
+	bind_text(st, 1, id);
+	sqlite3_bind_int(st, 2, max);
+	if ((r = store_step(s, st, e)) <= 0)
+		return r;
+	depth = sqlite3_column_int(st, 0);
+	sqlite3_reset(st);
+	return depth;
 }
 
 int

@@ -136,6 +136,8 @@ const char *const store_schema[] = {
 	" ORDER BY t.n DESC LIMIT 1);"
 	"ALTER TABLE session ADD COLUMN root BIGINT NOT NULL DEFAULT 0;"
 	"ALTER TABLE session ADD COLUMN callback INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE session ADD COLUMN callback_due INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE session ADD COLUMN stop_with_parent INTEGER NOT NULL DEFAULT 0;"
 	"ALTER TABLE session ADD COLUMN prompts_queued BIGINT NOT NULL DEFAULT 0;"
 	"ALTER TABLE session ADD COLUMN priority BIGINT NOT NULL DEFAULT 0;"
 	"ALTER TABLE session ADD COLUMN queued_us BIGINT NOT NULL DEFAULT 0;"
@@ -145,6 +147,10 @@ const char *const store_schema[] = {
 	"ALTER TABLE session ADD COLUMN limit_count BIGINT NOT NULL DEFAULT 0;"
 	"CREATE INDEX session_root ON session (root) WHERE root <> 0;"
 	"CREATE INDEX session_due ON session (due_us) WHERE state = 'auto-restart';"
+	"WITH RECURSIVE tree (n, id, root) AS (SELECT n, id, 0 FROM session"
+	" WHERE parent_id IS NULL OR parent_id NOT IN (SELECT id FROM session) UNION SELECT c.n, c.id,"
+	" CASE t.root WHEN 0 THEN t.n ELSE t.root END FROM session c JOIN tree t ON c.parent_id = t.id)"
+	" UPDATE session SET root = coalesce((SELECT t.root FROM tree t WHERE t.n = session.n), 0) WHERE parent_id IS NOT NULL;"
 	/* What sessions are asked, in order. origin: what it came from, so that it comes once; unique within the session. */
 	"CREATE TABLE prompt ("
 	" id INTEGER PRIMARY KEY, session BIGINT NOT NULL REFERENCES session (n), uuid TEXT NOT NULL, source TEXT NOT NULL,"
@@ -171,7 +177,7 @@ const int store_schema_version = ARRAY_LEN(store_schema);
 	"SELECT n, id, name, state, outcome, passive, project_dir, agent_name, adapter, parent_id, created_us," \
 	" last_resumed_us, started_us, ended_us, runs, last_seq, exit_code, signal, error, cost_usd,"           \
 	" input_tokens, output_tokens, turns, agent_session_id, blueprint_version, persistent, command, root, callback," \
-	" prompts_queued, priority, queued_us, due_us, restarts, limit_begin_us, limit_count FROM session "
+	" prompts_queued, priority, queued_us, due_us, restarts, limit_begin_us, limit_count, callback_due, stop_with_parent FROM session "
 
 /* In the order in which prompt.c takes them. */
 #define PROMPT \
@@ -218,15 +224,17 @@ const char *const store_sql[Q_COUNT] = {
 	[Q_CHANGE_COUNT] = "SELECT count(*) FROM change LIMIT 1",
 
 	[Q_SESSION_ADD] = "INSERT INTO session (id, name, state, passive, project_dir, agent_name, adapter, parent_id,"
-			  " created_us, agent_session_id, node, blueprint_version, persistent, command, root, callback, priority, queued_us)"
-			  " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)"
+			  " created_us, agent_session_id, node, blueprint_version, persistent, command, root, callback, priority, queued_us,"
+			  " callback_due, stop_with_parent)"
+			  " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20)"
 			  " ON CONFLICT (id) DO NOTHING",
 	[Q_SESSION_UPDATE] = "UPDATE session SET name = ?2, state = ?3, outcome = ?4, passive = ?5, project_dir = ?6,"
 			     " agent_name = ?7, adapter = ?8, parent_id = ?9, last_resumed_us = ?10, started_us = ?11,"
 			     " ended_us = ?12, runs = ?13, exit_code = ?14, signal = ?15, error = ?16, cost_usd = ?17,"
 			     " input_tokens = ?18, output_tokens = ?19, turns = ?20, agent_session_id = ?21,"
 			     " blueprint_version = ?22, persistent = ?23, callback = ?24, prompts_queued = ?25, priority = ?26,"
-			     " queued_us = ?27, due_us = ?28, restarts = ?29, limit_begin_us = ?30, limit_count = ?31 WHERE n = ?1",
+			     " queued_us = ?27, due_us = ?28, restarts = ?29, limit_begin_us = ?30, limit_count = ?31,"
+			     " callback_due = ?32, stop_with_parent = ?33 WHERE n = ?1",
 	[Q_SESSION_DELETE] = "DELETE FROM session WHERE n = ?1",
 	[Q_SESSION_SEQ] = "SELECT last_seq FROM session WHERE n = ?1 LIMIT 1",
 	[Q_SESSION_SET_SEQ] = "UPDATE session SET last_seq = ?2 WHERE n = ?1",
@@ -353,6 +361,10 @@ const char *const store_sql[Q_COUNT] = {
 	[Q_SESSION_FAMILY] = "WITH RECURSIVE family (id) AS (SELECT ?1 UNION"
 			     " SELECT c.id FROM session c JOIN family f ON c.parent_id = f.id) " SESSION
 			     "WHERE id IN (SELECT id FROM family) ORDER BY n DESC LIMIT ?2",
+	[Q_SESSION_CHILDREN] = SESSION "WHERE parent_id = ?1 ORDER BY n DESC LIMIT ?2",
+	[Q_SESSION_DEPTH] = "WITH RECURSIVE up (parent_id, depth) AS (SELECT parent_id, 1 FROM session WHERE id = ?1 UNION ALL"
+			    " SELECT p.parent_id, up.depth + 1 FROM session p JOIN up ON p.id = up.parent_id WHERE up.depth < ?2)"
+			    " SELECT coalesce(max(depth), 0) FROM up LIMIT 1",
 	[Q_AUDIT_ADD] = "INSERT INTO audit (time_us, who, origin, verb, target, status, count) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
 	[Q_AUDIT_AGAIN] = "UPDATE audit SET count = count + ?7, time_us = ?1 WHERE id = (SELECT max(id) FROM audit)"
 			  " AND who = ?2 AND origin = ?3 AND verb = ?4 AND target = ?5 AND status = ?6",

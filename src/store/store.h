@@ -58,7 +58,8 @@ int64_t store_last_change(struct store *s);
 /* ---- sessions, written by aod ---------------------------------------------------------------------------- */
 
 /* Inserts; row->n is set. -EEXIST when the id is taken. Adds a "session_created" change. Uses id, name, state, passive, project_dir,
- * agent_name, adapter, parent_id, created_us, agent_session_id, blueprint_version, persistent, command, root, callback, priority, queued_us. */
+ * agent_name, adapter, parent_id, created_us, agent_session_id, blueprint_version, persistent, command, root, callback, callback_due, stop_with_parent,
+ * priority, queued_us. */
 int store_session_add(struct store *s, struct session_row *row, struct err *e);
 /* Writes all columns of the row but n, id, created_us, command, root and last_seq, and adds a "session_updated" change (with the true last_seq). -ENOENT */
 int store_session_update(struct store *s, const struct session_row *row, struct err *e);
@@ -361,6 +362,10 @@ int store_session_find(struct store *s, const char *key, size_t key_len, store_s
 int store_session_list(struct store *s, int live, int64_t offset, int64_t limit, store_session_cb cb, void *arg, struct err *e);
 /* The session with the id owner and all that descend from it, newest first. */
 int store_session_family(struct store *s, const char *owner, store_session_cb cb, void *arg, struct err *e);
+/* Those that the session with the id parent started, newest first. */
+int store_session_children(struct store *s, const char *parent, store_session_cb cb, void *arg, struct err *e);
+/* How many sessions there are from the first of its tree down to the one with this id, both counted; 0: there is no such session. At most max. */
+int store_session_depth(struct store *s, const char *id, int max, struct err *e);
 /*
  * The result: what the run said (store_session_set_result), else for passive sessions the text of the first content block of the assistant
  * message event with the greatest timestamp. *out is empty and -ENODATA is returned when there is none.

@@ -145,6 +145,7 @@ store_session_add(struct store *s, struct session_row *row, struct err *e)
 		.parent_id = row->parent_id, .created_us = row->created_us, .exit_code = -1,
 		.agent_session_id = row->agent_session_id, .blueprint_version = row->blueprint_version,
 		.persistent = row->persistent, .priority = row->priority,
+		.callback = row->callback, .stop_with_parent = row->stop_with_parent,
 	};
 	sqlite3_stmt *st;
 	int r;
@@ -169,6 +170,8 @@ store_session_add(struct store *s, struct session_row *row, struct err *e)
 		sqlite3_bind_int(st, 16, row->callback);
 		sqlite3_bind_int64(st, 17, row->priority);
 		sqlite3_bind_int64(st, 18, row->queued_us);
+		sqlite3_bind_int(st, 19, row->callback_due);
+		sqlite3_bind_int(st, 20, row->stop_with_parent);
 	}
 	if ((r = store_exec(s, st, e)) < 0)
 		return r;
@@ -222,6 +225,8 @@ store_session_update(struct store *s, const struct session_row *row, struct err 
 		sqlite3_bind_int64(st, 29, row->restarts);
 		sqlite3_bind_int64(st, 30, row->limit_begin_us);
 		sqlite3_bind_int64(st, 31, row->limit_count);
+		sqlite3_bind_int(st, 32, row->callback_due);
+		sqlite3_bind_int(st, 33, row->stop_with_parent);
 	}
 	if ((r = store_exec(s, st, e)) < 0)
 		return r;
