@@ -357,7 +357,7 @@ const char *const store_sql[Q_COUNT] = {
 	[Q_TOKEN_CGROUP] = "SELECT 1 FROM token WHERE cgroup = ?1 AND cgroup <> 0 LIMIT 1",
 	[Q_SESSION_OWNED] = "WITH RECURSIVE up (id, parent_id) AS (SELECT id, parent_id FROM session WHERE n = ?1 UNION"
 			    " SELECT p.id, p.parent_id FROM session p JOIN up ON p.id = up.parent_id)"
-			    " SELECT 1 FROM up WHERE id = ?2 LIMIT 1",
+			    " SELECT 1 FROM up WHERE id = ?2 OR parent_id = ?2 LIMIT 1",
 	[Q_SESSION_FAMILY] = "WITH RECURSIVE family (id) AS (SELECT ?1 UNION"
 			     " SELECT c.id FROM session c JOIN family f ON c.parent_id = f.id) " SESSION
 			     "WHERE id IN (SELECT id FROM family) ORDER BY n DESC LIMIT ?2",

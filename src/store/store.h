@@ -330,7 +330,7 @@ int store_token_has_cgroup(struct store *s, int64_t cgroup, struct err *e);
 int store_token_purge(struct store *s, int64_t now_us, struct err *e); /* expired ones */
 int store_token_used(struct store *s, const char *id, int64_t now_us, struct err *e);
 
-/* 1: session n has the id owner, or descends from it; 0: it does not. */
+/* 1: session n has the id owner, or descends from it, also where that one is gone; 0: it does not. */
 int store_session_owned(struct store *s, const char *owner, int64_t n, struct err *e);
 
 struct audit_row {

@@ -127,7 +127,7 @@ test_render_unset(void **state)
 		"\"project_dir\":null,\"agent_name\":null,\"last_resumed_at\":null,\"state\":\"pending\","
 		"\"result\":null,\"passive\":false,\"runs\":0,\"seq\":0,\"started_at\":null,\"ended_at\":null,"
 		"\"exit_code\":null,\"signal\":null,\"error\":null,\"adapter\":null,\"parent_session_id\":null,"
-		"\"agent_session_id\":null,\"agent_version\":null,\"lifecycle\":\"oneshot\",\"prompts_queued\":0,\"priority\":0,\"restarts\":0,"
+		"\"callback\":false,\"stop_with_parent\":false,\"agent_session_id\":null,\"agent_version\":null,\"lifecycle\":\"oneshot\",\"prompts_queued\":0,\"priority\":0,\"restarts\":0,"
 		"\"next_start_at\":null,\"usage\":{\"input_tokens\":0,\"output_tokens\":0,\"cost_usd\":0,\"turns\":0}}");
 	buf_free(&b);
 }
@@ -144,6 +144,8 @@ test_render_set(void **state)
 				   .agent_name = "claude",
 				   .adapter = "claude",
 				   .parent_id = "p",
+				   .callback = true,
+				   .stop_with_parent = true,
 				   .created_us = 1795342937000001,
 				   .last_resumed_us = 1795342937000002,
 				   .started_us = 1795342937000003,
@@ -170,7 +172,7 @@ test_render_set(void **state)
 		"\"result\":\"exit-code\",\"passive\":true,\"runs\":2,\"seq\":99,"
 		"\"started_at\":\"2026-11-22T10:22:17.000003+00:00\",\"ended_at\":\"2026-11-22T10:22:17.000004+00:00\","
 		"\"exit_code\":0,\"signal\":9,\"error\":\"line\\nwith \xef\xbf\xbd\",\"adapter\":\"claude\","
-		"\"parent_session_id\":\"p\",\"agent_session_id\":\"a\",\"agent_version\":3,\"lifecycle\":\"oneshot\",\"prompts_queued\":0,"
+		"\"parent_session_id\":\"p\",\"callback\":true,\"stop_with_parent\":true,\"agent_session_id\":\"a\",\"agent_version\":3,\"lifecycle\":\"oneshot\",\"prompts_queued\":0,"
 		"\"priority\":0,\"restarts\":0,\"next_start_at\":null,\"usage\":{\"input_tokens\":10,"
 		"\"output_tokens\":20,\"cost_usd\":0.0225,\"turns\":3}}");
 	buf_free(&b);

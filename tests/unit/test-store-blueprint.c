@@ -252,11 +252,15 @@ test_migration(void **state)
 	int events = 0;
 
 	raw_sql(schema_1);
+	raw_sql("INSERT INTO session (n, id, name, state, parent_id) VALUES (11, 't1', 't1', 'finished', NULL), (12, 't2', 't2', 'finished', 't1'),"
+		" (13, 't3', 't3', 'finished', 't2'), (14, 't4', 't4', 'finished', 'gone'), (15, 't5', 't5', 'finished', 't4')");
 	assert_int_equal(store_open_read(path, &s, &e), -EPROTO);
 	assert_non_null(strstr(e.text, "schema 1, not yet "));
 	s = open_store();
 	OK(store_session_list(s, -1, 0, -1, print_session, &b, &e));
-	assert_printed(&b, "old-2 second running 0;old-1 first finished 0;");
+	assert_printed(&b, "old-2 second running 0;old-1 first finished 0;t5 t5 finished 0;t4 t4 finished 0;t3 t3 finished 0;t2 t2 finished 0;t1 t1 finished 0;");
+	raw_value("SELECT group_concat(root) FROM (SELECT root FROM session WHERE n > 10 ORDER BY n)", node);
+	assert_string_equal(node, "0,11,11,0,14");
 	OK(store_events(s, 1, 0, 10, false, count_event, &events, &e));
 	assert_int_equal(events, 2);
 	OK(store_session_result(s, 1, &b, &e));

@@ -150,6 +150,16 @@ test_family(void **state)
 	n = 0;
 	OK(store_session_family(s, "x", count, &n, &e));
 	assert_int_equal(n, 2);
+	n = 0;
+	OK(store_session_children(s, "top", count, &n, &e));
+	assert_int_equal(n, 1);
+	OK(store_session_children(s, "other", count, &n, &e));
+	assert_int_equal(n, 1);
+	assert_int_equal(store_session_depth(s, "top", 32, &e), 1);
+	assert_int_equal(store_session_depth(s, "grandchild", 32, &e), 3);
+	assert_int_equal(store_session_depth(s, "grandchild", 2, &e), 2);
+	assert_int_equal(store_session_depth(s, "x", 32, &e), 32);
+	assert_int_equal(store_session_depth(s, "none", 32, &e), 0);
 }
 
 struct seen {
