@@ -13,7 +13,8 @@ action_plan(struct request *q, struct err *e)
 {
 	char **command = request_words(q, "command");
 	struct run_args args = {
-		.prompt = request_text(q, "prompt") ? request_text(q, "prompt") : "(prompt)",
+		.prompt = request_text(q, "prompt"),
+		.prompt_else = "(prompt)",
 		.prompt_uuid = "00000000-0000-7000-8000-000000000000",
 		.agent_session_id = "00000000-0000-7000-8000-000000000000",
 		.command = command,
@@ -33,6 +34,13 @@ action_plan(struct request *q, struct err *e)
 		return rc;
 	buf_puts(&b, "{\"plan\":");
 	plan_json(&b, plan);
+	/* A run's is in its events. */
+	if (plan->prompt) {
+		b.len--;
+		buf_puts(&b, ",\"prompt\":");
+		buf_put_json_str(&b, plan->prompt);
+		buf_putc(&b, '}');
+	}
 	buf_putc(&b, '}');
 	manager_reply(q->m, q->id, 200, b.data, b.len);
 	buf_free(&b);

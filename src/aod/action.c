@@ -336,17 +336,30 @@ do_create(struct request *q, struct err *e)
 	return rc;
 }
 
+static bool
+needs_prompt(const struct session *s)
+{
+	const struct adapter *a = s->row.adapter ? adapter_find(s->row.adapter) : NULL;
+
+	return !a || a->needs_prompt;
+}
+
 static int
 do_resume(struct request *q, struct err *e)
 {
 	char uuid[ID_SIZE];
 	struct session s = { 0 };
 	struct run *live = NULL, *r = NULL;
+	const char *text = request_text(q, "prompt");
 	struct prompt p = { .source = "request", .author = q->author };
 	int rc = request_session(q, &s, &live, e);
 
 	if (rc < 0)
 		return rc;
+	if (!text && !s.row.passive && needs_prompt(&s)) {
+		session_free(&s);
+		return missing(q, "prompt");
+	}
 	if (s.row.passive)
 		rc = err_set_status(e, 409, -EBUSY, "Session '%s' was registered by a client that runs the agent itself: resume it there",
 				    s.row.name);
@@ -357,10 +370,11 @@ do_resume(struct request *q, struct err *e)
 			rc = err_set_status(e, 409, -EBUSY, "Session '%s': %s", s.row.name,
 					    move->why ? move->why : "its last run is just ending: try again");
 	}
-	p.text = xstrdup(request_text(q, "prompt"));
+	p.text = xstrdup(text);
 	p.uuid = xstrdup(id_new(uuid));
+	/* Without one it gets what it would at its first start. */
 	if (rc == 0)
-		rc = session_go(q->m, &s, SEV_RESUME, &p, NULL, &r, e);
+		rc = session_go(q->m, &s, SEV_RESUME, text ? &p : NULL, NULL, &r, e);
 	if (rc == 0)
 		request_reply_session(q, &r->s, NULL);
 	prompt_free(&p);

@@ -56,14 +56,17 @@ session_go(struct manager *m, const struct session *s, enum session_event why, s
 {
 	char agent_id[ID_SIZE], uuid[ID_SIZE];
 	char **command = run_command_words(s->row.command);
-	struct prompt own = { .source = "blueprint" };
+	struct prompt own = { 0 };
 	struct run_args args = { .command = command, .started_by = started_by };
 	int rc = 0;
 
 	if (!p) {
 		p = &own;
 		rc = prompt_next(m, s->row.n, p, e);
-		rc = rc == -ENOENT ? 0 : rc;
+		if (rc == -ENOENT) {
+			own.source = "blueprint";
+			rc = 0;
+		}
 	}
 	args.prompt = p->text;
 	args.prompt_uuid = p->uuid ? p->uuid : id_new(uuid);

@@ -345,7 +345,7 @@ call_plan_make(struct manager *m, const struct session_row *row, const struct ru
 		.session_name = row->name,
 		.agent_session_id = args->agent_session_id,
 		.resume = args->resume,
-		.prompt = args->prompt,
+		.prompt = args->prompt || blueprint_is_set(b, D_Prompt) ? args->prompt : args->prompt_else,
 		.prompt_uuid = args->prompt_uuid,
 		.command = args->command,
 		.project_dir = row->project_dir,

@@ -84,6 +84,7 @@ struct run {
 /* What a run was asked to do, as kept in run.args. */
 struct run_args {
 	const char *prompt, *prompt_uuid, *agent_session_id;
+	const char *prompt_else; /* where neither prompt nor the blueprint has one; or NULL */
 	char *const *command;
 	bool resume;
 	bool again; /* the prompt is one that was given before: it is not shown again */

@@ -110,9 +110,8 @@ ctl_request_body(struct ctl *c, const struct verb *v, int first_word, struct buf
 		r = err_set(e, -EINVAL, "the prompt is empty");
 	if (r == 0 && starts)
 		r = find_project_dir(c, &dir, e);
-	if (r == 0 && !ctl_has(&c->args, OPT_PROMPT) && !c->args.rest && !ctl_has(&c->args, OPT_AGENT))
-		r = err_set(e, -EINVAL, starts ? "nothing to do: give a prompt (-p TEXT, or on standard input) or a command (-- COMMAND)"
-					       : "nothing to do: give a prompt (-p TEXT, or on standard input)");
+	if (r == 0 && starts && !ctl_has(&c->args, OPT_PROMPT) && !c->args.rest && !ctl_has(&c->args, OPT_AGENT))
+		r = err_set(e, -EINVAL, "nothing to do: give a prompt (-p TEXT, or on standard input) or a command (-- COMMAND)");
 	if (r == 0) {
 		c->args.value[OPT_PROJECT_DIR] = NULL;
 		ctl_put_members(&members, &c->args, v);
@@ -263,8 +262,9 @@ not_started(struct ctl *c, const char *name, struct err *e)
 			    name, ctl_self, name);
 		return 1;
 	}
-	/* A request with neither is one to register a session. */
-	if (e->status == 422 && !prompt && !c->args.rest && !strcmp(e->text, "session_id: Field required")) {
+	/* A request with neither is one to register a session; a session that goes on may be a command, which needs none. */
+	if (e->status == 422 && !prompt && !c->args.rest &&
+	    (!strcmp(e->text, "session_id: Field required") || !strcmp(e->text, "prompt: Field required"))) {
 		print_error("no prompt: give one with -p TEXT or on standard input");
 		return 1;
 	}
@@ -312,7 +312,7 @@ cmd_resume(struct ctl *c)
 	if (r == 0)
 		r = ctl_session_call(c, "POST", name, "/resume", body.data, &e);
 	buf_free(&body);
-	return r < 0 ? ctl_fail(name, &e) : started(c, seq, "resumed");
+	return r < 0 ? not_started(c, name, &e) : started(c, seq, "resumed");
 }
 
 /* ---- stop, wait, delete -------------------------------------------------------------------------------- */

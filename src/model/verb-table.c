@@ -111,7 +111,7 @@ const struct verb verbs[] = {
 	{ "session.resume", VERB_ACTION, "POST", "/sessions/{id}/resume", PORT_RUNTIME, PERM_WRITE | PERM_OWN, 200, "resume",
 	  "Give a finished session a further prompt; the conversation goes on.",
 	  { ID_ARG,
-	    { "prompt", ARG_STRING, IN_BODY, true, false, 1, PROMPT_MAX, NULL, "what the agent is to do next" },
+	    { "prompt", ARG_STRING, IN_BODY, false, false, 1, PROMPT_MAX, NULL, "what the agent is to do next; a command needs none" },
 	    { "async_mode", ARG_BOOL, IN_BODY, false, true, 0, 0, "async", "as with session.create" } } },
 	{ "session.stop", VERB_ACTION, "POST", "/sessions/{id}/stop", PORT_RUNTIME, PERM_WRITE | PERM_OWN, 200, "stop",
 	  "End the session's run: an agent is asked to end its turn, then signalled; SIGKILL to the whole process tree after TimeoutStopSec=.",

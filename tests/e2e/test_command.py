@@ -288,12 +288,31 @@ def test_resume_runs_the_command_again(aod):
     r = aod.post("/sessions/%s/resume" % s["session_id"], {"prompt": "more\n", "async_mode": False})
     assert r.status == 200, r
     assert r.json["result"] == "more\nend" and r.json["session"]["runs"] == 2
+    # Which it needs no more than at its start.
+    r = aod.post("/sessions/%s/resume" % s["session_id"], {"async_mode": False})
+    assert r.status == 200 and r.json["result"] == "end" and r.json["session"]["runs"] == 3, r
+
+
+def test_the_prompt_of_a_blueprint(aod):
+    """Is what a command gets at each start, and what a preview shows."""
+    aod.blueprint("asked", "[Agent]\nAdapter=command\nExecStart=/bin/cat\nPrompt=of %N\n")
+    r = aod.post("/sessions", {"agent_name": "asked", "async_mode": False})
+    assert r.json["result"] == "of asked", r
+    r = aod.post("/sessions/%s/resume" % r.json["session"]["session_id"], {"async_mode": False})
+    assert r.json["result"] == "of asked", r
+    assert aod.post("/plan", {"agent_name": "asked"}).json["plan"]["prompt"] == "of asked"
+    assert aod.post("/plan", {"agent_name": "asked", "prompt": "else"}).json["plan"]["prompt"] == "else"
+    assert aod.post("/plan", {"agent_name": "demo"}).json["plan"]["prompt"] == "(prompt)"
 
 
 def test_a_blueprint_with_a_command_needs_no_prompt(aod):
     aod.blueprint("greeter", "[Agent]\nAdapter=command\nExecStart=/bin/echo hello from %N\n")
     r = aod.post("/sessions", {"agent_name": "greeter", "async_mode": False})
     assert r.status == 200 and r.json["result"] == "hello from greeter", r
+    p = aod.aoctl("resume", r.json["session"]["session_name"], "-q", input="")
+    assert (p.returncode, p.stdout) == (0, "hello from greeter\n"), p
     r = aod.post("/sessions", {"agent_name": "demo"})
     assert r.status == 422 and "needs a prompt" in r.detail
+    p = aod.aoctl("resume", aod.run_demo("say hi")["session_name"], input="")
+    assert p.returncode != 0 and "no prompt: give one with -p TEXT" in p.stderr, p
     assert aod.post("/sessions", {"session_id": "s1-greeter", "session_name": "s1-greeter", "agent_name": "greeter"}).json["session"]["passive"]

@@ -130,10 +130,10 @@ test_check_missing(void **state)
 			    "[{\"type\":\"missing\",\"loc\":[\"body\",\"session_name\"],\"msg\":\"Field required\","
 			    "\"input\":{\"event_type\":\"message\",\"session_id\":\"s\",\"timestamp\":\"t\"}}]");
 	/* All of them in one answer. */
-	SAYS("session.resume", "{}", "\"prompt\"");
+	SAYS("agent.status", "{}", "\"status\"");
 	SAYS("event.append-any", "{\"tool_name\":5}", "string_type");
 	SAYS("event.append-any", "{\"tool_name\":5}", "\"timestamp\"");
-	assert_string_equal(check("session.resume", IN_BODY, NULL, NULL),
+	assert_string_equal(check("agent.status", IN_BODY, NULL, NULL),
 			    "[{\"type\":\"missing\",\"loc\":[\"body\"],\"msg\":\"Field required\",\"input\":null}]");
 	assert_string_equal(check("session.create", IN_BODY, NULL, NULL), "");
 	SAYS("session.create", "[1]", "dict_type");
