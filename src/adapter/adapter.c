@@ -450,6 +450,8 @@ plan_begin(struct plan *p, const struct blueprint *effective)
 {
 	p->timeout_stop_us = blueprint_us(effective, D_TimeoutStopSec);
 	p->result_grace_us = blueprint_us(effective, D_ResultGraceSec);
+	p->max_sessions = blueprint_int(effective, D_MaxSessions);
+	p->queue_priority = blueprint_int(effective, D_QueuePriority);
 	p->success = strv_dup(blueprint_words(effective, D_SuccessExitStatus));
 	plan_restart(&p->restart, effective);
 	p->may = (struct run_limits){

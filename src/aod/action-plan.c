@@ -8,6 +8,8 @@
 #include "aod/request.h"
 #include "base/util.h"
 
+#define QUEUE_SHOWN 1000
+
 int
 action_plan(struct request *q, struct err *e)
 {
@@ -56,5 +58,38 @@ action_doctor(struct request *q, struct err *e)
 	doctor_report(q->m, &b);
 	manager_reply(q->m, q->id, 200, b.data, b.len);
 	buf_free(&b);
+	return 0;
+}
+
+int
+action_queue(struct request *q, struct err *e)
+{
+	struct buf b = BUF_INIT;
+
+	admission_json(q->m, request_number(q, "limit", QUEUE_SHOWN), &b);
+	manager_reply(q->m, q->id, 200, b.data, b.len);
+	buf_free(&b);
+	return 0;
+}
+
+/* The session as it is shown elsewhere, with its place in the queue. */
+int
+action_session_queue(struct request *q, struct err *e)
+{
+	struct session s = { 0 };
+	struct run *run;
+	struct buf b = BUF_INIT;
+	int rc = request_session(q, &s, &run, e);
+
+	if (rc < 0)
+		return rc;
+	buf_puts(&b, "{\"session\":");
+	session_render(&b, &s.row);
+	b.len--;
+	admission_put_place(q->m, s.row.n, &b);
+	buf_puts(&b, "}}");
+	manager_reply(q->m, q->id, 200, b.data, b.len);
+	buf_free(&b);
+	session_free(&s);
 	return 0;
 }

@@ -233,6 +233,17 @@ first_prompt(const struct request *q, struct run *r, const struct run_args *args
 	return rc;
 }
 
+/* There is no room for r, which is taken. */
+static int
+queue_new(const struct request *q, struct run *r, const struct run_args *args, struct session *s, struct err *e)
+{
+	struct prompt p = { .uuid = xstrdup(args->prompt_uuid), .text = xstrdup(args->prompt), .source = "request", .author = q->author };
+	int rc = admission_queue(r, SESSION_EVENT_COUNT, args, &p, s, e);
+
+	prompt_free(&p);
+	return rc;
+}
+
 int
 request_start(const struct request *q, struct session *s, const struct run_args *args, struct run **out, struct err *e)
 {
@@ -260,7 +271,10 @@ request_start(const struct request *q, struct session *s, const struct run_args 
 		rc = request_check_name(q, s->row.name, false, e);
 	if (rc < 0)
 		return rc;
+	*out = NULL;
 	rc = run_prepare(q->m, s, 1, args, &r, e);
+	if (rc == 1)
+		return queue_new(q, r, args, s, e);
 	if (rc < 0) {
 		CLEANUP_FREE char *dir = session_dir(q->m, s->row.id);
 
@@ -282,14 +296,33 @@ request_start(const struct request *q, struct session *s, const struct run_args 
 	return rc;
 }
 
+/* A session that has begun a run, or that waits for room and has none. */
+static void
+reply_started(const struct request *q, const struct session *s, const struct run *r)
+{
+	struct buf place = BUF_INIT;
+
+	admission_put_place(q->m, s->row.n, &place);
+	request_reply_session(q, r ? &r->s : s, place.data);
+	buf_free(&place);
+}
+
+/* The priority that the request asks for, or NULL. */
+static const int64_t *
+asked_priority(const struct request *q, int64_t *priority)
+{
+	*priority = request_number(q, "priority", INT64_MIN);
+	return *priority == INT64_MIN ? NULL : priority;
+}
+
 static int
 spawn_session(struct request *q, struct session *s, struct run_args *args, struct err *e)
 {
 	struct run *r;
 	int rc = request_start(q, s, args, &r, e);
 
-	if (rc == 0)
-		request_reply_session(q, &r->s, NULL);
+	if (rc >= 0)
+		reply_started(q, s, r);
 	return rc;
 }
 
@@ -320,9 +353,11 @@ do_create(struct request *q, struct err *e)
 		.command = command,
 	};
 	struct session s = { 0 };
+	int64_t priority;
 	int rc;
 
 	request_new_session(q, &s);
+	args.priority = asked_priority(q, &priority);
 	rc = take_parent(q, &s, e);
 	if (rc == 0) {
 		/* Without an id it is no registration: a blueprint of a command may need no prompt. */
@@ -375,8 +410,8 @@ do_resume(struct request *q, struct err *e)
 	/* Without one it gets what it would at its first start. */
 	if (rc == 0)
 		rc = session_go(q->m, &s, SEV_RESUME, text ? &p : NULL, NULL, &r, e);
-	if (rc == 0)
-		request_reply_session(q, &r->s, NULL);
+	if (rc >= 0)
+		reply_started(q, &s, r);
 	prompt_free(&p);
 	session_free(&s);
 	return rc;
@@ -423,6 +458,8 @@ delete_row(struct manager *m, const struct session_row *row, int64_t *events, st
 
 	if (rc == 0)
 		rc = manager_check(m, store_session_delete(m->store, row->n, events, e), e);
+	if (rc == 0)
+		admission_gone(m, row->n);
 	manager_purge(m);
 	if (rc == 0 && dir)
 		trash_put(m, dir);
@@ -620,6 +657,8 @@ static const struct {
 	{ "session.set-property", action_set_property },
 	{ "slice.list", action_slices },
 	{ "timer.list", action_timers },
+	{ "queue.list", action_queue },
+	{ "session.queue", action_session_queue },
 	{ "event.append", action_append },
 	{ "event.append-any", action_append_any },
 	{ "session.import", action_import },

@@ -14,6 +14,7 @@
 
 #include "aod/action.h"
 #include "aod/cgroup.h"
+#include "aod/load.h"
 #include "base/fd.h"
 #include "base/util.h"
 
@@ -176,6 +177,31 @@ check_disk(struct report *r)
 	say(r, "disk", bytes < FREE_WARN ? "warn" : "ok", text, "make room: a full disk holds agents back until there is some");
 }
 
+/* Of the host's load, which starts wait for where it is over limit. */
+static void
+say_load(struct report *r, const char *name, double percent, int limit, const char *what, const char *mend)
+{
+	bool waits = limit > 0 && limit < 100;
+	CLEANUP_FREE char *text = percent < 0 ? xasprintf("this host does not say for how much of the %s", what) : xasprintf("%.0f%% of the %s", percent, what);
+	CLEANUP_FREE char *full = percent >= 0 && waits ? xasprintf("%s; above %d%% nothing is started", text, limit) : xasprintf("%s; starts do not wait for it", text);
+
+	say(r, name, percent < 0 || (waits && percent > limit) ? "warn" : "ok", full, mend);
+}
+
+static void
+check_load(struct report *r)
+{
+	struct load l;
+
+	load_open(&l, "/proc");
+	load_read(&l, mono_us());
+	load_close(&l);
+	say_load(r, "memory", l.memory, r->m->cfg->admit_memory, "memory is used",
+		 "mount /proc; where it is full, let sessions end, give them MemoryMax=, or start aod with another --admit-memory");
+	say_load(r, "pressure", l.pressure, r->m->cfg->admit_pressure, "last ten seconds something waited for memory",
+		 "a kernel with CONFIG_PSI, started with psi=1; where memory is short, let sessions end, or start aod with another --admit-pressure");
+}
+
 static void
 check_files(struct report *r)
 {
@@ -203,6 +229,7 @@ doctor_report(const struct manager *m, struct buf *out)
 	check_cgroup(&r);
 	check_program(&r, "claude", "npm install -g @anthropic-ai/claude-code, or ExecStart= in a blueprint");
 	check_disk(&r);
+	check_load(&r);
 	check_files(&r);
 	buf_puts(out, "]}");
 }

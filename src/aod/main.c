@@ -47,6 +47,10 @@ static const char usage[] =
 	"  --allow-host NAME a name that clients over TCP may call this host by, beside localhost and addresses; repeated\n"
 	"  --on-exit WHAT    stop or leave the agents when aod is ended (default: stop with --root, else leave)\n"
 	"  --cgroup WHERE    control groups of agents: auto (default), none, v1, or the path of a group that is aod's\n"
+	"  --max-sessions N  sessions with a process at once, further ones wait in the queue (default 0: no limit)\n"
+	"  --max-queue N     sessions that may wait, further ones are refused (default 10000)\n"
+	"  --admit-memory PERCENT    start nothing while more of the host's memory is used (default 95%; 100% or 0: any)\n"
+	"  --admit-pressure PERCENT  start nothing while something waits for memory for more of the time (PSI, some avg10; default 60%; 100% or 0: any)\n"
 	"  --libexec DIR     where aod-http and aod-shim are\n"
 	"  --blueprints DIR  blueprints that ship with aod\n"
 	"  --www DIR         files of the dashboard\n"
@@ -151,6 +155,26 @@ set_size(const char *option, const char *value, int64_t min, int64_t *out)
 }
 
 static int
+set_count(const char *option, const char *value, int64_t *out)
+{
+	return parse_i64(value, 0, 1000000, out) ? 0 : bad_usage(option, value, "want a number from 0 to 1000000");
+}
+
+/* "95%", or "95". */
+static int
+set_percent(const char *option, const char *value, int *out)
+{
+	size_t n = strlen(value);
+	CLEANUP_FREE char *digits = xstrndup(value, n > 0 && value[n - 1] == '%' ? n - 1 : n);
+	int64_t v;
+
+	if (!parse_i64(digits, 0, 100, &v))
+		return bad_usage(option, value, "want 0% to 100%");
+	*out = (int)v;
+	return 0;
+}
+
+static int
 set_role(const char *option, const char *value, enum role most, enum role *out)
 {
 	int r = role_parse(value);
@@ -181,7 +205,7 @@ parse_args(int argc, char **argv, struct config *c)
 {
 	enum {
 		ROOT = 256, PORT_BASE, LISTEN, ON_EXIT, LIBEXEC, BLUEPRINTS, WWW, HTTP_USER, LOG_LEVEL, MAX_DOCUMENT, DOCUMENT_QUOTA, CGROUP, HELP, VERSION_,
-		TLS_CERT, TLS_KEY, SOCKET_OTHERS, TCP_OTHERS, ALLOW_HOST,
+		TLS_CERT, TLS_KEY, SOCKET_OTHERS, TCP_OTHERS, ALLOW_HOST, MAX_SESSIONS, MAX_QUEUE, ADMIT_MEMORY, ADMIT_PRESSURE,
 	};
 	static const struct option options[] = {
 		{ "root", 1, NULL, ROOT },	   { "port-base", 1, NULL, PORT_BASE }, { "listen", 1, NULL, LISTEN },
@@ -191,6 +215,8 @@ parse_args(int argc, char **argv, struct config *c)
 		{ "cgroup", 1, NULL, CGROUP },
 		{ "tls-cert", 1, NULL, TLS_CERT }, { "tls-key", 1, NULL, TLS_KEY }, { "socket-others", 1, NULL, SOCKET_OTHERS },
 		{ "tcp-others", 1, NULL, TCP_OTHERS }, { "allow-host", 1, NULL, ALLOW_HOST },
+		{ "max-sessions", 1, NULL, MAX_SESSIONS }, { "max-queue", 1, NULL, MAX_QUEUE },
+		{ "admit-memory", 1, NULL, ADMIT_MEMORY }, { "admit-pressure", 1, NULL, ADMIT_PRESSURE },
 		{ "help", 0, NULL, HELP },	   { "version", 0, NULL, VERSION_ },	{ 0 },
 	};
 	const char *root = NULL, *on_exit = NULL;
@@ -210,6 +236,10 @@ parse_args(int argc, char **argv, struct config *c)
 		case LOG_LEVEL: rc = set_number("--log-level", optarg, 7, &c->log_level); break;
 		case MAX_DOCUMENT: rc = set_size("--max-document", optarg, 1, &c->max_document); break;
 		case DOCUMENT_QUOTA: rc = set_size("--document-quota", optarg, 0, &c->document_quota); break;
+		case MAX_SESSIONS: rc = set_count("--max-sessions", optarg, &c->max_sessions); break;
+		case MAX_QUEUE: rc = set_count("--max-queue", optarg, &c->max_queue); break;
+		case ADMIT_MEMORY: rc = set_percent("--admit-memory", optarg, &c->admit_memory); break;
+		case ADMIT_PRESSURE: rc = set_percent("--admit-pressure", optarg, &c->admit_pressure); break;
 		case TLS_CERT: set_text(&c->tls_cert, optarg); break;
 		case TLS_KEY: set_text(&c->tls_key, optarg); break;
 		case SOCKET_OTHERS: rc = set_role("--socket-others", optarg, ROLE_READER, &c->access.socket_others); break;
@@ -435,6 +465,13 @@ main(int argc, char **argv)
 	p->cfg = (struct config){
 		.port_base = -1,
 		.max_document = 1LL << 30,
+		.max_queue = 10000,
+		/*
+		 * Nobody is held up in vain: 95 per cent without what the page cache could give is a host about to swap or to kill, and a healthy one has a
+		 * pressure of a few per cent even when it is full; at 60 it mostly waits for memory, and one more agent makes all of them slower.
+		 */
+		.admit_memory = 95,
+		.admit_pressure = 60,
 		.log_level = LOG_INFO,
 		.listen = xstrdup("127.0.0.1"),
 		.access = { .uid = geteuid(), .gid = (gid_t)-1, .socket_others = ROLE_NONE, .tcp_others = ROLE_NONE },

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "aod/action.h"
+#include "aod/admission.h"
 #include "aod/cgroup.h"
 #include "aod/contain.h"
 #include "aod/documents.h"
@@ -89,6 +90,7 @@ manager_remove_run(struct manager *m, struct run *r)
 	unlink_run(bucket(m, r->s.row.n), r, offsetof(struct run, next));
 	unlink_run(&m->dirty, r, offsetof(struct run, next_dirty));
 	m->run_count--;
+	admission_uncount(r);
 }
 
 void
@@ -231,12 +233,14 @@ forget_runs(struct manager *m)
 
 			action_forget_waiters(m, r);
 			m->runs[i] = r->next;
+			admission_uncount(r);
 			run_free(r);
 		}
 	m->run_count = 0;
 	m->dirty = m->unspawned = m->ended = NULL;
 	m->loaded = false;
 	next_forget(m);
+	admission_forget(m);
 	registry_forget(m);
 	timers_forget(m);
 }
@@ -270,14 +274,24 @@ on_retry(struct ev_loop *loop, ev_timer *w, int revents)
 	ev_timer_start(m->loop, &m->retry_w);
 }
 
+/* In the order in which they were begun. */
 static void
 spawn_new(struct manager *m)
 {
+	struct run *list = NULL;
+
 	while (m->unspawned) {
 		struct run *r = m->unspawned;
-		struct err e = { 0 };
 
 		m->unspawned = r->next_queued;
+		r->next_queued = list;
+		list = r;
+	}
+	while (list) {
+		struct run *r = list;
+		struct err e = { 0 };
+
+		list = r->next_queued;
 		if (r->exited || run_spawn(r, &e) == 0)
 			continue;
 		log_error("session %s: %s", r->s.row.name, e.text);
@@ -445,6 +459,8 @@ adopt_one(const struct session_row *s, const struct run_row *row, void *arg)
 {
 	struct err e = { 0 };
 
+	if (s->state == SESSION_QUEUED)
+		admission_restore(arg, s);
 	if (session_state_has_run(s->state) && run_adopt(arg, s, row, &e) < 0)
 		log_error("%s", e.text);
 	return 0;
@@ -522,6 +538,7 @@ manager_load(struct manager *m, struct err *e)
 	registry_scan(m);
 	timers_load(m);
 	next_load(m);
+	admission_loaded(m);
 	return 0;
 }
 
@@ -631,6 +648,7 @@ manager_init(struct manager *m, struct ev_loop *loop, const struct config *cfg, 
 	m->up_fd = m->shim_fd = -1;
 	m->iobuf = xmalloc(SPOOL_READ_MAX);
 	who_am_i(m);
+	admission_open(m);
 	rc = open_up_fifo(m, e);
 	if (rc == 0)
 		rc = open_shim(m, e);
@@ -670,6 +688,7 @@ manager_done(struct manager *m)
 	}
 	forget_runs(m);
 	timers_close(m);
+	admission_close(m);
 	contain_close(m);
 	registry_close(m);
 	documents_close(m);

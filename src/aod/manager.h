@@ -42,9 +42,12 @@ struct config {
 	int64_t max_document, document_quota; /* bytes; quota 0: none */
 	int port_base;	    /* -1: the standard ports; 0: any */
 	int log_level;
+	int64_t max_sessions, max_queue; /* max_sessions 0: no limit */
+	int admit_memory, admit_pressure; /* per cent over which nothing is started; 0 and 100: any */
 	struct rlimit nofile; /* as aod found it: agents get it back */
 };
 
+struct admission;
 struct run;
 struct front;
 struct registry;
@@ -70,6 +73,7 @@ struct manager {
 	int64_t commits; /* transactions that went well */
 	struct registry *registry; /* NULL until registry_open() */
 	struct service *service;
+	struct admission *admission;
 	struct timers *timers;	 /* NULL until the state was read */
 	struct documents *documents; /* NULL until documents_open() */
 	bool loaded;	/* live sessions are in memory; requests are served */

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "aod/admission.h"
 #include "base/log.h"
 #include "base/util.h"
 
@@ -17,15 +18,34 @@
 
 /* ---- start ----------------------------------------------------------------------------------------------- */
 
-/* The session begins a new run: what was said of the last one's end is no longer true of it. */
-static void
-forget_end(struct session_row *s)
+void
+next_begins(struct session_row *s, enum session_event why)
 {
 	s->outcome = OUTCOME_NONE;
 	s->exit_code = -1;
 	s->signal = 0;
 	s->ended_us = s->due_us = 0;
 	session_set_text(&s->error, NULL);
+	/* What a person asks for begins a new count of aod's own starts. */
+	if (why == SEV_RESUME || why == SEV_PROMPT) {
+		s->last_resumed_us = now_us();
+		s->restarts = s->limit_begin_us = s->limit_count = 0;
+	}
+}
+
+/* How long it was in the queue. */
+static int
+note_admitted(struct run *r, struct err *e)
+{
+	struct event *ev = &r->m->event;
+	int64_t waited_us = r->started_us - r->s.row.queued_us;
+	CLEANUP_FREE char *text = xasprintf("it was started after %.1f s in the queue", (double)waited_us / 1e6);
+
+	event_begin(ev, "notice", r->started_us);
+	event_extra_text(ev, "subtype", "admitted", 8);
+	event_extra_text(ev, "text", text, strlen(text));
+	event_extra_int(ev, "waited_ms", waited_us / 1000);
+	return session_add_event(r->m, &r->s, r->n, ev, e);
 }
 
 static int
@@ -34,13 +54,10 @@ go(struct run *r, const struct run_args *args, enum session_event why, struct pr
 	struct manager *m = r->m;
 	int rc;
 
-	forget_end(&r->s.row);
-	/* What a person asks for begins a new count of aod's own starts. */
-	if (why == SEV_RESUME || why == SEV_PROMPT) {
-		r->s.row.last_resumed_us = now_us();
-		r->s.row.restarts = r->s.row.limit_begin_us = r->s.row.limit_count = 0;
-	}
+	next_begins(&r->s.row, why);
 	rc = run_begin(r, args, e);
+	if (rc == 0 && why == SEV_ADMIT)
+		rc = note_admitted(r, e);
 	if (rc == 0 && p->text)
 		rc = prompt_given(r, p, 0, e);
 	if (rc == 0 && !args->again)
@@ -51,13 +68,13 @@ go(struct run *r, const struct run_args *args, enum session_event why, struct pr
 }
 
 int
-session_go(struct manager *m, const struct session *s, enum session_event why, struct prompt *p, const char *started_by, struct run **out,
+session_go(struct manager *m, struct session *s, enum session_event why, struct prompt *p, const char *started_by, struct run **out,
 	   struct err *e)
 {
 	char agent_id[ID_SIZE], uuid[ID_SIZE];
 	char **command = run_command_words(s->row.command);
 	struct prompt own = { 0 };
-	struct run_args args = { .command = command, .started_by = started_by };
+	struct run_args args = { .command = command, .started_by = started_by, .admitted = why == SEV_ADMIT };
 	int rc = 0;
 
 	if (!p) {
@@ -76,7 +93,10 @@ session_go(struct manager *m, const struct session *s, enum session_event why, s
 	args.agent_session_id = args.resume ? s->row.agent_session_id : id_new(agent_id);
 	if (rc == 0)
 		rc = run_prepare(m, s, s->row.runs + 1, &args, out, e);
-	if (rc == 0) {
+	if (rc == 1) {
+		rc = admission_queue(*out, why, &args, p, s, e);
+		*out = NULL;
+	} else if (rc == 0) {
 		if (!p->text && (*out)->plan->prompt) {
 			p->text = xstrdup((*out)->plan->prompt);
 			p->uuid = xstrdup(args.prompt_uuid);

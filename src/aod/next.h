@@ -14,11 +14,16 @@
 
 /*
  * Start a run of s, which is stored and has none, because of why (SEV_RESUME, SEV_PROMPT, SEV_DUE, SEV_ADMIT: a cell with ACT_RUN). It works on p, or, where p
- * is NULL, on the prompt whose turn it is, or on none (a command without one). Nothing is written when it cannot be planned: e says why. *out is
- * the run, which is the manager's; s is not changed, out->s is the session from here on.
+ * is NULL, on the prompt whose turn it is, or on none (a command without one). Nothing is written when it cannot be planned: e says why.
+ *
+ * 0: *out is the run, which is the manager's; s is not changed, (*out)->s is the session from here on.
+ * 1: there is no room (admission.h): the session is queued, and p, where it was not stored, is in its queue of prompts; *out is NULL, and s is the
+ * session as it is stored now.
  */
-int session_go(struct manager *m, const struct session *s, enum session_event why, struct prompt *p, const char *started_by, struct run **out,
+int session_go(struct manager *m, struct session *s, enum session_event why, struct prompt *p, const char *started_by, struct run **out,
 	       struct err *e);
+/* It begins a new run, or to wait for one: what was said of the last one's end is no longer true of it. */
+void next_begins(struct session_row *s, enum session_event why);
 
 /* What follows the end of a run. */
 struct next {

@@ -39,12 +39,19 @@ int request_check_name(const struct request *q, const char *name, bool registrat
 void request_new_session(const struct request *q, struct session *s);
 int request_store_new(const struct request *q, struct session *s, struct err *e);
 
-/* A session of aod's own: s has what is asked for, what is missing is made up. On success *out is its run, which is the manager's. */
+/*
+ * A session of aod's own: s has what is asked for, what is missing is made up. 0: *out is its run, which is the manager's; 1: it is queued, s is the
+ * session as it is stored, *out is NULL.
+ */
 int request_start(const struct request *q, struct session *s, const struct run_args *args, struct run **out, struct err *e);
 
 /* action-plan.c */
 int action_plan(struct request *q, struct err *e);
 int action_doctor(struct request *q, struct err *e);
+
+/* action-plan.c: the queue, and where a session stands in it */
+int action_queue(struct request *q, struct err *e);
+int action_session_queue(struct request *q, struct err *e);
 
 /* timer.c */
 int action_timers(struct request *q, struct err *e);

@@ -136,6 +136,7 @@ run_free(struct run *r)
 	strv_free(r->planned);
 	strv_free(r->success);
 	restart_policy_done(&r->restart);
+	free(r->blueprint);
 	contain_free(r);
 	git_guard_free(&r->git);
 	buf_free(&r->line[0].bytes);
@@ -223,6 +224,7 @@ run_prepare(struct manager *m, const struct session *s, int64_t n, const struct 
 	struct plan *plan = NULL;
 	struct blueprint *b;
 	char **weaker = NULL, **planned = NULL;
+	CLEANUP_FREE char *blueprint = NULL;
 	int64_t version;
 	struct run *r;
 	int rc = check_descriptors(m, e);
@@ -233,6 +235,7 @@ run_prepare(struct manager *m, const struct session *s, int64_t n, const struct 
 	own.token = token;
 	if (rc == 0) {
 		planned = planned_keys(b);
+		blueprint = xstrdup(blueprint_name(b));
 		rc = run_plan(m, &s->row, &own, b, &plan, &weaker, e);
 	}
 	if (rc < 0) {
@@ -250,6 +253,8 @@ run_prepare(struct manager *m, const struct session *s, int64_t n, const struct 
 	r->plan = plan;
 	r->weaker = weaker;
 	r->planned = planned;
+	r->blueprint = blueprint;
+	blueprint = NULL;
 	memcpy(r->token_hash, hash, sizeof(hash));
 	r->s.row.blueprint_version = version;
 	r->agent_session_id = xstrdup(args->agent_session_id);
@@ -260,6 +265,10 @@ run_prepare(struct manager *m, const struct session *s, int64_t n, const struct 
 	restart_policy_copy(&r->restart, &plan->restart);
 	r->s.row.runs = n;
 	session_set_text(&r->s.row.adapter, plan->adapter);
+	if (admission_check(r, args)) {
+		*out = r;
+		return 1;
+	}
 	git_guard_begin(&r->git, plan->sandbox->git_guard);
 	rc = contain_take(r, plan->sandbox, e);
 	if (rc == 0)
@@ -301,6 +310,8 @@ args_to_json(const struct run *r, const struct run_args *args)
 	buf_put_json_str(&b, args->agent_session_id);
 	buf_printf(&b, ",\"resume\":%s,\"timeout_stop_us\":%lld,\"result_grace_us\":%lld", args->resume ? "true" : "false",
 		   (long long)r->timeout_stop_us, (long long)r->result_grace_us);
+	buf_puts(&b, ",\"blueprint\":");
+	buf_put_json_str(&b, r->blueprint);
 	contain_args(&b, r);
 	watch_args(&b, r);
 	git_guard_args(&b, &r->git);
@@ -434,6 +445,7 @@ run_begin(struct run *r, const struct run_args *args, struct err *e)
 
 	/* From here on it is freed with the manager's runs, also when the transaction fails. */
 	manager_add_run(m, r);
+	admission_count(r);
 	rc = manager_begin(m, e);
 	r->started_us = now_us();
 	plan_json(&plan, r->plan);
@@ -470,6 +482,7 @@ run_adopt(struct manager *m, const struct session_row *s, const struct run_row *
 		log_warn("session %s: it was to be started and cannot be: %s", s->name, why.text);
 		r->shim_dead = true;
 	}
+	admission_count(r);
 	manager_mark_dirty(m, r);
 	return 0;
 }

@@ -10,6 +10,7 @@
 #define AOD_AOD_RUN_H
 
 #include "adapter/adapter.h"
+#include "aod/admission.h"
 #include "aod/contain.h"
 #include "aod/gitguard.h"
 #include "aod/session.h"
@@ -42,6 +43,8 @@ struct run {
 	struct session s;
 	int64_t n;
 	struct plan *plan; /* until it is spawned */
+	char *blueprint;   /* its name, behind aliases */
+	struct counted counted;
 	char **planned;	   /* keys of its blueprint that have no effect yet, or NULL */
 	char **weaker;	   /* limits of its profile that have no effect on this host, or NULL */
 	const struct adapter *adapter;
@@ -90,11 +93,13 @@ struct run_args {
 	bool again; /* the prompt is one that was given before: it is not shown again */
 	const char *token; /* for AOD_TOKEN; never stored */
 	const char *started_by; /* what other than a request; or NULL */
+	const int64_t *priority; /* of its start, as a request says; or NULL */
+	bool admitted; /* it waited, and there is room now */
 };
 
 /*
  * Plan the next run of s (whose row is stored or about to be) and make its directories and files. The blueprint is looked up anew. On success
- * *out is a run that is not in the manager yet.
+ * *out is a run that is not in the manager yet. 1: there is no room for it: *out is planned only, and for admission_queue().
  */
 int run_prepare(struct manager *m, const struct session *s, int64_t n, const struct run_args *args, struct run **out, struct err *e);
 /* The words of a JSON array, or NULL; a strv. */

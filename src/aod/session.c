@@ -116,6 +116,8 @@ session_set_state(struct manager *m, struct session *s, enum session_event ev, s
 		  session_state_name(move->next));
 	if (s->row.state == SESSION_RESTARTING || move->next == SESSION_RESTARTING)
 		m->due_changed = true;
+	if (s->row.state == SESSION_QUEUED && move->next != SESSION_QUEUED)
+		admission_gone(m, s->row.n);
 	s->row.state = move->next;
 	rc = session_save(m, s, e);
 	return rc < 0 ? rc : (int)move->action;

@@ -27,6 +27,11 @@ struct slice {
 	struct timespec mtime;
 	off_t size;
 	bool applied;
+	/* MaxSessions= of its file as that was when last looked at */
+	struct timespec max_mtime;
+	off_t max_size;
+	char *max_path;
+	int64_t max;
 };
 
 struct slices {
@@ -52,6 +57,7 @@ slices_free(struct slices *s)
 		s->list = sl->next;
 		free(sl->name);
 		free(sl->path);
+		free(sl->max_path);
 		free(sl);
 	}
 	free(s);
@@ -94,20 +100,41 @@ find_file(const struct slices *s, const char *name, struct stat *st)
 	return found;
 }
 
-/* The parser's word for what a file is, which has the same keys for people. The lines stay where they are. */
+static bool
+is_key(const char *line, size_t n, const char *key)
+{
+	size_t at = strspn(line, " \t"), len = strlen(key);
+
+	return at + len < n && !strncmp(line + at, key, len) && line[at + len + strspn(line + at + len, " \t")] == '=';
+}
+
+/*
+ * A slice's file in the words of blueprints: its own section is that of what people read, and MaxSessions= in it is one of [Session], which goes
+ * into a second text. The lines stay where they are.
+ */
 static void
-rename_section(struct buf *text)
+translate(struct buf *text, struct buf *session)
 {
 	struct buf out = BUF_INIT;
+	bool own = false;
 
 	for (const char *p = text->data, *end; p && *p; p = end) {
 		size_t n = strcspn(p, "\n");
+		bool head = !strncmp(p, "[Slice]", 7) && strspn(p + 7, " \t\r") == n - 7, limit = own && is_key(p, n, "MaxSessions");
 
 		end = p + n + (p[n] == '\n');
-		if (!strncmp(p, "[Slice]", 7) && strspn(p + 7, " \t\r") == n - 7)
+		if (*p == '[')
+			own = head;
+		if (head)
 			buf_puts(&out, "[Blueprint]\n");
+		else if (limit)
+			buf_putc(&out, '\n');
 		else
 			buf_put(&out, p, (size_t)(end - p));
+		if (limit)
+			buf_put(session, p, (size_t)(end - p));
+		else
+			buf_puts(session, head ? "[Session]\n" : "\n");
 	}
 	buf_free(text);
 	*text = out;
@@ -125,6 +152,8 @@ slice_key(int id)
 			return false;
 	if (!strcmp(d->section, "Blueprint"))
 		return id == D_Description || id == D_Documentation;
+	if (id == D_MaxSessions)
+		return true;
 	return !strcmp(d->section, "Resources") && d->type != DT_RLIMIT;
 }
 
@@ -132,7 +161,7 @@ static int
 parse(const char *path, struct blueprint **out, struct err *e)
 {
 	struct blueprint_problems problems = BLUEPRINT_PROBLEMS_INIT;
-	struct buf text = BUF_INIT;
+	struct buf text = BUF_INIT, session = BUF_INIT;
 	struct blueprint *b;
 	int rc = blueprint_read_file(path, NULL, SLICE_FILE_MAX, &text, e);
 
@@ -140,11 +169,14 @@ parse(const char *path, struct blueprint **out, struct err *e)
 		buf_free(&text);
 		return rc;
 	}
-	rename_section(&text);
+	translate(&text, &session);
 	b = blueprint_new("slice", path);
 	if (text.len)
 		blueprint_add(b, path, text.data, text.len, &problems);
+	if (session.len)
+		blueprint_add(b, path, session.data, session.len, &problems);
 	buf_free(&text);
+	buf_free(&session);
 	for (int id = 0; id < D_COUNT; id++) {
 		const char *file;
 		int line;
@@ -254,6 +286,28 @@ slice_apply(struct slices *s, const char *name, struct err *e)
 	return 0;
 }
 
+int64_t
+slice_max_sessions(struct slices *s, const char *name)
+{
+	struct slice *sl = known(s, name);
+	struct stat st = { 0 };
+	CLEANUP_FREE char *path = find_file(s, name, &st);
+	struct blueprint *b = NULL;
+	struct err e = { 0 };
+
+	if (path && sl->max_path && !strcmp(path, sl->max_path) && st.st_size == sl->max_size &&
+	    !memcmp(&st.st_mtim, &sl->max_mtime, sizeof(st.st_mtim)))
+		return sl->max;
+	free(sl->max_path);
+	sl->max_path = xstrdup(path);
+	sl->max_size = st.st_size;
+	sl->max_mtime = st.st_mtim;
+	/* One that is wrong is said where its other limits are wanted. */
+	sl->max = path && parse(path, &b, &e) == 0 ? blueprint_int(b, D_MaxSessions) : 0;
+	blueprint_free(b);
+	return sl->max;
+}
+
 void
 slices_refresh(struct slices *s)
 {
@@ -341,7 +395,7 @@ put_slice(struct slices *s, struct buf *out, const char *name)
 		int line;
 		struct buf text = BUF_INIT;
 
-		if (strcmp(blueprint_directives[id].section, "Resources") || !blueprint_origin(b, id, &file, &line))
+		if ((strcmp(blueprint_directives[id].section, "Resources") && id != D_MaxSessions) || !blueprint_origin(b, id, &file, &line))
 			continue;
 		blueprint_show_key(&text, b, id);
 		buf_printf(out, "%s\"%s\":", n++ ? "," : "", blueprint_directives[id].key);

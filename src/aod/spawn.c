@@ -376,6 +376,9 @@ run_attach(struct run *r, const struct run_row *row, struct err *e)
 	r->success = json_words(args, "success");
 	json_object_object_get_ex(args, "restart", &policy);
 	restart_policy_parse(&r->restart, policy);
+	r->blueprint = xstrdup(json_text(args, "blueprint"));
+	if (!r->blueprint)
+		r->blueprint = xstrdup(r->s.row.agent_name);
 	contain_restore(r, args);
 	watch_restore(r, args, row->watch);
 	git_guard_restore(&r->git, args);

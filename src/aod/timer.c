@@ -338,7 +338,7 @@ start(struct timers *ts, struct timer *t, int64_t now)
 	rc = request_start(&q, &s, &args, &r, &e);
 	t->row.last_us = now;
 	t->row.skipped = 0;
-	set_text(&t->row.session, rc < 0 ? NULL : r->s.row.id);
+	set_text(&t->row.session, rc < 0 ? NULL : s.row.id);
 	set_text(&t->row.error, rc < 0 ? e.text : NULL);
 	if (rc < 0)
 		log_warn("timer of blueprint %s: %s", t->row.name, e.text);

@@ -258,9 +258,13 @@ ctl_put_members(struct buf *out, const struct ctl_args *a, const struct verb *v)
 		const char *field = a->value[i] ? a->row[i]->field : NULL;
 		const struct verb_arg *arg = field ? field_arg(v, field) : NULL;
 
-		/* Strings only; what has another type on the wire is computed by its command. */
-		if (arg && arg->place == IN_BODY)
+		/* Strings, and numbers, which the command has checked; what has another type on the wire is computed by its command. */
+		if (arg && arg->place == IN_BODY && arg->type == ARG_INT) {
+			put_member_name(out, field);
+			buf_puts(out, a->value[i]);
+		} else if (arg && arg->place == IN_BODY) {
 			ctl_put_member_text(out, field, a->value[i]);
+		}
 	}
 }
 

@@ -5,6 +5,7 @@
 #endif
 
 #include <errno.h>
+#include <inttypes.h>
 #include <json-c/json.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -103,9 +104,12 @@ ctl_request_body(struct ctl *c, const struct verb *v, int first_word, struct buf
 {
 	struct buf prompt = BUF_INIT, dir = BUF_INIT, members = BUF_INIT;
 	bool starts = c->args.cmd != CMD_RESUME;
+	int64_t priority;
 	int i, r;
 
-	r = find_prompt(c, first_word, &prompt, e);
+	r = ctl_int(&c->args, OPT_PRIORITY, -1000, 1000, 0, &priority, e);
+	if (r == 0)
+		r = find_prompt(c, first_word, &prompt, e);
 	if (r == 0 && c->args.value[OPT_PROMPT] && !*c->args.value[OPT_PROMPT])
 		r = err_set(e, -EINVAL, "the prompt is empty");
 	if (r == 0 && starts)
@@ -234,13 +238,18 @@ started(struct ctl *c, int64_t after, const char *word)
 	CLEANUP_FREE char *id = xstrdup(js_str(s, "session_id"));
 	CLEANUP_FREE char *name = xstrdup(js_str(s, "session_name"));
 
+	int64_t position = js_int(o, "queue_position", 0);
+	CLEANUP_FREE char *reason = xstrdup(js_str(o, "queue_reason"));
+
 	json_object_put(o);
 	if (!id || !name) {
 		print_error("the server's answer has no session in it");
 		return 1;
 	}
 	if (!ctl_has(&c->args, OPT_DETACH)) {
-		if (!ctl_json(c))
+		if (!ctl_json(c) && position)
+			print_note("session %s waits at position %" PRId64 " of the queue: %s", name, position, reason ? reason : "");
+		else if (!ctl_json(c))
 			print_note("session %s %s", name, word);
 		return follow_run(c, id, name, after);
 	}

@@ -312,6 +312,11 @@ put_status(struct buf *out, struct json_object *s)
 	buf_puts(out, colour_on(&look_out, COL_NONE));
 	put_since(out, since ? since : js_str(s, "created_at"));
 	buf_putc(out, '\n');
+	if (js_int(s, "queue_position", 0)) {
+		buf_printf(&b, "position %" PRId64 ": %s", js_int(s, "queue_position", 0), js_str(s, "queue_reason") ? js_str(s, "queue_reason") : "");
+		put_field(out, "Queue", b.data);
+		buf_reset(&b);
+	}
 	put_field(out, "Error", js_str(s, "error"));
 	if (agent && adapter && strcmp(agent, adapter) != 0)
 		buf_printf(&b, "%s (adapter %s)", agent, adapter);

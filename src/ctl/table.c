@@ -39,6 +39,9 @@ const struct ctl_command ctl_commands[CMD_COUNT] = {
 	[CMD_LIST_TIMERS] = { "list-timers", NULL, "", 0, 0, false, false, "List timers: blueprints whose sessions are started by the clock.",
 			      "The next time, how long it is until then, the last one, how long ago it was, and the session that it started, or why "
 			      "there is none." },
+	[CMD_QUEUE] = { "queue", NULL, "", 0, 0, false, false, "List the sessions that wait to be started, and what for.",
+			"In the order in which they are started: greater priority first, then who waits for longer; one whose own blueprint or slice is "
+			"full does not hold up those behind it. Below it are the limits and what is used of them." },
 	[CMD_LIST] = { "list", NULL, "[SESSION]", 0, 1, false, false, NULL,
 		       "With --tree each session is below the one that started it; a SESSION, which goes with that, is the one that the tree begins with." },
 	[CMD_STATUS] = { "status", NULL, "NAME", 1, 1, false, false,
@@ -116,6 +119,9 @@ const struct ctl_option ctl_options[] = {
 	  "Blueprint to run; default claude, or command when a COMMAND is given." },
 	{ OPT_PROJECT_DIR, 'C', "project-dir", "DIR", "project_dir", B(RUN) | B(PLAN),
 	  "Working directory of the agent; default the current directory." },
+	{ OPT_PRIORITY, 0, "priority", "N", "priority", B(RUN),
+	  "Where it has to wait for room: greater ones, up to 1000, are started first; default QueuePriority= of the blueprint." },
+	{ OPT_LINES, 'n', "limit", "N", "limit", B(QUEUE), "At most so many, the first." },
 	{ OPT_DETACH, 'd', "detach", NULL, NULL, B(RUN) | B(RESUME),
 	  "Print the name of the session and return at once." },
 	{ OPT_TIMEOUT, 't', "timeout", "SECONDS", NULL, B(STOP),

@@ -22,6 +22,7 @@ enum ctl_cmd {
 	CMD_USAGE,
 	CMD_SLICES,
 	CMD_LIST_TIMERS,
+	CMD_QUEUE,
 	CMD_LIST,
 	CMD_STATUS,
 	CMD_LOGS,
@@ -98,6 +99,7 @@ enum ctl_opt {
 	OPT_THRESHOLD,
 	OPT_TREE,
 	OPT_PARENT,
+	OPT_PRIORITY,
 	OPT_COUNT,
 };
 

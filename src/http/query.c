@@ -11,6 +11,7 @@
 #include <json-c/json.h>
 
 #include "base/util.h"
+#include "http/forward.h"
 #include "http/query.h"
 #include "http/reply.h"
 #include "http/server.h"
@@ -282,10 +283,20 @@ query_session(const struct request *rq)
 {
 	struct buf b = BUF_INIT;
 	struct err e = {0};
+	struct found f;
 
 	buf_puts(&b, "{\"session\":");
-	if (query_render(rq->id, rq->id_len, &b, NULL, &e) < 0) {
+	if (query_render(rq->id, rq->id_len, &b, &f, &e) < 0) {
 		reply_err(rq->req, &e);
+	} else if (f.state == SESSION_QUEUED) {
+		/* Where it stands, and for what it waits, is known to aod alone. */
+		struct buf args = BUF_INIT;
+
+		buf_puts(&args, "{\"id\":");
+		buf_put_json_str(&args, f.id);
+		buf_putc(&args, '}');
+		forward_send(rq->req, verb_find("session.queue"), args.data, args.len);
+		buf_free(&args);
 	} else {
 		buf_putc(&b, '}');
 		reply_buf(rq->req, 200, &b);

@@ -166,10 +166,12 @@ D(Session, Callback, BOOL, "no", "0.1", NULL, DF_PLANNED,
   "Whether the result is given as a prompt to the session that started this one.")
 D(Session, StopWithParent, BOOL, "no", "0.1", NULL, DF_PLANNED,
   "Whether a session that another one started is stopped when that one ends.")
-D(Session, QueuePriority, INT, "0", "0.1", "-1000 1000", DF_PLANNED,
-  "Which sessions are started first when they have to wait for room: those with a greater number, then those that wait for longer.")
-D(Session, MaxSessions, INT, "0", "0.1", "0 1000000", DF_PLANNED,
-  "How many sessions of this blueprint may run at once, further ones wait; 0: no limit.")
+D(Session, QueuePriority, INT, "0", "0.1", "-1000 1000", 0,
+  "Which sessions are started first when they have to wait for room: those with a greater number, then those that wait for longer. A request may "
+  "say another one.")
+D(Session, MaxSessions, INT, "0", "0.1", "0 1000000", 0,
+  "How many sessions of this blueprint may run at once, those that are idle or frozen included; further ones wait in the queue. 0: no limit. "
+  "In a slice's [Slice] section the same for all sessions of the slice, and of the slices in it.")
 
 /* ---- [Resources]: systemd.resource-control(5), and limits as in systemd.exec(5) ---- */
 

@@ -32,6 +32,7 @@ struct plan {
 	bool close_stdin;     /* close stdin after input (command); else the adapter says when */
 	int64_t timeout_stop_us, result_grace_us;
 	struct run_limits may;
+	int64_t max_sessions, queue_priority; /* of its blueprint; max_sessions 0: no limit */
 	char **success; /* ends that count as success; or NULL, or none */
 	struct restart_policy restart;
 	/* files to write before the start, mode 0600: path, content */
