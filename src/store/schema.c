@@ -129,7 +129,8 @@ const char *const store_schema[] = {
 	"ALTER TABLE run ADD COLUMN watch TEXT;",
 	/* 10 → 11: supervision. Sessions that are to be started have a state each, and are live; what follows from that. */
 	"DROP INDEX session_live;"
-	"CREATE INDEX session_live ON session (n) WHERE state IN " LIVE ";"
+	"CREATE INDEX session_live ON session (n) WHERE state IN"
+	" ('queued', 'pending', 'running', 'waiting', 'idle', 'frozen', 'stopping', 'auto-restart');"
 	"ALTER TABLE session ADD COLUMN persistent INTEGER NOT NULL DEFAULT 0;"
 	"ALTER TABLE session ADD COLUMN command TEXT;"
 	"UPDATE session SET command = (SELECT json_extract(t.args, '$.command') FROM run_text t WHERE t.session = session.n"
