@@ -452,6 +452,7 @@ plan_begin(struct plan *p, const struct blueprint *effective)
 	p->result_grace_us = blueprint_us(effective, D_ResultGraceSec);
 	p->max_sessions = blueprint_int(effective, D_MaxSessions);
 	p->queue_priority = blueprint_int(effective, D_QueuePriority);
+	budget_make(&p->budget, effective);
 	p->success = strv_dup(blueprint_words(effective, D_SuccessExitStatus));
 	plan_restart(&p->restart, effective);
 	p->may = (struct run_limits){

@@ -41,6 +41,7 @@ struct plan_request {
 	 */
 	const struct sandbox_paths *paths;
 	struct limit_totals totals;
+	double cost_left; /* US dollars that the run may cost at most; 0: no limit */
 };
 
 /* A question of the agent's, which waits for answer(). */

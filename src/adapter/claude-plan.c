@@ -112,6 +112,7 @@ claude_plan(const struct plan_request *rq, struct plan *p, struct err *e)
 	const struct blueprint *b = rq->blueprint;
 	CLEANUP_FREE char *config_dir = xasprintf("%s/claude", rq->session_dir);
 	int64_t max_turns = blueprint_int(b, D_MaxTurns);
+	CLEANUP_FREE char *cost = rq->cost_left > 0 ? xasprintf("%.6f", rq->cost_left) : NULL;
 	CLEANUP_FREE char *turns = max_turns > 0 ? xasprintf("%lld", (long long)max_turns) : NULL;
 	CLEANUP_FREE char *prompt = system_prompt(rq);
 	char *const *program = blueprint_words(b, D_ExecStart);
@@ -130,6 +131,7 @@ claude_plan(const struct plan_request *rq, struct plan *p, struct err *e)
 	arg_list(p, "--disallowedTools", blueprint_words(b, D_DisallowedTools));
 	arg(p, "--permission-mode", blueprint_text(b, D_PermissionMode));
 	arg(p, "--max-turns", turns);
+	arg(p, "--max-budget-usd", cost);
 	plan_set_env(p, "CLAUDE_CONFIG_DIR", config_dir);
 	plan_set_env(p, "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC", "1");
 	plan_set_env(p, "DISABLE_AUTOUPDATER", "1");

@@ -663,6 +663,7 @@ static const struct {
 	{ "event.append-any", action_append_any },
 	{ "session.import", action_import },
 	{ "plan.preview", action_plan },
+	{ "cost.list", action_cost },
 	{ "doctor", action_doctor },
 	{ "document.create", action_document_create },
 	{ "document.put", action_document_put },

@@ -360,6 +360,7 @@ call_plan_make(struct manager *m, const struct session_row *row, const struct ru
 		.paths = &paths,
 		.totals = m->totals,
 	};
+	struct budget budget;
 	char **homes;
 	int rc;
 
@@ -372,7 +373,13 @@ call_plan_make(struct manager *m, const struct session_row *row, const struct ru
 		git_find(cwd, &git_dirs, &git_files);
 	paths.git_dirs = git_dirs;
 	paths.git_files = git_files;
-	rc = plan_make(&rq, out, e);
+	budget_make(&budget, b);
+	rc = budget_of(m, row, &budget, e);
+	rq.cost_left = budget_cost_left(m, row, &budget);
+	if (rc == 0)
+		rc = plan_make(&rq, out, e);
+	if (rc == 0)
+		(*out)->budget = budget;
 	strv_free(git_dirs);
 	strv_free(git_files);
 	strv_free(homes);

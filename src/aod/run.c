@@ -238,7 +238,10 @@ run_prepare(struct manager *m, const struct session *s, int64_t n, const struct 
 		blueprint = xstrdup(blueprint_name(b));
 		rc = run_plan(m, &s->row, &own, b, &plan, &weaker, e);
 	}
+	if (rc == 0)
+		rc = budget_may_start(m, &s->row, &plan->budget, e);
 	if (rc < 0) {
+		plan_free(plan);
 		strv_free(weaker);
 		strv_free(planned);
 		return rc;
@@ -261,6 +264,7 @@ run_prepare(struct manager *m, const struct session *s, int64_t n, const struct 
 	r->timeout_stop_us = plan->timeout_stop_us;
 	r->result_grace_us = plan->result_grace_us;
 	r->w.may = plan->may;
+	r->b.may = plan->budget;
 	r->success = strv_dup(plan->success);
 	restart_policy_copy(&r->restart, &plan->restart);
 	r->s.row.runs = n;
@@ -314,6 +318,7 @@ args_to_json(const struct run *r, const struct run_args *args)
 	buf_put_json_str(&b, r->blueprint);
 	contain_args(&b, r);
 	watch_args(&b, r);
+	budget_args(&b, r);
 	git_guard_args(&b, &r->git);
 	buf_puts(&b, ",\"restart\":");
 	restart_policy_json(&b, &r->restart);
@@ -587,11 +592,9 @@ run_end(struct run *r, struct run_result *res, int64_t time_us, struct err *e)
 	s->exit_code = res->exit_code;
 	s->signal = res->signal;
 	s->ended_us = time_us;
-	s->cost_usd += res->cost_usd;
-	s->input_tokens += res->input_tokens;
-	s->output_tokens += res->output_tokens;
-	s->turns += res->turns;
 	session_set_text(&s->error, res->error);
+	if (rc == 0)
+		rc = budget_end(r, res, e);
 	if (rc == 0)
 		rc = token_end_run(r, e);
 	if (rc == 0)
@@ -675,6 +678,8 @@ run_take_adapter_out(struct run *r, struct err *e)
 		r->closed = true;
 		run_start_grace(r);
 	}
+	if (rc == 0 && r->out.dirty)
+		rc = budget_count(r, r->out.turn_done, e);
 	adapter_out_reset(&r->out);
 	return rc;
 }

@@ -11,6 +11,7 @@
 
 #include "adapter/adapter.h"
 #include "aod/admission.h"
+#include "aod/budget.h"
 #include "aod/contain.h"
 #include "aod/gitguard.h"
 #include "aod/session.h"
@@ -76,6 +77,7 @@ struct run {
 	double grace_left_s; /* while it is frozen; 0: the timer was not running */
 	struct contained in;
 	struct watched w;
+	struct budgeted b;
 	struct git_guard git;
 	/* When the run's end is committed: delete the session, and answer these requests. */
 	bool delete_after;

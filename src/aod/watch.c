@@ -310,6 +310,7 @@ watch_save(struct buf *out, const struct run *r)
 	buf_put_json_str(out, r->in.why_text);
 	for (size_t i = 0; i < ARRAY_LEN(kept_times); i++)
 		buf_printf(out, ",\"%s\":%" PRId64, kept_times[i].name, *(const int64_t *)((const char *)r + kept_times[i].offset));
+	budget_save(out, r);
 	buf_putc(out, '}');
 }
 
@@ -332,6 +333,7 @@ watch_restore(struct run *r, struct json_object *args, const char *saved)
 		take_number(r, args, kept_args[i].name, kept_args[i].offset);
 	for (size_t i = 0; i < ARRAY_LEN(kept_times); i++)
 		take_number(r, o, kept_times[i].name, kept_times[i].offset);
+	budget_restore(r, args, o);
 	if (json_object_object_get_ex(o, "why", &why) && why && (outcome = outcome_parse(json_object_get_string(why))) > 0 &&
 	    json_object_object_get_ex(o, "why_text", &text)) {
 		r->in.why = (enum outcome)outcome;

@@ -34,6 +34,7 @@ int cmd_usage(struct ctl *c);
 int cmd_slices(struct ctl *c);
 int cmd_list_timers(struct ctl *c);
 int cmd_queue(struct ctl *c);
+int cmd_cost(struct ctl *c);
 int cmd_list(struct ctl *c);
 int cmd_status(struct ctl *c);
 int cmd_logs(struct ctl *c);

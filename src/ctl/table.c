@@ -44,6 +44,9 @@ const struct ctl_command ctl_commands[CMD_COUNT] = {
 			"full does not hold up those behind it. Below it are the limits and what is used of them." },
 	[CMD_LIST] = { "list", NULL, "[SESSION]", 0, 1, false, false, NULL,
 		       "With --tree each session is below the one that started it; a SESSION, which goes with that, is the one that the tree begins with." },
+	[CMD_COST] = { "cost", NULL, "[BLUEPRINT]", 0, 1, false, false, "Show what sessions used, by day and blueprint.",
+		       "Turns, tokens in and out, and US dollars, as the agents themselves say, counted on the local day on which it was used. Budgets such as "
+		       "DailyMaxCostUSD= are held against these figures." },
 	[CMD_STATUS] = { "status", NULL, "NAME", 1, 1, false, false,
 			 "Show how a session is doing, with its last events.",
 			 "Exit status 0 means that it is live or finished well, 3 that it failed or was stopped, 4 "
@@ -131,6 +134,7 @@ const struct ctl_option ctl_options[] = {
 	{ OPT_LIVE, 0, "live", NULL, NULL, B(LIST), "Only sessions that have not ended." },
 	{ OPT_ENDED, 0, "ended", NULL, NULL, B(LIST), "Only sessions that have ended." },
 	{ OPT_STATE, 0, "state", "STATE", "state", B(LIST), "Only sessions in this state." },
+	{ OPT_DAYS, 0, "days", "N", "days", B(COST), "Today and the days before it, so many in all; default 7." },
 	{ OPT_RESULT, 0, "result", "RESULT", "result", B(LIST), "Only sessions that ended so: success, timeout, ..." },
 	{ OPT_TREE, 0, "tree", NULL, NULL, B(LIST), "Draw the tree of the sessions, the oldest first." },
 	{ OPT_PARENT, 0, "parent", "SESSION", "parent", B(LIST), "Only those that this session started." },

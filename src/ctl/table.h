@@ -23,6 +23,7 @@ enum ctl_cmd {
 	CMD_SLICES,
 	CMD_LIST_TIMERS,
 	CMD_QUEUE,
+	CMD_COST,
 	CMD_LIST,
 	CMD_STATUS,
 	CMD_LOGS,
@@ -100,6 +101,7 @@ enum ctl_opt {
 	OPT_TREE,
 	OPT_PARENT,
 	OPT_PRIORITY,
+	OPT_DAYS,
 	OPT_COUNT,
 };
 

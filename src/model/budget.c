@@ -100,12 +100,12 @@ budget_spent(const struct budget *b, const struct budget_used *u, enum budget_sc
 	return false;
 }
 
-/* Whole numbers as such, money to the hundredth of a cent. */
+/* Whole numbers as such, money to a millionth. */
 static void
 put_amount(struct buf *out, double v)
 {
 	char text[40];
-	int n = snprintf(text, sizeof(text), "%.4f", v);
+	int n = snprintf(text, sizeof(text), "%.6f", v);
 
 	while (n > 1 && text[n - 1] == '0')
 		text[--n] = '\0';

@@ -69,7 +69,8 @@ D(Agent, McpConfigFile, FILE, "", "0.1", NULL, DF_SPECIFIERS,
 D(Agent, Skills, WORDS, "", "0.1", NULL, DF_PLANNED,
   "Names of skills the agent is meant to have. Kept and shown to clients.")
 D(Agent, MaxTurns, INT, "0", "0.1", "0 1000000", 0,
-  "End the run after this many turns; 0: no limit.")
+  "How many turns a run may take, by the agent's own account: calls of the model, not prompts; 0: no limit. The result is max-turns where the "
+  "agent ends by itself, else budget.")
 D(Agent, Environment, ENVIRONMENT, "", "0.1", NULL, DF_SPECIFIERS,
   "Variables for the agent, NAME=VALUE, quoted where a value has blanks.")
 D(Agent, EnvironmentFile, FILES, "", "0.1", NULL, DF_SPECIFIERS,
@@ -130,29 +131,33 @@ D(Session, WatchdogSec, TIMESPAN, "0", "0.1", NULL, 0,
   "processor time, input and output of its control group); 0: for ever. The result is watchdog.")
 D(Session, ToolTimeoutSec, TIMESPAN, "infinity", "0.1", NULL, 0,
   "How long one use of a tool may take; the run ends then with the result stalled.")
-D(Session, MaxTokens, INT, "0", "0.1", "0 1000000000000", DF_PLANNED,
-  "How many tokens a run may use, in and out, by the agent's own account; 0: no limit. The result is budget.")
-D(Session, MaxCostUSD, FLOAT, "0", "0.1", "0 1000000", DF_PLANNED,
+D(Session, MaxTokens, INT, "0", "0.1", "0 1000000000000", 0,
+  "How many tokens a run may use, in and out, by the agent's own account, to which those read from a cache do not belong; 0: no limit. There "
+  "is an event at 80 per cent of a budget and one when it is used up. The result is budget; what was answered by then stays a success.")
+D(Session, MaxCostUSD, FLOAT, "0", "0.1", "0 1000000", 0,
   "What a run may cost, in US dollars by the agent's own account; 0: no limit. The result is budget.")
-D(Session, SessionMaxTurns, INT, "0", "0.1", "0 1000000", DF_PLANNED,
+D(Session, SessionMaxTurns, INT, "0", "0.1", "0 1000000", 0,
   "How many turns all runs of the session may use; 0: no limit. Nothing is started when it is used up.")
-D(Session, SessionMaxTokens, INT, "0", "0.1", "0 1000000000000", DF_PLANNED,
+D(Session, SessionMaxTokens, INT, "0", "0.1", "0 1000000000000", 0,
   "How many tokens all runs of the session may use; 0: no limit. Nothing is started when it is used up.")
-D(Session, SessionMaxCostUSD, FLOAT, "0", "0.1", "0 1000000", DF_PLANNED,
+D(Session, SessionMaxCostUSD, FLOAT, "0", "0.1", "0 1000000", 0,
   "How many US dollars all runs of the session may use; 0: no limit. Nothing is started when it is used up.")
-D(Session, DailyMaxTurns, INT, "0", "0.1", "0 1000000", DF_PLANNED,
+D(Session, DailyMaxTurns, INT, "0", "0.1", "0 1000000", 0,
   "How many turns all sessions of the blueprint on one day, local time, may use; 0: no limit. Nothing is started when it is used up.")
-D(Session, DailyMaxTokens, INT, "0", "0.1", "0 1000000000000", DF_PLANNED,
+D(Session, DailyMaxTokens, INT, "0", "0.1", "0 1000000000000", 0,
   "How many tokens all sessions of the blueprint on one day, local time, may use; 0: no limit. Nothing is started when it is used up.")
-D(Session, DailyMaxCostUSD, FLOAT, "0", "0.1", "0 1000000", DF_PLANNED,
+D(Session, DailyMaxCostUSD, FLOAT, "0", "0.1", "0 1000000", 0,
   "How many US dollars all sessions of the blueprint on one day, local time, may use; 0: no limit. Nothing is started when it is used up.")
-D(Session, TreeMaxTurns, INT, "0", "0.1", "0 1000000", DF_PLANNED,
-  "How many turns the session, those that it started and theirs may use; 0: no limit. Nothing is started when it is used up.")
-D(Session, TreeMaxTokens, INT, "0", "0.1", "0 1000000000000", DF_PLANNED,
-  "How many tokens the session, those that it started and theirs may use; 0: no limit. Nothing is started when it is used up.")
-D(Session, TreeMaxCostUSD, FLOAT, "0", "0.1", "0 1000000", DF_PLANNED,
-  "How many US dollars the session, those that it started and theirs may use; 0: no limit. Nothing is started when it is used up.")
-D(Session, BudgetAction, ENUM, "stop", "0.1", "freeze interrupt stop", DF_PLANNED,
+D(Session, TreeMaxTurns, INT, "0", "0.1", "0 1000000", 0,
+  "How many turns the session, those that it started and theirs may use; 0: no limit. Nothing is started when it is used up. What counts is "
+  "what the blueprint of the tree's first session says.")
+D(Session, TreeMaxTokens, INT, "0", "0.1", "0 1000000000000", 0,
+  "How many tokens the session, those that it started and theirs may use; 0: no limit. Nothing is started when it is used up. What counts is "
+  "what the blueprint of the tree's first session says.")
+D(Session, TreeMaxCostUSD, FLOAT, "0", "0.1", "0 1000000", 0,
+  "How many US dollars the session, those that it started and theirs may use; 0: no limit. Nothing is started when it is used up. What counts is "
+  "what the blueprint of the tree's first session says.")
+D(Session, BudgetAction, ENUM, "stop", "0.1", "freeze interrupt stop", 0,
   "What is done with a run when a budget is used up: freeze it until a person thaws it, interrupt its turn, or stop it.")
 D(Session, Lifecycle, ENUM, "oneshot", "0.1", "oneshot persistent", DF_PLANNED,
   "Whether the program ends after its answer or stays for the next prompt.")

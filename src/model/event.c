@@ -59,6 +59,7 @@ const struct event_type event_types[] = {
 	{"oom", "The kernel killed a process for want of memory: text, process (name and pid, where "
 		"the kernel tells), kills."},
 	{"limit", "A limit was reached: subtype (tasks-max, workspace-quota, log-size, and log-size-near at 80 per cent), text."},
+	{"budget", "80 or 100 per cent of a budget are used: scope (run, session, day, tree), key, percent, used, max."},
 	{"notice", "A remark of the agent or of one of its hooks."},
 	{"unknown", "A message this version of aod does not know; raw has all of it."},
 	{"error", "Something went wrong: error."},

@@ -153,6 +153,8 @@ plan_json(struct buf *out, const struct plan *p)
 	put_span(out, p->may.tool_us);
 	buf_puts(out, ",\"restart\":");
 	restart_policy_json(out, &p->restart);
+	buf_puts(out, ",\"budget\":");
+	budget_json(out, &p->budget);
 	/* The files may hold keys (MCP configuration): only that they are there is told. */
 	buf_puts(out, ",\"files\":[");
 	for (int i = 0; i < p->file_count; i++) {

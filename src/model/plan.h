@@ -11,6 +11,7 @@
 
 #include "base/buf.h"
 #include "base/err.h"
+#include "model/budget.h"
 #include "model/restart.h"
 #include "model/sandbox.h"
 
@@ -33,6 +34,7 @@ struct plan {
 	int64_t timeout_stop_us, result_grace_us;
 	struct run_limits may;
 	int64_t max_sessions, queue_priority; /* of its blueprint; max_sessions 0: no limit */
+	struct budget budget;
 	char **success; /* ends that count as success; or NULL, or none */
 	struct restart_policy restart;
 	/* files to write before the start, mode 0600: path, content */

@@ -329,7 +329,7 @@ static const struct {
 	[OUTCOME_WATCHDOG] = {"watchdog", "Nothing was heard of it, nor seen to happen, for too long."},
 	[OUTCOME_STALLED] = {"stalled", "A tool that it used did not come back in time."},
 	[OUTCOME_MAX_TURNS] = {"max-turns", "The agent used up the turns it was given."},
-	[OUTCOME_BUDGET] = {"budget", "The agent used up the money it was given."},
+	[OUTCOME_BUDGET] = {"budget", "A budget was used up, such as MaxTokens= or DailyMaxCostUSD=; or the agent said so of its own."},
 	[OUTCOME_RATE_LIMITED] = {"rate-limited",
 				  "The model's API refused further requests for now (429)."},
 	[OUTCOME_OVERLOADED] = {"overloaded", "The model's API was overloaded (529, 503)."},

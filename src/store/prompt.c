@@ -99,16 +99,14 @@ static int
 each_prompt(struct store *s, sqlite3_stmt *st, int64_t session, int64_t limit, store_prompt_cb cb, void *arg, struct err *e)
 {
 	struct prompt_row row;
-	int r;
+	int r = 0;
 
 	sqlite3_bind_int64(st, 1, session);
 	sqlite3_bind_int64(st, 2, limit);
-	while ((r = store_step(s, st, e)) > 0) {
+	while (store_next(s, st, &r, e)) {
 		prompt_row(st, &row);
-		if ((r = cb(&row, arg)) != 0)
-			break;
+		r = cb(&row, arg);
 	}
-	sqlite3_reset(st);
 	return r;
 }
 

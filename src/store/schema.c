@@ -285,6 +285,17 @@ const char *const store_sql[Q_COUNT] = {
 	[Q_PROMPT_LIST] = PROMPT "WHERE session = ?1 AND id > ?3 ORDER BY id LIMIT ?2",
 	[Q_PROMPT_DELETE] = "DELETE FROM prompt WHERE session = ?1",
 	[Q_QUESTION_DELETE] = "DELETE FROM question WHERE session = ?1",
+	[Q_USAGE_ADD] = "INSERT INTO usage_day (day, blueprint, turns, input_tokens, output_tokens, cost_usd) VALUES (?1, ?2, ?3, ?4, ?5, ?6)"
+			" ON CONFLICT (day, blueprint) DO UPDATE SET turns = turns + excluded.turns,"
+			" input_tokens = input_tokens + excluded.input_tokens, output_tokens = output_tokens + excluded.output_tokens,"
+			" cost_usd = cost_usd + excluded.cost_usd",
+	[Q_USAGE_GET] = "SELECT turns, input_tokens, output_tokens, cost_usd FROM usage_day WHERE day = ?1 AND blueprint = ?2 LIMIT 1",
+	[Q_USAGE_LIST] = "SELECT turns, input_tokens, output_tokens, cost_usd, day, blueprint FROM usage_day WHERE day >= ?1"
+			 " AND (?2 IS NULL OR blueprint = ?2) ORDER BY day, blueprint LIMIT ?3",
+	/* Two, so that each is by its index. */
+	[Q_USAGE_TREE] = "SELECT sum(turns), sum(input_tokens), sum(output_tokens), sum(cost_usd) FROM"
+			 " (SELECT turns, input_tokens, output_tokens, cost_usd FROM session WHERE n = ?1 UNION ALL"
+			 " SELECT turns, input_tokens, output_tokens, cost_usd FROM session WHERE root = ?1 AND root <> 0) AS tree LIMIT 1",
 	[Q_RUN_DELETE] = "DELETE FROM run WHERE session = ?1",
 	[Q_RUN_TEXT_DELETE] = "DELETE FROM run_text WHERE session = ?1",
 	/* Also rows that are not wanted, so that the caller sees where the run begins and stops there. */

@@ -142,6 +142,23 @@ int store_prompt_open(struct store *s, int64_t session, int64_t limit, store_pro
 /* All after that id, oldest first. */
 int store_prompt_list(struct store *s, int64_t session, int64_t after, int64_t limit, store_prompt_cb cb, void *arg, struct err *e);
 
+/* ---- what was used -------------------------------------------------------------------------------------- */
+
+/* By the sessions of a blueprint on a local day, YYYY-MM-DD. */
+#define STORE_USAGE_DAYS_MAX 100000 /* rows of a list */
+struct usage_row {
+	const char *day, *blueprint;
+	struct usage used;
+};
+int store_usage_add(struct store *s, const struct usage_row *row, struct err *e);
+/* Zeros when there is none. */
+int store_usage_get(struct store *s, const char *day, const char *blueprint, struct usage *out, struct err *e);
+/* From that day on, oldest first; blueprint NULL: of all. */
+int store_usage_list(struct store *s, const char *from, const char *blueprint, int (*cb)(const struct usage_row *, void *), void *arg,
+		     struct err *e);
+/* Of the session root and all of its tree, as their rows say. */
+int store_usage_tree(struct store *s, int64_t root, struct usage *out, struct err *e);
+
 /* ---- events ---------------------------------------------------------------------------------------------- */
 
 /* Appends with the given seq, which must be the session's last_seq + 1 (-EEXIST otherwise: a repeated or late append); sets *id. The
