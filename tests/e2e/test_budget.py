@@ -1,0 +1,153 @@
+# SPDX-License-Identifier: MIT
+"""Budgets: what agents say they use is counted once, shown, and held against limits."""
+import json
+import os
+import sys
+
+import pytest
+
+from aod import wait_for
+
+# An agent whose prompt says what it claims to use: one word a message, IN:OUT tokens; "wait" waits for a line in a FIFO; the turn costs a quarter of a
+# dollar. An interrupt ends the turn.
+AGENT = r'''
+import json, os, sys
+def say(o):
+    sys.stdout.write(json.dumps(o) + "\n"); sys.stdout.flush()
+say({"type": "system", "subtype": "init", "session_id": "x"})
+turns = 0
+for line in sys.stdin:
+    o = json.loads(line)
+    if o.get("type") != "user":
+        continue
+    total = [0, 0]; before = turns
+    for word in o["message"]["content"].split():
+        if word == "wait":
+            open(os.environ["GATE"]).read()
+            continue
+        i, n = map(int, word.split(":"))
+        total[0] += i; total[1] += n; turns += 1
+        say({"type": "assistant", "message": {"id": "m%d" % turns, "role": "assistant", "usage": {"input_tokens": i, "output_tokens": n},
+             "content": [{"type": "text", "text": word}]}})
+    say({"type": "result", "subtype": "success", "is_error": False, "result": "done", "num_turns": turns - before, "total_cost_usd": 0.25 * turns,
+         "usage": {"input_tokens": total[0], "output_tokens": total[1]}, "model_usage_since_last_result": {"m": {"costUSD": 0.25}}})
+'''
+
+
+@pytest.fixture
+def agent(aod):
+    path, gate = os.path.join(aod.root, "agent.py"), os.path.join(aod.root, "gate")
+    with open(path, "w") as f:
+        f.write(AGENT)
+    if not os.path.exists(gate):
+        os.mkfifo(gate)
+
+    def blueprint(name, session):
+        aod.blueprint(name, "[Agent]\nAdapter=claude\nExecStart=%s %s\nEnvironment=GATE=%s\n[Session]\n%s\n[Sandbox]\nSandbox=none\nPrivateTmp=no\n" % (
+            sys.executable, path, gate, session))
+
+    blueprint.gate = gate
+    return blueprint
+
+
+def start(aod, name, prompt):
+    return aod.create(prompt=prompt, agent_name=name)["session_id"]
+
+
+def budgets(aod, sid):
+    return [(e["key"], e["percent"], e["used"], e["max"]) for e in aod.events(sid) if e["event_type"] == "budget"]
+
+
+def open_gate(agent):
+    def look():
+        try:
+            return os.open(agent.gate, os.O_WRONLY | os.O_NONBLOCK)
+        except OSError:
+            return None  # nobody reads it yet
+    os.close(wait_for("the agent at its gate", look))
+
+
+def test_a_run_is_stopped_in_its_turn(aod, agent):
+    agent("b-stop", "MaxTokens=1000\nTimeoutStopSec=2s")
+    sid = start(aod, "b-stop", "500:100 200:50 200:50 wait 1:1")
+    s = aod.wait_status(sid)
+    assert (s["state"], s["result"]) == ("failed", "budget"), aod.events(sid)
+    assert "MaxTokens=1000 is used up (1100)" in s["error"]
+    assert budgets(aod, sid) == [("MaxTokens", 85, 850, 1000), ("MaxTokens", 110, 1100, 1000)]
+    assert (s["usage"]["input_tokens"], s["usage"]["output_tokens"]) == (900, 200)
+    aod.assert_no_process_left(sid)
+
+
+def test_an_answer_stays_an_answer(aod, agent):
+    agent("b-done", "MaxTokens=100\nMaxCostUSD=0.2")
+    s = aod.wait_status(start(aod, "b-done", "90:20"))
+    assert s["result"] == "success", s
+    assert sorted(b[:2] for b in budgets(aod, s["session_id"])) == [("MaxCostUSD", 125), ("MaxTokens", 110)]
+
+
+def test_a_session_with_nothing_left_is_not_resumed(aod, agent):
+    agent("b-session", "SessionMaxCostUSD=0.5")
+    sid = start(aod, "b-session", "1:1")
+    assert aod.wait_status(sid)["usage"]["cost_usd"] == 0.25
+    assert aod.post("/sessions/%s/resume" % sid, {"prompt": "1:1"}).status == 200
+    assert aod.wait_status(sid)["usage"]["cost_usd"] == 0.5
+    r = aod.post("/sessions/%s/resume" % sid, {"prompt": "1:1"})
+    assert r.status == 409 and "SessionMaxCostUSD=0.5 is used up (0.5)" in r.detail and "b-session" in r.detail
+    assert aod.session(sid)["runs"] == 2
+    assert budgets(aod, sid) == [("SessionMaxCostUSD", 100, 0.5, 0.5)]
+    # More money, and it goes on.
+    agent("b-session", "SessionMaxCostUSD=5")
+    assert aod.post("/sessions/%s/resume" % sid, {"prompt": "1:1"}).status == 200
+    aod.wait_status(sid)
+
+
+def test_a_day_of_a_blueprint(aod, agent):
+    agent("b-day", "DailyMaxTokens=100")
+    agent("b-other", "")
+    first = start(aod, "b-day", "30:10")
+    aod.wait_status(first)
+    second = start(aod, "b-day", "40:5")
+    aod.wait_status(second)
+    assert budgets(aod, second) == [("DailyMaxTokens", 85, 85, 100)]
+    third = start(aod, "b-day", "10:5")
+    assert aod.wait_status(third)["result"] == "success"
+    r = aod.post("/sessions", {"prompt": "1:1", "agent_name": "b-day"})
+    assert r.status == 409 and "DailyMaxTokens=100 is used up (100)" in r.detail and "tomorrow" in r.detail
+    # Another blueprint has a day of its own, and a session that goes does not give anything back.
+    aod.wait_status(start(aod, "b-other", "7:1"))
+    assert aod.delete("/sessions/" + first).status == 200
+    days = aod.get("/cost").json
+    rows = {d["blueprint"]: d for d in days["days"]}
+    assert (rows["b-day"]["input_tokens"], rows["b-day"]["output_tokens"], rows["b-day"]["turns"]) == (80, 20, 3)
+    assert rows["b-day"]["cost_usd"] == 0.75 and rows["b-other"]["input_tokens"] == 7
+    assert days["sum"]["input_tokens"] == sum(d["input_tokens"] for d in days["days"])
+    assert aod.get("/cost?blueprint=b-other").json["sum"]["cost_usd"] == 0.25
+    assert aod.post("/sessions", {"prompt": "1:1", "agent_name": "b-day"}).status == 409
+    out = aod.aoctl("cost", "b-day").stdout
+    assert "b-day" in out and "80" in out and "b-other" not in out
+
+
+def test_a_budget_can_freeze(aod, agent):
+    agent("b-freeze", "MaxTokens=100\nBudgetAction=freeze")
+    sid = start(aod, "b-freeze", "100:1 wait 1:1")
+    s = aod.wait_state(sid, "frozen", "failed")
+    if s["state"] == "failed":
+        pytest.skip("nothing can be frozen here")
+    # A person decides that it may go on: it is not frozen again for the same limit.
+    assert aod.post("/sessions/%s/thaw" % sid).status == 200
+    open_gate(agent)
+    assert aod.wait_status(sid)["result"] == "success"
+    assert len(budgets(aod, sid)) == 1
+
+
+def test_nothing_is_counted_twice(aod, agent):
+    agent("b-crash", "SessionMaxTokens=100000")
+    sid = start(aod, "b-crash", "10:1 20:2 wait 30:3")
+    aod.wait_event(sid, lambda e: e["event_type"] == "message" and "20:2" in json.dumps(e))
+    aod.kill9()
+    aod.start()
+    open_gate(agent)
+    s = aod.wait_status(sid)
+    assert s["result"] == "success"
+    assert (s["usage"]["input_tokens"], s["usage"]["output_tokens"], s["usage"]["turns"], s["usage"]["cost_usd"]) == (60, 6, 3, 0.25)
+    assert aod.get("/cost?blueprint=b-crash").json["sum"] == {"turns": 3, "input_tokens": 60, "output_tokens": 6, "cost_usd": 0.25}
