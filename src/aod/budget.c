@@ -13,6 +13,7 @@
 #include "base/log.h"
 #include "base/util.h"
 
+#define BUDGET_ACT 101 /* told: the limit was reached, and what is to be done was done */
 #define PAUSE_US 1000000 /* between two looks at the figures of a turn that goes on */
 
 /* ---- limits and what is used of them --------------------------------------------------------------------- */
@@ -246,12 +247,15 @@ act(struct run *r, const struct budget_used *u, enum budget_scope s, enum budget
 	buf_free(&text);
 }
 
+/* A turn that is begun is one that was allowed: only what comes after it is too much. */
 static int
 level_of(const struct run *r, const struct budget_used *u, enum budget_scope s, enum budget_quantity q)
 {
 	int percent = budget_percent(&r->b.may, u, s, q);
 
-	return percent >= 100 ? 100 : percent >= BUDGET_WARN ? BUDGET_WARN : 0;
+	if (percent >= 100)
+		return q == BUDGET_TURNS && u->used[s][q] <= r->b.may.max[s][q] ? 100 : BUDGET_ACT;
+	return percent >= BUDGET_WARN ? BUDGET_WARN : 0;
 }
 
 /* Each limit once at 80 per cent, once at 100. */
@@ -267,9 +271,10 @@ hold_against(struct run *r, bool turn_done, struct err *e)
 
 			if (level <= r->b.told[s][q])
 				continue;
+			if (r->b.told[s][q] < 100)
+				rc = add_event(r, &u, s, q, budget_percent(&r->b.may, &u, s, q), e);
 			r->b.told[s][q] = level;
-			rc = add_event(r, &u, s, q, budget_percent(&r->b.may, &u, s, q), e);
-			if (rc == 0 && level == 100 && !turn_done)
+			if (rc == 0 && level == BUDGET_ACT && !turn_done)
 				act(r, &u, s, q);
 		}
 	return rc;

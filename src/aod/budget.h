@@ -26,7 +26,7 @@ struct budgeted {
 	struct budget may;
 	struct usage counted; /* of this run, in the session's figures */
 	int64_t counted_us;
-	int told[BUDGET_SCOPES][BUDGET_QUANTITIES]; /* per cent of which there was an event: 0, BUDGET_WARN or 100 */
+	int told[BUDGET_SCOPES][BUDGET_QUANTITIES]; /* per cent of which there was an event: 0, BUDGET_WARN or 100; over 100: it was acted upon */
 };
 
 /* The limits that apply to a session: b, and where it belongs to a tree, the tree's. */
