@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: MIT
 """What follows the end of a run: restarts, when they come, what they are given, and when there are none."""
 import datetime
+import os
+import signal
+import sqlite3
 import time
 
 import pytest
 
-from aod import DEMO, kinds, texts, wait_for
+from aod import DEMO, outputs, texts, wait_for
 
 
 def blueprint(aod, name, session, adapter="claude", exec_start=DEMO):
@@ -17,8 +20,8 @@ def command_blueprint(aod, name, session):
     blueprint(aod, name, session, "command", None)
 
 
-def start(aod, name, prompt):
-    return aod.create(prompt=prompt, agent_name=name)["session_id"]
+def start(aod, name, prompt, **body):
+    return aod.create(prompt=prompt, agent_name=name, **body)["session_id"]
 
 
 def start_command(aod, name, script, **body):
@@ -189,3 +192,179 @@ def test_a_crash_gives_the_same_prompt_again(aod):
     ev = aod.events(s["session_id"])
     assert len({e["agent_session_id"] for e in of(ev, "init")}) == 1
     assert len([e for e in of(ev, "message") if e["role"] == "user"]) == 1
+
+
+def test_a_turn_that_ended_badly_goes_on_with_a_prompt_of_its_own(aod):
+    """The agent has had the prompt and would not work on it again: it is told that it was cut off. People see that."""
+    blueprint(aod, "r-529", "Restart=on-transient\nRestartSec=0\nStartLimitBurst=3\nRestartPrompt=say back again")
+    sid = start(aod, "r-529", "say up\nfail 529")
+    s = ends(aod, sid)
+    assert (s["state"], s["result"], s["runs"], s["prompts_queued"]) == ("finished", "success", 2, 0), s
+    assert aod.result(sid) == "back again"
+    rows = prompts(aod, sid)
+    assert [(r[0], r[1], r[3]) for r in rows] == [("failed", "request", "say up\nfail 529"), ("done", "restart", "say back again")]
+    ev = aod.events(sid)
+    assert [e["reason"] for e in of(ev, "restart")] == ["overloaded"]
+    assert texts(ev, role="user") == ["say up\nfail 529", "say back again"]
+    assert len({e["agent_session_id"] for e in of(ev, "init")}) == 1, "the conversation goes on"
+
+
+def test_a_fresh_restart_starts_over(aod):
+    blueprint(aod, "r-fresh", "Restart=on-failure\nRestartMode=fresh\nRestartSec=0\nStartLimitBurst=2\nRestartPrompt=say not this")
+    for prompt, result in (("count\nfail 529", "overloaded"), ("count\nkill KILL", "signal")):
+        sid = start(aod, "r-fresh", prompt)
+        s = ends(aod, sid)
+        assert (s["result"], s["runs"]) == ("start-limit-hit", 3), s
+        rows = prompts(aod, sid)
+        assert {r[3] for r in rows} == {prompt} and len({r[2] for r in rows}) == 3, rows
+        ev = aod.events(sid)
+        assert len({e["agent_session_id"] for e in of(ev, "init")}) == 3, "another conversation each time"
+        assert texts(ev) == ["1"] * 3, texts(ev)
+        assert [e["reason"] for e in of(ev, "session_stop")] == [result] * 3
+
+
+def test_rate_limited_without_a_time_waits_a_minute_at_least(aod):
+    blueprint(aod, "r-429", "Restart=on-transient\nRestartSec=0")
+    sid = start(aod, "r-429", "fail 429")
+    s = aod.wait_state(sid, "auto-restart")
+    assert s["result"] == "rate-limited" and 50 < when(s["next_start_at"]) - time.time() < 62
+    assert aod.post("/sessions/%s/stop" % sid).status == 200
+
+
+@pytest.mark.parametrize("status", ["401", "402"])
+def test_never_without_a_login_or_credit(aod, status):
+    blueprint(aod, "r-never", "Restart=always\nRestartSec=0\nRestartForceExitStatus=auth billing")
+    s = ends(aod, start(aod, "r-never", "fail " + status))
+    assert (s["state"], s["runs"]) == ("failed", 1) and s["result"] in ("auth", "billing")
+
+
+def test_turns_that_are_used_up_are_not_given_again(aod):
+    blueprint(aod, "r-turns", "Restart=always\nRestartSec=0\nStartLimitBurst=2")
+    assert ends(aod, start(aod, "r-turns", "fail error_max_turns"))["runs"] == 1
+    blueprint(aod, "r-turns-forced", "RestartForceExitStatus=max-turns\nRestartSec=0\nStartLimitBurst=2\nRestartPrompt=fail error_max_turns")
+    s = ends(aod, start(aod, "r-turns-forced", "fail error_max_turns"))
+    assert (s["runs"], s["result"]) == (3, "start-limit-hit")
+
+
+# ---- what happens to the host, and to shims
+
+
+# Counts how often it was begun, and hangs the first time.
+CRASH = "append begun x\nsay up\nbash [ $(grep -c x begun) -gt 1 ] || exec sleep 1000\nsay through"
+
+
+def begun(aod):
+    with open(aod.project + "/begun") as f:
+        return len(f.read().split())
+
+
+def wait_tool(a, sid):
+    a.wait_event(sid, lambda e: e["event_type"] == "pre_tool")
+
+
+def reboot(a, sid):
+    """As a reboot leaves it: nothing runs, and the kernel has another boot id than the run was started under."""
+    a.kill9()
+    for pid in a.shims() + list(a.session_processes()):
+        try:
+            os.kill(pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+    a.assert_no_process_left()
+    db = sqlite3.connect(a.db_path, timeout=10)
+    with db:
+        db.execute("UPDATE run SET boot_id = 'another' WHERE session = (SELECT n FROM session WHERE id = ?)", (sid,))
+    db.close()
+    a.start()
+
+
+@pytest.mark.parametrize("policy, goes_on", [("on-transient", True), ("on-abort", False)])
+def test_a_reboot(make_aod, policy, goes_on):
+    a = make_aod()
+    blueprint(a, "r-boot", "Restart=%s\nRestartSec=0" % policy)
+    sid = start(a, "r-boot", CRASH, project_dir=a.project)
+    wait_tool(a, sid)
+    reboot(a, sid)
+    s = ends(a, sid)
+    stops = of(a.events(sid), "session_stop")
+    assert stops[0]["reason"] == "host-reboot"
+    if not goes_on:
+        assert (s["state"], s["result"], s["runs"]) == ("failed", "host-reboot", 1)
+        assert a.post("/sessions/%s/resume" % sid, {"prompt": "count"}).status == 200
+        s = ends(a, sid)
+        assert s["result"] == "success"
+        return
+    assert (s["state"], s["result"], s["runs"]) == ("finished", "success", 2), s
+    assert a.result(sid) == "through" and begun(a) == 2
+    assert [r[:2] for r in prompts(a, sid)] == [("done", "request")]
+
+
+def test_a_stop_before_the_reboot_was_final(make_aod):
+    a = make_aod()
+    blueprint(a, "r-boot-stop", "Restart=always\nRestartSec=0\nTimeoutStopSec=1h")
+    sid = start(a, "r-boot-stop", "say up\ndeaf")
+    a.wait_event(sid, lambda e: e["event_type"] == "message" and e["role"] == "assistant")
+    assert a.post("/sessions/%s/stop" % sid).status == 200
+    reboot(a, sid)
+    s = ends(a, sid)
+    assert (s["state"], s["runs"]) == ("stopped", 1)
+
+
+def test_a_lost_shim(make_aod):
+    a = make_aod()
+    blueprint(a, "r-shim", "Restart=on-transient\nRestartSec=0")
+    sid = start(a, "r-shim", CRASH, project_dir=a.project)
+    wait_tool(a, sid)
+    for pid in a.shims():
+        os.kill(pid, signal.SIGKILL)
+    s = ends(a, sid)
+    assert (s["result"], s["runs"]) == ("success", 2), s
+    assert of(a.events(sid), "session_stop")[0]["reason"] == "shim-lost"
+    assert begun(a) == 2 and [r[:2] for r in prompts(a, sid)] == [("done", "request")]
+    a.assert_no_process_left(sid)
+
+
+# ---- the queue of prompts
+
+
+def queue_prompt(aod, sid, text):
+    """As a client's prompt that waits for its turn."""
+    db = sqlite3.connect(aod.db_path, timeout=10)
+    with db:
+        db.execute("INSERT INTO prompt (session, uuid, source, state, run, in_seq, created_us, given_us, ended_us, text)"
+                   " SELECT n, '01900000-0000-7000-8000-00000000000' || (SELECT count(*) FROM prompt), 'request', 'queued', 0, 0, 1, 0, 0, ? FROM session WHERE id = ?", (text, sid))
+        db.execute("UPDATE session SET prompts_queued = prompts_queued + 1 WHERE id = ?", (sid,))
+    db.close()
+
+
+def test_queued_prompts_have_their_turns(make_aod):
+    """Whatever Restart= says, and however the turn before ended."""
+    a = make_aod()
+    blueprint(a, "r-queue", "")
+    os.mkfifo(a.project + "/go")
+    sid = start(a, "r-queue", "say up\nbash read x < go\nkill KILL", project_dir=a.project)
+    wait_tool(a, sid)
+    a.kill9()
+    queue_prompt(a, sid, "say second\nfail 529")
+    queue_prompt(a, sid, "say third")
+    a.start()
+    with open(a.project + "/go", "w") as f:
+        f.write("go\n")
+    s = ends(a, sid)
+    assert (s["result"], s["runs"], s["prompts_queued"], s["restarts"]) == ("success", 3, 0, 0), s
+    assert [r[0] for r in prompts(a, sid)] == ["failed", "failed", "done"]
+    assert texts(a.events(sid)) == ["up", "second", "third"]
+
+
+def test_a_stop_takes_the_queue_with_it(make_aod):
+    a = make_aod()
+    blueprint(a, "r-queue-stop", "Restart=always\nRestartSec=0")
+    sid = start(a, "r-queue-stop", "say up\nhang")
+    a.wait_event(sid, lambda e: e["event_type"] == "message" and e["role"] == "assistant")
+    a.kill9()
+    queue_prompt(a, sid, "say second")
+    a.start()
+    assert a.post("/sessions/%s/stop" % sid).status == 200
+    s = ends(a, sid)
+    assert (s["state"], s["runs"], s["prompts_queued"]) == ("stopped", 1, 0)
+    assert [r[0] for r in prompts(a, sid)] == ["cancelled", "cancelled"]
