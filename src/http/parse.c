@@ -13,7 +13,9 @@
 
 #include "base/log.h"
 #include "base/util.h"
+#include "http/multipart.h"
 #include "http/server.h"
+#include "http/upload.h"
 
 /* A colon cannot be in the name of a header that came over the wire. h2o writes names in lower case, in place. */
 static char held_name[] = "body:held";
@@ -89,12 +91,22 @@ find_body(struct phr_header *headers, size_t n, int minor_version, struct phr_he
 	return !(*length && *coding) && !(*coding && minor_version == 0);
 }
 
+/* A form has fields and the heads of its parts around the document. */
+static int64_t
+largest(const struct phr_header *headers, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (is_name(&headers[i], "content-type") && multipart_is(headers[i].value, headers[i].value_len))
+			return held_max + UPLOAD_FORM_EXTRA;
+	return held_max;
+}
+
 static void
-withhold(struct phr_header *body, bool chunked, struct phr_header *extra, int head, int64_t length)
+withhold(struct phr_header *body, bool chunked, struct phr_header *extra, int head, int64_t length, int64_t max)
 {
 	static char value[64];
 
-	if (!chunked && length > held_max) {
+	if (!chunked && length > max) {
 		/* No server would take so much: h2o refuses it, before the client is told to go on. */
 		*body = (struct phr_header){body->name, body->name_len, "9223372036854775807", 19};
 		return;
@@ -129,7 +141,7 @@ phr_parse_request(const char *buf, size_t len, const char **method, size_t *meth
 	/* What is no length, and codings other than chunked, h2o refuses by itself. */
 	if (length ? !parse_length(length, &bytes) : !h2o_lcstris(coding->value, coding->value_len, H2O_STRLIT("chunked")))
 		return r;
-	withhold(body, coding != NULL, &headers[*num_headers], r, bytes);
+	withhold(body, coding != NULL, &headers[*num_headers], r, bytes, largest(headers, *num_headers));
 	if (body->value_len == 1)
 		++*num_headers;
 	return r;

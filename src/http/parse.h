@@ -45,7 +45,7 @@ struct held_body {
 	bool persistent; /* whether the connection may be kept once the body has been read */
 };
 
-/* Bodies of uploads above max bytes are refused by h2o before they are read. */
+/* Bodies of uploads that cannot be documents of at most max bytes are refused by h2o before they are read. */
 void parse_init(int64_t max);
 /* Looks for a held body, and makes sure that a request with one ends its connection. Call before anything is answered. */
 void parse_held(h2o_req_t *req, struct held_body *out);

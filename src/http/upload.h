@@ -13,6 +13,7 @@
 
 #define UPLOADS_MAX 2048       /* at once; further ones are answered with 503 */
 #define UPLOAD_RATE (16 << 10) /* bytes a second: each so many add a second to REQUEST_TIMEOUT_MS */
+#define UPLOAD_FORM_EXTRA (4 << 20)  /* bytes that a form may have beside its document */
 #define UPLOAD_FIELDS_MAX (64 << 20) /* bytes of fields of forms, other than files, of all uploads together; above it 503 */
 
 /* dir: the directory of uploads, open; max: bytes of a document. */
