@@ -374,3 +374,27 @@ def test_a_tool_that_does_not_come_back(w, aod):
     k = kinds(aod.events(sid))
     assert k.index("pre_tool") < k.index("post_tool"), "the turn was not interrupted: the program did not say what became of its tool"
     aod.assert_no_process_left(sid)
+
+
+def test_a_budget_of_money(w, aod):
+    """The program is told what may be spent, and ends a turn that goes on for longer; a resumed one has its whole budget again."""
+    dear = {"output_tokens": 20000}
+    w.api.script([rule("cheap", {"text": "one call", "usage": dear}),
+                  rule("dear", {"text": "that was all", "usage": dear}, tool_result="3"),
+                  rule("dear", dict(tool("echo 3"), usage=dear), tool_result="2"),
+                  rule("dear", dict(tool("echo 2"), usage=dear), tool_result="1"),
+                  rule("dear", dict(tool("echo 1"), usage=dear))])
+    w.blueprint("AllowedTools=Bash")
+    s, _ = w.run("cheap")
+    call = s["usage"]["cost_usd"]
+    assert s["result"] == "success" and call > 0.01
+    w.blueprint("AllowedTools=Bash\n[Session]\nMaxCostUSD=%.6f" % (call * 1.5))
+    # The turn before does not count in this run, whatever the program adds up.
+    aod.resume(s["session_id"], "cheap")
+    s = aod.wait_status(s["session_id"], timeout=60)
+    assert s["result"] == "success" and s["runs"] == 2, s
+    assert abs(s["usage"]["cost_usd"] - 2 * call) < call / 100
+    s, ev = w.run("dear")
+    assert (s["state"], s["result"]) == ("failed", "budget"), s
+    assert 1.5 * call <= s["usage"]["cost_usd"] <= 2.5 * call
+    assert [e["percent"] // 10 for e in of(ev, "budget")][-1] >= 10
