@@ -459,7 +459,7 @@ admit(struct manager *m, const struct waiting *w)
 		why = e;
 		rc = prompts_over(m, &s, true, PROMPT_FAILED, &e);
 		if (rc >= 0)
-			rc = next_cancel(m, &s, SEV_EXIT_BAD, OUTCOME_RESOURCES, why.text, &e);
+			rc = next_cancel(m, &s, SEV_EXIT_BAD, next_refused(&why), why.text, &e);
 	}
 	session_free(&s);
 	return rc >= 0;

@@ -241,6 +241,12 @@ next_say(struct run *r, const struct next *next, struct err *e)
 	}
 }
 
+enum outcome
+next_refused(const struct err *why)
+{
+	return why->code == -EDQUOT && why->status == 409 ? OUTCOME_BUDGET : OUTCOME_RESOURCES;
+}
+
 int
 next_cancel(struct manager *m, struct session *s, enum session_event why, enum outcome outcome, const char *error, struct err *e)
 {
@@ -294,7 +300,7 @@ not_started(struct manager *m, struct session *s, const struct err *why)
 		m->due_changed = true;
 		manager_check(m, session_save(m, s, &e), &e);
 	} else {
-		manager_check(m, next_cancel(m, s, SEV_EXIT_BAD, OUTCOME_RESOURCES, why->text, &e), &e);
+		manager_check(m, next_cancel(m, s, SEV_EXIT_BAD, next_refused(why), why->text, &e), &e);
 	}
 }
 

@@ -38,6 +38,9 @@ int next_say(struct run *r, const struct next *next, struct err *e);
 /* s has no run, and is not to get one (a cell with ACT_CANCEL for why): its prompts are over, too. */
 int next_cancel(struct manager *m, struct session *s, enum session_event why, enum outcome outcome, const char *error, struct err *e);
 
+/* What a session ends with that cannot be started for that reason. */
+enum outcome next_refused(const struct err *why);
+
 /* The timer of sessions in auto-restart: begin, end; look at the database again where the last transaction changed something. */
 void next_load(struct manager *m);
 void next_forget(struct manager *m);

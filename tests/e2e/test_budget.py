@@ -25,6 +25,8 @@ for line in sys.stdin:
         if word == "wait":
             open(os.environ["GATE"]).read()
             continue
+        if word == "die":
+            sys.exit(3)
         i, n = map(int, word.split(":"))
         total[0] += i; total[1] += n; turns += 1
         say({"type": "assistant", "message": {"id": "m%d" % turns, "role": "assistant", "usage": {"input_tokens": i, "output_tokens": n},
@@ -151,3 +153,11 @@ def test_nothing_is_counted_twice(aod, agent):
     assert s["result"] == "success"
     assert (s["usage"]["input_tokens"], s["usage"]["output_tokens"], s["usage"]["turns"], s["usage"]["cost_usd"]) == (60, 6, 3, 0.25)
     assert aod.get("/cost?blueprint=b-crash").json["sum"] == {"turns": 3, "input_tokens": 60, "output_tokens": 6, "cost_usd": 0.25}
+
+
+def test_restarts_end_with_the_budget(aod, agent):
+    agent("b-again", "Restart=on-failure\nRestartSec=1ms\nStartLimitIntervalSec=0\nSessionMaxTurns=3")
+    sid = start(aod, "b-again", "1:1 die")
+    s = aod.wait_status(sid)
+    assert (s["state"], s["result"]) == ("failed", "budget"), s
+    assert s["runs"] == 3 and "SessionMaxTurns=3 is used up (3)" in s["error"]
