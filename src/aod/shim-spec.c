@@ -146,6 +146,8 @@ put_namespaces(struct buf *b, const struct sandbox *s, const struct shim_fds *fd
 		put(b, "netns", "1");
 }
 
+_Static_assert(SANDBOX_MOUNTS_MAX == SHIM_MOUNTS_MAX, "what a plan may have is what the shim can do");
+
 static void
 put_mount(struct buf *b, const struct run *r, const struct sandbox_mount *m)
 {

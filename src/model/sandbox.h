@@ -71,7 +71,7 @@ enum {
 	MF_NOFOLLOW = 512, /* no part of src is a symbolic link (openat2(2), RESOLVE_NO_SYMLINKS): an agent may have made it. A link is as if it were missing */
 };
 
-#define SANDBOX_MOUNTS_MAX 512
+#define SANDBOX_MOUNTS_MAX 256 /* what the shim can carry out */
 
 struct sandbox_mount {
 	enum mount_op op;

@@ -27,8 +27,8 @@
 
 #define OPTIONS_MAX 1024
 
-static int sources[PLACES_MAX]; /* trees to bind, in order; -1: missing, and may be */
-static int late[PLACES_MAX];	/* read-only at the end */
+static int sources[SHIM_MOUNTS_MAX]; /* trees to bind, in order; -1: missing, and may be */
+static int late[SHIM_MOUNTS_MAX];	/* read-only at the end */
 static int source_count, late_count, stage = -1;
 
 /* ---- the lines of the spec ---- */
@@ -669,7 +669,7 @@ look_through(const struct spec *spec, bool *staged)
 	while ((r = mounts_next(&at, &m)) > 0) {
 		child_step("mount", m.dst);
 		op = operation_of(&m);
-		if (op < 0 || ++n > PLACES_MAX)
+		if (op < 0 || ++n > SHIM_MOUNTS_MAX)
 			return op < 0 ? op : -E2BIG;
 		*staged |= operations[op].staged;
 	}

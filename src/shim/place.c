@@ -18,6 +18,7 @@
 
 #include "shim/kernel.h"
 #include "shim/shim.h"
+#include "shim/spec.h"
 
 #define LINKS_MAX 20
 #define STATX_MNT_ID_BIT 0x1000u

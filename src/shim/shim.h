@@ -126,7 +126,7 @@ struct mount_line {
 /* Reads on from **at to the next operation. 1, 0 at the end, -EINVAL. */
 int mounts_next(char ***at, struct mount_line *line);
 
-#define PLACES_MAX 256
+#define PLACES_MAX (2 * SHIM_MOUNTS_MAX) /* an operation makes at most two */
 /* Notes that things may be made in this mount; owner: by whom, -1: by root. */
 int place_add(int mount_fd, int64_t uid, int64_t gid);
 enum place_make { PLACE_NONE, PLACE_DIR, PLACE_FILE };

@@ -85,6 +85,8 @@
 #define UP_RECORD 16		 /* bytes of one record in the up FIFO, far below PIPE_BUF: atomic */
 #define DENIED_MAX 100
 
+#define SHIM_MOUNTS_MAX 256 /* operations; model/sandbox.h allows no more */
+
 /* mount=… FLAGS, the same numbers as in model/sandbox.h, which the shim does not include. */
 #define SHIM_MF_RO 1u
 #define SHIM_MF_RW 2u

@@ -69,6 +69,15 @@ def test_project(aod, project, profile):
     assert sorted(os.listdir(project / ".git")) == ["config", "hooks", "index"] and not os.listdir(project / ".git" / "hooks")
 
 
+def test_as_many_mounts_as_there_may_be(aod):
+    """All of them are made; one more is refused before anything is started."""
+    def keys(n):
+        return "\n".join("TemporaryFileSystem=/mnt/%d" % i for i in range(n - 1)) + "\nTemporaryFileSystem=/mnt"
+
+    assert lines(aod, keys(256), "ls /mnt | wc -l") == ["255"]
+    assert "asks for 257 mounts, 256 are the most" in refused(aod, keys(257))
+
+
 def git_notices(aod):
     sid = aod.get("/sessions").json["sessions"][0]["session_id"]
     return [e for e in aod.events(sid) if e.get("subtype") == "git-guard"]
