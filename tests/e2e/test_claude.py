@@ -398,3 +398,18 @@ def test_a_budget_of_money(w, aod):
     assert (s["state"], s["result"]) == ("failed", "budget"), s
     assert 1.5 * call <= s["usage"]["cost_usd"] <= 2.5 * call
     assert [e["percent"] // 10 for e in of(ev, "budget")][-1] >= 10
+
+
+def test_out_of_memory_and_on_again(w, aod):
+    """A tool eats all the memory that the session may have: the run ends with that, and a restart goes on with the conversation."""
+    w.api.script([rule("big", tool("head -c 3G /dev/zero | tail"), times=1), rule("", {"text": "Better not again."})])
+    w.blueprint("AllowedTools=Bash\n[Session]\nRestart=on-abnormal\nRestartSec=10ms\n[Resources]\nMemoryMax=700M\nMemorySwapMax=0")
+    s, ev = w.run("big", timeout=90)
+    if s["runs"] == 1 and s["result"] != "oom-kill":
+        pytest.skip("no memory limit takes effect here: %s" % s["error"])
+    assert of(ev, "oom"), kinds(ev)
+    first = of(ev, "session_stop")[0]
+    assert first["reason"] == "oom-kill" and of(ev, "restart")[0]["reason"] == "oom-kill"
+    assert (s["state"], s["result"], s["runs"]) == ("finished", "success", 2), s
+    assert aod.result(s["session_id"]) == "Better not again."
+    aod.assert_no_process_left(s["session_id"])
