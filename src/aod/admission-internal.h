@@ -41,7 +41,7 @@ struct admission {
 	struct waiting_kind *kinds;
 	struct load load;
 	int64_t over_us;	 /* the last look at the load at which it was too high, monotonic; 0: never */
-	enum wait_for { WAIT_NOTHING, WAIT_ORDER, WAIT_MAX_SESSIONS, WAIT_BLUEPRINT, WAIT_SLICE, WAIT_MEMORY, WAIT_PRESSURE } over; /* what was too high */
+	enum wait_for { WAIT_NOTHING, WAIT_ORDER, WAIT_MAX_SESSIONS, WAIT_BLUEPRINT, WAIT_SLICE, WAIT_MEMORY, WAIT_PRESSURE, WAIT_DRAIN } over; /* what was too high */
 	int64_t started_read_us; /* the look at the load at which the last session was started */
 	ev_timer wake_w;
 	bool awake;		 /* it is set to now */

@@ -31,6 +31,9 @@ admission_put_reason(struct manager *m, const struct waiting *w, struct buf *out
 		buf_printf(out, "pressure: for %.0f%% of the last ten seconds something waited for memory, nothing is started above %d%%", l->pressure,
 			   m->cfg->admit_pressure);
 		break;
+	case WAIT_DRAIN:
+		buf_puts(out, "aod is about to end: the next one starts it");
+		break;
 	default:
 		buf_puts(out, "its turn is about to come");
 	}

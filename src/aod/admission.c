@@ -10,6 +10,7 @@
 
 #include "aod/blueprints.h"
 #include "aod/next.h"
+#include "aod/quit.h"
 #include "base/log.h"
 #include "base/util.h"
 
@@ -263,6 +264,8 @@ load_wait(struct manager *m)
 static enum wait_for
 room_wait(struct manager *m)
 {
+	if (m->draining)
+		return WAIT_DRAIN;
 	if (m->cfg->max_sessions > 0 && m->run_count >= m->cfg->max_sessions)
 		return WAIT_MAX_SESSIONS;
 	return load_wait(m);
@@ -379,11 +382,15 @@ store_queued(struct run *r, enum session_event why, struct err *e)
 static int
 queue(struct run *r, enum session_event why, const struct run_args *args, struct prompt *p, struct waiting_kind *kind, struct err *e)
 {
-	struct admission *a = r->m->admission;
+	struct manager *m = r->m;
+	struct admission *a = m->admission;
+	bool asked = why == SESSION_EVENT_COUNT || why == SEV_RESUME; /* by somebody who hears the answer */
 	struct waiting *w;
 	int rc;
 
-	if ((why == SESSION_EVENT_COUNT || why == SEV_RESUME) && (int64_t)a->all.count >= r->m->cfg->max_queue)
+	if (m->draining && asked)
+		return err_set_status(e, 503, -EAGAIN, "aod is about to end, as soon as what runs has ended, and starts nothing more: ask again when it is back");
+	if (asked && (int64_t)a->all.count >= m->cfg->max_queue)
 		return err_set_status(e, 503, -EAGAIN, "there is no room for a further session, and %zu wait already, which is all that may (--max-queue): "
 						       "try again later", a->all.count);
 	r->s.row.runs--;
@@ -483,13 +490,13 @@ on_wake(struct ev_loop *loop, ev_timer *w, int revents)
 	int i;
 
 	a->awake = false;
-	for (i = 0; i < TURN_STARTS && a->all.count && m->loaded && !m->quitting && !m->broken.code && !held; i++) {
+	for (i = 0; i < TURN_STARTS && a->all.count && quit_starts(m) && !m->broken.code && !held; i++) {
 		held = room_wait(m) != WAIT_NOTHING;
 		first = held ? NULL : first_with_room(m);
 		held = !first || !admit(m, first);
 	}
 	careful = a->over_us && mono_us() - a->over_us < CAREFUL_US;
-	if (a->all.count && m->loaded && !m->quitting && !a->awake)
+	if (a->all.count && quit_starts(m) && !a->awake)
 		arm(a, !held ? SOON_S : careful ? LOAD_EVERY_US / 1e6 : LOOK_S);
 }
 
@@ -498,7 +505,7 @@ admission_wake(struct manager *m)
 {
 	struct admission *a = m->admission;
 
-	if (!a->all.count || a->awake || !m->loaded)
+	if (!a->all.count || a->awake || !quit_starts(m))
 		return;
 	a->awake = true;
 	arm(a, 0.);

@@ -22,6 +22,7 @@
 #include "aod/documents.h"
 #include "aod/front.h"
 #include "aod/manager.h"
+#include "aod/quit.h"
 #include "aod/registry.h"
 #include "aod/service.h"
 #include "aod/trash.h"
@@ -45,7 +46,9 @@ static const char usage[] =
 	"  --socket-others WHAT  what users over aod.sock may who are not root, aod's own or in group aod: none (default), reader\n"
 	"  --tcp-others WHAT what other local users over TCP may without a token: none (default), reader, operator, which is to be aod's user\n"
 	"  --allow-host NAME a name that clients over TCP may call this host by, beside localhost and addresses; repeated\n"
-	"  --on-exit WHAT    stop or leave the agents when aod is ended (default: stop with --root, else leave)\n"
+	"  --on-stop WHAT    stop or leave the agents when aod is ended (default: stop with --root, else leave); or drain: let them come to their ends\n"
+	"                    first, and start nothing more; drain-stop and drain-leave say what then becomes of those that have not\n"
+	"  --drain-timeout SPAN  how long that may take (default 5min)\n"
 	"  --cgroup WHERE    control groups of agents: auto (default), none, v1, or the path of a group that is aod's\n"
 	"  --max-sessions N  sessions with a process at once, further ones wait in the queue (default 0: no limit)\n"
 	"  --max-queue N     sessions that may wait, further ones are refused (default 10000)\n"
@@ -199,27 +202,54 @@ check_listen(const struct config *c)
 	return 0;
 }
 
+static int
+set_span(const char *option, const char *value, int64_t *out)
+{
+	return parse_timespan(value, out) ? 0 : bad_usage(option, value, "want a span such as 90s, 5min or infinity");
+}
+
+/* What it does not say stays as it is. */
+static int
+set_on_stop(const char *value, struct config *c)
+{
+	static const struct {
+		const char *word;
+		bool drain;
+		int leave; /* -1: not said */
+	} words[] = { { "stop", false, 0 }, { "leave", false, 1 }, { "drain", true, -1 }, { "drain-stop", true, 0 }, { "drain-leave", true, 1 } };
+
+	for (size_t i = 0; i < ARRAY_LEN(words); i++)
+		if (!strcmp(value, words[i].word)) {
+			c->drain = words[i].drain;
+			c->leave = words[i].leave < 0 ? c->leave : words[i].leave;
+			return 0;
+		}
+	return bad_usage("--on-stop", value, "want stop, leave, drain, drain-stop or drain-leave");
+}
+
 /* 0 go on, 1 done, negative: usage. */
 static int
 parse_args(int argc, char **argv, struct config *c)
 {
 	enum {
-		ROOT = 256, PORT_BASE, LISTEN, ON_EXIT, LIBEXEC, BLUEPRINTS, WWW, HTTP_USER, LOG_LEVEL, MAX_DOCUMENT, DOCUMENT_QUOTA, CGROUP, HELP, VERSION_,
+		ROOT = 256, PORT_BASE, LISTEN, ON_STOP, DRAIN_TIMEOUT, LIBEXEC, BLUEPRINTS, WWW, HTTP_USER, LOG_LEVEL, MAX_DOCUMENT, DOCUMENT_QUOTA, CGROUP, HELP, VERSION_,
 		TLS_CERT, TLS_KEY, SOCKET_OTHERS, TCP_OTHERS, ALLOW_HOST, MAX_SESSIONS, MAX_QUEUE, ADMIT_MEMORY, ADMIT_PRESSURE,
 	};
 	static const struct option options[] = {
 		{ "root", 1, NULL, ROOT },	   { "port-base", 1, NULL, PORT_BASE }, { "listen", 1, NULL, LISTEN },
-		{ "on-exit", 1, NULL, ON_EXIT },   { "libexec", 1, NULL, LIBEXEC },	{ "blueprints", 1, NULL, BLUEPRINTS },
+		{ "on-stop", 1, NULL, ON_STOP },   { "libexec", 1, NULL, LIBEXEC },	{ "blueprints", 1, NULL, BLUEPRINTS },
 		{ "www", 1, NULL, WWW },	   { "http-user", 1, NULL, HTTP_USER }, { "log-level", 1, NULL, LOG_LEVEL },
 		{ "max-document", 1, NULL, MAX_DOCUMENT }, { "document-quota", 1, NULL, DOCUMENT_QUOTA },
 		{ "cgroup", 1, NULL, CGROUP },
 		{ "tls-cert", 1, NULL, TLS_CERT }, { "tls-key", 1, NULL, TLS_KEY }, { "socket-others", 1, NULL, SOCKET_OTHERS },
 		{ "tcp-others", 1, NULL, TCP_OTHERS }, { "allow-host", 1, NULL, ALLOW_HOST },
+		{ "on-exit", 1, NULL, ON_STOP }, /* its name before it could drain */
+		{ "drain-timeout", 1, NULL, DRAIN_TIMEOUT },
 		{ "max-sessions", 1, NULL, MAX_SESSIONS }, { "max-queue", 1, NULL, MAX_QUEUE },
 		{ "admit-memory", 1, NULL, ADMIT_MEMORY }, { "admit-pressure", 1, NULL, ADMIT_PRESSURE },
 		{ "help", 0, NULL, HELP },	   { "version", 0, NULL, VERSION_ },	{ 0 },
 	};
-	const char *root = NULL, *on_exit = NULL;
+	const char *root = NULL, *on_stop = NULL;
 	int o, rc = 0;
 
 	while (rc == 0 && (o = getopt_long(argc, argv, "h", options, NULL)) != -1) {
@@ -227,7 +257,8 @@ parse_args(int argc, char **argv, struct config *c)
 		case ROOT: root = optarg; break;
 		case PORT_BASE: rc = set_number("--port-base", optarg, 65535 - 3, &c->port_base); break;
 		case LISTEN: free(c->listen); c->listen = xstrdup(optarg); break;
-		case ON_EXIT: on_exit = optarg; break;
+		case ON_STOP: on_stop = optarg; break;
+		case DRAIN_TIMEOUT: rc = set_span("--drain-timeout", optarg, &c->drain_us); break;
 		case LIBEXEC: set_text(&c->libexec, optarg); break;
 		case BLUEPRINTS: set_text(&c->blueprints, optarg); break;
 		case WWW: set_text(&c->www, optarg); break;
@@ -253,13 +284,11 @@ parse_args(int argc, char **argv, struct config *c)
 	}
 	if (rc == 0 && optind < argc)
 		rc = bad_usage("argument", argv[optind], "aod takes options only");
-	if (rc == 0 && on_exit && strcmp(on_exit, "stop") && strcmp(on_exit, "leave"))
-		rc = bad_usage("--on-exit", on_exit, "stop or leave");
 	if (rc == 0)
 		rc = check_listen(c);
 	set_directories(c, root);
-	c->leave = on_exit ? !strcmp(on_exit, "leave") : !c->private_mode;
-	return rc;
+	c->leave = !c->private_mode;
+	return rc == 0 && on_stop ? set_on_stop(on_stop, c) : rc;
 }
 
 /* ---- directories and the lock ---------------------------------------------------------------------------- */
@@ -386,7 +415,7 @@ on_signal(struct ev_loop *loop, ev_signal *w, int revents)
 	}
 	if (w->signum != SIGCHLD) {
 		log_note("signal %d: ending", w->signum);
-		manager_quit(m);
+		quit_begin(m);
 		return;
 	}
 	/* Shims are watched through their pidfds; what else ends here is an orphan of one that was killed. */
@@ -466,6 +495,7 @@ main(int argc, char **argv)
 		.port_base = -1,
 		.max_document = 1LL << 30,
 		.max_queue = 10000,
+		.drain_us = INT64_C(300) * 1000000,
 		/*
 		 * Nobody is held up in vain: 95 per cent without what the page cache could give is a host about to swap or to kill, and a healthy one has a
 		 * pressure of a few per cent even when it is full; at 60 it mostly waits for memory, and one more agent makes all of them slower.

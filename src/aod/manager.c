@@ -19,6 +19,7 @@
 #include "aod/audit.h"
 #include "aod/front.h"
 #include "aod/next.h"
+#include "aod/quit.h"
 #include "aod/registry.h"
 #include "aod/run.h"
 #include "aod/service.h"
@@ -35,9 +36,6 @@
 #define PURGE_PAUSE_S 0.02 /* between pieces of a large delete: others get their turns */
 #define SWEEP_BATCH 200
 #define SWEEP_PAUSE_S 0.02
-#define QUIT_EXTRA_S 2.0 /* over the longest TimeoutStopSec= at a clean end */
-#define QUIT_EXTRA_US 5000000 /* until aod itself is gone, as the service manager is told */
-#define QUIT_LONGEST_US (INT64_C(86400) * 1000000)
 
 struct reply {
 	struct reply *next;
@@ -312,8 +310,7 @@ free_ended(struct manager *m)
 		action_run_ended(m, r);
 		run_free(r);
 	}
-	if (m->quitting && m->run_count == 0)
-		ev_break(m->loop, EVBREAK_ALL);
+	quit_look(m);
 }
 
 /* What a commit leads to may write again (a shim that cannot be started, a session deleted at its end): once more, then. */
@@ -542,48 +539,6 @@ manager_load(struct manager *m, struct err *e)
 	return 0;
 }
 
-static void
-on_quit_timeout(struct ev_loop *loop, ev_timer *w, int revents)
-{
-	log_warn("leaving although sessions have not ended");
-	ev_break(loop, EVBREAK_ALL);
-}
-
-static void
-stop_for_quit(struct manager *m, struct run *r, int64_t timeout_us, int64_t *longest_us)
-{
-	struct err e = { 0 };
-	int64_t us = timeout_us >= 0 ? timeout_us : r->timeout_stop_us;
-
-	if (session_set_state(m, &r->s, SEV_STOP, &e) < 0)
-		log_error("%s", e.text);
-	run_stop(r, us);
-	if (us > *longest_us)
-		*longest_us = us;
-}
-
-void
-manager_quit(struct manager *m)
-{
-	int64_t timeout_us = m->quitting ? 0 : -1, longest_us = 0;
-
-	if (m->cfg->leave || m->run_count == 0 || !m->loaded) {
-		service_stopping(m, QUIT_EXTRA_US);
-		ev_break(m->loop, EVBREAK_ALL);
-		return;
-	}
-	log_note("stopping %d sessions%s", m->run_count, m->quitting ? " at once" : "");
-	m->quitting = true;
-	for (size_t i = 0; i < RUN_BUCKETS; i++)
-		for (struct run *r = m->runs[i]; r; r = r->next)
-			if (!r->exited)
-				stop_for_quit(m, r, timeout_us, &longest_us);
-	service_stopping(m, longest_us > QUIT_LONGEST_US ? QUIT_LONGEST_US : longest_us + QUIT_EXTRA_US * 2);
-	ev_timer_stop(m->loop, &m->quit_w);
-	ev_timer_set(&m->quit_w, (double)longest_us / 1e6 + QUIT_EXTRA_S, 0.);
-	ev_timer_start(m->loop, &m->quit_w);
-}
-
 static int
 open_up_fifo(struct manager *m, struct err *e)
 {
@@ -666,7 +621,7 @@ manager_init(struct manager *m, struct ev_loop *loop, const struct config *cfg, 
 	ev_io_start(loop, &m->up_w);
 	ev_timer_init(&m->more_w, on_more, 0., 0.);
 	ev_timer_init(&m->retry_w, on_retry, 0., 0.);
-	ev_timer_init(&m->quit_w, on_quit_timeout, 0., 0.);
+	quit_init(m);
 	trash_init(m);
 	ev_timer_init(&m->purge_w, on_purge, 0., 0.);
 	ev_timer_init(&m->sweep_w, on_sweep, 0., 0.);

@@ -30,7 +30,9 @@ enum port { P_RUNTIME, P_CONTEXT, P_REGISTRY, P_DASHBOARD, P_COUNT };
 
 struct config {
 	bool private_mode;  /* --root: everything below one directory */
-	bool leave;	    /* at a clean end: leave the agents running (their shims keep them) */
+	bool drain;	    /* at a clean end: let runs come to their ends first, for drain_us at most */
+	bool leave;	    /* then leave the agents running (their shims keep them), or stop them */
+	int64_t drain_us;
 	char *etc, *run, *state, *cache; /* directories */
 	char *libexec, *blueprints, *www;
 	char *listen;
@@ -77,7 +79,8 @@ struct manager {
 	struct timers *timers;	 /* NULL until the state was read */
 	struct documents *documents; /* NULL until documents_open() */
 	bool loaded;	/* live sessions are in memory; requests are served */
-	bool quitting;
+	bool draining;	/* it is about to end: nothing is started any more */
+	bool quitting;	/* and requests are no longer served */
 	struct err broken; /* code != 0: the open transaction failed and can only be rolled back */
 
 	struct run *runs[RUN_BUCKETS]; /* live runs by session number */
@@ -134,8 +137,6 @@ int manager_init(struct manager *m, struct ev_loop *loop, const struct config *c
 /* Load and adopt. On failure nothing is in memory; may be called again. */
 int manager_load(struct manager *m, struct err *e);
 void manager_done(struct manager *m);
-/* Begin a clean end: stop or leave the agents, then break the loop. A second call hurries. */
-void manager_quit(struct manager *m);
 
 /* Make sure that a transaction is open. */
 int manager_begin(struct manager *m, struct err *e);

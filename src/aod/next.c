@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "aod/admission.h"
+#include "aod/quit.h"
 #include "base/log.h"
 #include "base/util.h"
 
@@ -339,9 +340,9 @@ on_due(struct ev_loop *loop, ev_periodic *w, int revents)
 {
 	struct manager *m = CONTAINER_OF(w, struct manager, due_w);
 
-	if (m->quitting)
+	if (m->quitting || m->draining)
 		ev_periodic_stop(loop, w);
-	if (!m->loaded || m->quitting || m->broken.code)
+	if (!quit_starts(m) || m->broken.code)
 		return;
 	start_due(m);
 	m->due_changed = true;
@@ -352,7 +353,7 @@ next_committed(struct manager *m)
 {
 	struct err e = { 0 };
 
-	if (!m->due_changed || !m->loaded || m->quitting)
+	if (!m->due_changed || !quit_starts(m))
 		return;
 	m->due_changed = false;
 	if (store_session_next_due(m->store, &m->due_us, &e) < 0) {

@@ -24,7 +24,7 @@ static void
 tell_status(struct service *s, const char *before)
 {
 	s->told = s->m->run_count;
-	systemd_notify("%sSTATUS=%d live session%s", before, s->told, s->told == 1 ? "" : "s");
+	systemd_notify("%sSTATUS=%s%d live session%s", before, s->m->draining ? "draining, " : "", s->told, s->told == 1 ? "" : "s");
 }
 
 static void
@@ -105,6 +105,14 @@ service_reload(struct manager *m)
 	}
 	if (m->service->told >= 0)
 		tell_status(m->service, "READY=1\n");
+}
+
+void
+service_draining(struct manager *m, int64_t us)
+{
+	CLEANUP_FREE char *before = xasprintf("STOPPING=1\nEXTEND_TIMEOUT_USEC=%lld\n", (long long)us);
+
+	tell_status(m->service, before);
 }
 
 void

@@ -11,6 +11,8 @@ void service_close(struct manager *m);
 void service_ready(struct manager *m);
 /* SIGHUP: look at all blueprints and slices, also where nobody says that they changed. */
 void service_reload(struct manager *m);
+/* aod is about to end, once what runs has, which may take so long. */
+void service_draining(struct manager *m, int64_t us);
 /* aod ends, which may take so long. */
 void service_stopping(struct manager *m, int64_t us);
 

@@ -10,6 +10,7 @@
 #include <time.h>
 
 #include "aod/blueprints.h"
+#include "aod/quit.h"
 #include "aod/request.h"
 #include "base/log.h"
 #include "base/util.h"
@@ -390,7 +391,7 @@ on_due(struct ev_loop *loop, ev_periodic *w, int revents)
 	int64_t now = now_us();
 	int started = 0;
 
-	if (m->loaded && !m->quitting && now >= ts->hold_us) {
+	if (quit_starts(m) && now >= ts->hold_us) {
 		if (ts->waits)
 			save(ts);
 		for (struct timer *t = ts->list; t && !ts->waits && !m->broken.code && started < TURN_STARTS; t = t->next)
@@ -399,7 +400,7 @@ on_due(struct ev_loop *loop, ev_periodic *w, int revents)
 				started++;
 			}
 	}
-	if (m->quitting)
+	if (m->quitting || m->draining)
 		ev_periodic_stop(loop, w);
 	else
 		wake(ts);
