@@ -657,7 +657,7 @@ print("AFTER %s; %s; %s" % (ask_new(), " ".join(os.listdir(where)) if os.access(
 
 @root_only
 def test_an_agent_in_a_sandbox_finds_an_aod_that_is_started_anew(make_aod):
-    a = make_aod(args=["--on-exit", "leave"])
+    a = make_aod(args=["--on-stop", "leave"])
     a.blueprint("boxed", "[Agent]\nAdapter=command\nExecStart=/usr/bin/python3 -\n[Sandbox]\nSandbox=strict\n")
     sid = a.create(agent_name="boxed", prompt=AGAIN)["session_id"]
 

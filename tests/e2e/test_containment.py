@@ -111,7 +111,7 @@ def test_out_of_memory_of_a_child(groups):
 
 def test_out_of_memory_is_told_once(make_aod):
     """Also across a restart of aod; and its end is known for what it was."""
-    a = make_aod(args=["--on-exit", "leave"])
+    a = make_aod(args=["--on-stop", "leave"])
     if checks(a)["cgroup"]["status"] != "ok":
         pytest.skip("no control groups here")
     flag = os.path.join(a.base, "go")
@@ -290,7 +290,7 @@ def test_stop_of_a_frozen_session(groups, timeout_ms):
 
 
 def test_frozen_across_a_restart(make_aod):
-    a = make_aod(args=["--on-exit", "leave"])
+    a = make_aod(args=["--on-stop", "leave"])
     if checks(a)["cgroup"]["status"] != "ok":
         pytest.skip("no control groups here")
     sid, other = counter(a), counter(a)
@@ -377,7 +377,7 @@ def test_a_lost_shim_leaves_nothing(make_aod, aod_is_there):
 
 
 def test_groups_of_nobody_are_swept(make_aod):
-    a = make_aod(args=["--on-exit", "leave"])
+    a = make_aod(args=["--on-stop", "leave"])
     if checks(a)["cgroup"]["status"] != "ok":
         pytest.skip("no control groups here")
     sid = a.sh("echo up; sleep 1000")
@@ -429,7 +429,7 @@ def test_a_user_of_its_own(groups, tmp_path):
 
 
 def test_users_are_known_after_a_restart(make_aod):
-    a = make_aod(args=["--on-exit", "leave"])
+    a = make_aod(args=["--on-stop", "leave"])
     first = a.demo("say up\nhang")
     a.wait_event(first, lambda e: e["event_type"] == "message" and e["role"] == "assistant")
     used = {int(read_proc(p, "status").decode().split("Uid:")[1].split()[1]) for p in a.session_processes(first)} - {0}

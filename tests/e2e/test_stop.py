@@ -212,8 +212,8 @@ def test_the_end_of_aod_stops_everything(make_aod, sig):
 
 
 def test_agents_may_be_left_running(make_aod):
-    """--on-exit leave: agents go on without aod, and are taken over by the next one."""
-    a = make_aod(args=["--on-exit", "leave"])
+    """--on-stop leave: agents go on without aod, and are taken over by the next one."""
+    a = make_aod(args=["--on-stop", "leave"])
     sid = a.demo("stream 40 50\nsay the end")
     a.wait_event(sid, lambda e: e["event_type"] == "message" and e["role"] == "assistant")
     before = set(a.session_processes(sid))

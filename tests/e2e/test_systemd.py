@@ -85,6 +85,22 @@ def test_ready_status_and_end(make_aod, notified):
     assert notified.wait("STOPPING=1").startswith("STOPPING=1\nSTATUS=ending, 1 live session\nEXTEND_TIMEOUT_USEC="), notified.messages
 
 
+def test_the_manager_is_told_of_a_drain(make_aod, notified):
+    aod = make_aod(args=["--on-stop=drain", "--drain-timeout=1h"], env={"NOTIFY_SOCKET": notified.address})
+    flag = os.path.join(aod.project, "go")
+    script = "echo up; while [ ! -e %s ]; do sleep 0.02; done"
+    first, second = [aod.sh(script % (flag + n)) for n in "12"]
+    for sid in (first, second):
+        aod.wait_event(sid, lambda e: e.get("text") == "up")
+    os.kill(aod.pid, signal.SIGTERM)
+    assert notified.wait("STOPPING=1") == "STOPPING=1\nEXTEND_TIMEOUT_USEC=3605000000\nSTATUS=draining, 2 live sessions"
+    open(flag + "1", "w", encoding="utf-8").close()
+    notified.wait("STATUS=draining, 1 live session")
+    open(flag + "2", "w", encoding="utf-8").close()
+    assert aod.proc.wait(WAIT) == 0
+    assert "STATUS=ending, 0 live sessions" in notified.messages[-1]
+
+
 def test_ready_means_that_it_answers(make_aod, notified):
     """Whoever connects at READY=1 is answered, without a further try."""
     aod = make_aod(start=False, env={"NOTIFY_SOCKET": notified.address})
