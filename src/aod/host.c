@@ -9,6 +9,7 @@
 #include <linux/landlock.h>
 #include <linux/mount.h>
 #include <linux/seccomp.h>
+#include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -107,10 +108,13 @@ make_user_namespace(void)
 		return -errno;
 	pid = fork();
 	if (pid == 0) {
+		struct pollfd other_end = { .fd = p[1] };
+
 		close(p[0]);
 		byte = unshare(CLONE_NEWUSER) < 0 ? (char)errno : 0;
+		/* It has the lock of the root, like every child: were it to stay when aod is killed here, no aod could start there any more. */
 		if (write(p[1], &byte, 1) == 1)
-			pause();
+			poll(&other_end, 1, -1);
 		_exit(0);
 	}
 	close(p[1]);
@@ -118,7 +122,6 @@ make_user_namespace(void)
 		rc = -EIO;
 	else
 		rc = -byte;
-	close(p[0]);
 	snprintf(path, sizeof(path), "/proc/%d/ns/user", (int)pid);
 	fd = rc == 0 ? open(path, O_RDONLY | O_CLOEXEC) : rc;
 	snprintf(path, sizeof(path), "/proc/%d/uid_map", (int)pid);
@@ -126,6 +129,7 @@ make_user_namespace(void)
 		snprintf(path, sizeof(path), "/proc/%d/gid_map", (int)pid);
 		rc = write_text(path, "0 61184 1");
 	}
+	close(p[0]);
 	if (pid > 0) {
 		kill(pid, SIGKILL);
 		waitpid(pid, NULL, 0);

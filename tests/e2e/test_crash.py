@@ -367,6 +367,17 @@ def test_answered_events_are_there(make_aod, rng):
     assert len(got) == len(set(got))
 
 
+def test_killed_while_it_looks_what_the_host_can(make_aod):
+    """A child of its start has one in a user namespace, and is killed just before it kills that itself: it does not stay, with aod's lock."""
+    a = make_aod(start=False, prefix=["strace", "-f", "-qq", "-o", "/dev/null", "-e", "trace=kill", "-e", "inject=kill:signal=KILL:when=1"])
+    a.start()
+    os.kill(a.pid, signal.SIGKILL)
+    a.proc.wait(20)
+    a.prefix = []
+    a.start()
+    assert a.get("/health").status == 200
+
+
 def test_a_second_aod_on_the_same_directory(make_aod):
     a = make_aod()
     sid = a.demo("hang")
