@@ -89,6 +89,7 @@ def kill_shim(w, rng):
     case = w.case_of(found[1])
     if case:
         case.run.cut.add("shim")
+        case.run.hits += 1
     return "shim of %s" % (case.name if case else found[1]) if strike(w, found[0], "shim") else None
 
 
@@ -99,6 +100,7 @@ def kill_agent(w, rng):
     if not pid:
         return None
     case.run.cut.add("agent")
+    case.run.hits += 1
     with contextlib.suppress(TimeoutError):  # one that is frozen waits for its thaw; a program may have a handler for SIGSEGV
         if strike(w, pid, "agent", sig):
             return "agent of %s (%s)" % (case.name, sig.name)

@@ -8,6 +8,8 @@ from aod import wait_for
 from kinds import EXCUSES, mark_path, partial_numbered
 from world import Broken
 
+AFTER = ("restart", "notice")  # events that come between session_stop and the next session_start
+STRUCK = ("signal", "core-dump", "shim-lost")
 FDS_MORE = 12  # descriptors of aod over those that it had without a session
 
 
@@ -28,7 +30,7 @@ def check_case(w, case):
         need(case.delete or not any(r.status == 200 for r in case.runs), "%s is gone, and nobody asked for that", case.name)
         case.delete = "done"
         for r in case.runs:
-            count_prompt(w, case, r, None)
+            count_prompt(w, case, r, None, None)
         return None
     need(status == 200, "GET of %s gives %r", case.name, status)
     need(case.delete != "done", "%s was deleted, it was said, and is there", case.name)
@@ -39,18 +41,18 @@ def check_case(w, case):
     events = w.a.events(case.sid)  # looks at seq and id itself
     w.figures["events checked"] += len(events)
     parts = split(case, events)
-    need(s["runs"] == len(parts) and s["seq"] == len(events), "%s has %d runs and seq %d, but %d and %d in its events", case.name,
-         s["runs"], s["seq"], len(parts), len(events))
-    by_token = {token: part for token, part in parts}
+    need(s["runs"] == sum(len(x) for _, x in parts) and s["seq"] == len(events), "%s has %d runs and seq %d, but its events are %r", case.name,
+         s["runs"], s["seq"], [(token, len(x)) for token, x in parts])
+    by_token = dict(parts)
     need(len(by_token) == len(parts), "a prompt of %s was given to two runs", case.name)
     for r in case.runs:
-        part = by_token.pop(r.token, None)
-        need(part or r.status != 200, "a prompt of %s was answered with 200, and no run has it", case.name)
-        need(not part or r.status in (200, None), "a prompt of %s was answered with %r, and a run has it", case.name, r.status)
-        whole = check_run(w, case, r, part) if part else None
-        count_prompt(w, case, r, whole)
+        attempts = by_token.pop(r.token, None)
+        need(attempts or r.status != 200, "a prompt of %s was answered with 200, and no run has it", case.name)
+        need(not attempts or r.status in (200, None), "a prompt of %s was answered with %r, and a run has it", case.name, r.status)
+        whole = check_attempts(w, case, r, attempts) if attempts else None
+        count_prompt(w, case, r, attempts or [], whole)
     need(not by_token, "%s has runs with prompts that nobody gave: %r", case.name, list(by_token))
-    stop = parts[-1][1][-1]
+    stop = stop_of(parts[-1][1][-1])
     reason = "completed" if s["result"] == "success" else s["result"]
     need((reason, s["exit_code"], s["signal"]) == end_of(stop), "%s says %r, its last event %r", case.name, (reason, s["exit_code"], s["signal"]),
          end_of(stop))
@@ -62,30 +64,60 @@ def check_case(w, case):
 
 
 def split(case, events):
-    """[(token of the prompt, events of the run)]"""
-    parts = []
+    """[(token of the prompt, [events of a run])]: several runs where it was started again."""
+    runs = []
     for e in events:
         if e["event_type"] == "session_start":
-            parts.append([None, []])
-        need(parts, "%s begins with %r", case.name, e["event_type"])
-        need(not parts[-1][1] or parts[-1][1][-1]["event_type"] != "session_stop", "%s goes on after session_stop with %r", case.name, e)
-        parts[-1][1].append(e)
-        if parts[-1][0] is None and e["event_type"] == "message" and e["role"] == "user":
-            found = re.search(r"[0-9a-f]{32}", e["content"][0]["text"])
-            parts[-1][0] = found and found[0]
-    for n, (_, part) in enumerate(parts, 1):
-        need(part[-1]["event_type"] == "session_stop", "run %d of %s has no session_stop, but %d events up to %r", n, case.name, len(part), part[-1])
-        need(part[0]["run_number"] == n and {e["run"] for e in part} == {n}, "run %d of %s has events of another", n, case.name)
-    return [tuple(p) for p in parts]
+            need(not runs or stop_of(runs[-1]), "run %d of %s has no session_stop, but %r", len(runs), case.name, runs and runs[-1][-3:])
+            runs.append([])
+        need(runs, "%s begins with %r", case.name, e["event_type"])
+        need(e["event_type"] in AFTER or not stop_of(runs[-1]), "%s goes on after session_stop with %r", case.name, e)
+        runs[-1].append(e)
+    parts = []
+    for n, run in enumerate(runs, 1):
+        need(stop_of(run), "run %d of %s has no session_stop, but %d events up to %r", n, case.name, len(run), run[-1])
+        need(run[0]["run_number"] == n and {e["run"] for e in run} == {n}, "run %d of %s has events of another", n, case.name)
+        if run[0].get("started_by") == "restart":
+            parts[-1][1].append(run)
+            continue
+        said = next((e["content"][0]["text"] for e in run if e["event_type"] == "message" and e["role"] == "user"), "")
+        found = re.search(r"[0-9a-f]{32}", said)
+        parts.append((found and found[0], [run]))
+    return parts
+
+
+def stop_of(run):
+    return next((e for e in run if e["event_type"] == "session_stop"), None)
 
 
 def end_of(stop):
     return stop["reason"], stop["exit_code"], stop.get("signal")
 
 
+def check_attempts(w, case, run, attempts):
+    """All runs that one prompt led to: whether it was worked on to its end."""
+    fails = case.kind.fails
+    need(fails is not None or len(attempts) == 1, "%s was started again", case.name)
+    own = 0
+    for n, events in enumerate(attempts):
+        end, last = end_of(stop_of(events)), n == len(attempts) - 1
+        again = [e for e in events if e["event_type"] == "restart"]
+        need(len(again) == (not last), "%s: %d of %d runs ended with %r, and %d restarts follow", case.name, n + 1, len(attempts), end, len(again))
+        if fails and own < len(fails) and end == fails[own] and not case.kind.whole(case, case.kind.lines(events)):
+            own += 1
+        elif not check_run(w, case, run, events):
+            continue
+        elif last:
+            need(own == len(fails or ()), "%s was done after %d failures", case.name, own)
+            return True
+    need(not may(run, "signal") or sum(end_of(stop_of(x))[0] in STRUCK for x in attempts) <= run.hits, "%s was killed %d times, and died more often",
+         case.name, run.hits)
+    return False
+
+
 def check_run(w, case, run, events):
     """Whether it ended by itself; then every line is there. Else there are those that the agent had printed, as far as somebody read them."""
-    kind, end = case.kind, end_of(events[-1])
+    kind, end = case.kind, end_of(stop_of(events))
     lines = kind.lines(events)
     w.figures["lines checked"] += len(lines)
     results = [e for e in events if e["event_type"] == "result"]
@@ -125,8 +157,14 @@ def partial_spoken(lines):
     return None if said == want[:len(said)] else "%r" % lines
 
 
-def count_prompt(w, case, run, whole):
-    """How often the agent was given it, as the agent itself noted: never twice, and once where it ran to its end."""
+def count_prompt(w, case, run, attempts, whole):
+    """
+    How often the agent was given it, as the agent itself noted: never twice, and once where it ran to its end. Once more for each time that it was
+    started again before it had given an answer.
+    """
+    most = 1 + sum(not [e for e in x if e["event_type"] == "result"] for x in attempts[:-1]) if attempts else 1
+    if attempts is None and case.kind.fails is not None:
+        most = 1 + len(case.kind.fails) + run.hits  # nobody can tell any more
     with_tool = case.kind.lines.__name__ != "stdout"
     given = w.noted.get(run.token, 0)
     tools = w.noted.get("tool-" + ("chaos-" if case.kind.name == "claude" else "") + run.token, 0)
@@ -134,9 +172,9 @@ def count_prompt(w, case, run, whole):
         given = w.api.stats()["prompts"].get("chaos-" + run.token, {"sent": 0})["sent"] if w.api else 0
     w.figures["prompts run"] += given * (not run.counted)
     run.counted = True
-    need(given <= 1 and tools <= 1, "a prompt of %s was run %d times, its tool %d times", case.name, given, tools)
-    need(not whole or given == 1, "a prompt of %s was run to its end %d times", case.name, given)
-    need(not whole or not with_tool or tools == 1, "the tool of a prompt of %s ran %d times", case.name, tools)
+    need(given <= most and tools <= most, "a prompt of %s was run %d times, its tool %d times", case.name, given, tools)
+    need(not whole or given >= 1, "a prompt of %s was run to its end %d times", case.name, given)
+    need(not whole or not with_tool or tools >= 1, "the tool of a prompt of %s ran %d times", case.name, tools)
     need(run.status in (200, None) or given == 0, "a prompt of %s was refused with %r, and run", case.name, run.status)
 
 

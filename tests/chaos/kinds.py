@@ -21,15 +21,19 @@ EXCUSES = {
 }
 
 # name; weight; body(world, case, token): what is POSTed; prompt(world, case, token): of a resume; lines(events): what the agent said;
-# whole(case, lines): None, or what is wrong with all lines of a run that ended by itself; end: (reason, exit code, signal);
-# room: what it needs to be there, or None
-Kind = collections.namedtuple("Kind", "name weight body prompt lines whole end room")
+# whole(case, lines): None, or what is wrong with all lines of a run that ended by itself; end(case): its (reason, exit code, signal);
+# room: what it needs to be there, or None; fails: ends of its own that are followed by a restart: [(reason, exit code, signal)] for each prompt,
+# None: there are no restarts
+Kind = collections.namedtuple("Kind", "name weight body prompt lines whole end room fails", defaults=[None])
 
 
 def blueprints(w):
     """Short times, so that a round is short."""
     session = "[Session]\nTimeoutStopSec=1s\nResultGraceSec=5s\n"
     w.a.blueprint("chaos-command", "[Agent]\nAdapter=command\n" + session + "[Sandbox]\nPrivateTmp=no\n")
+    again = session + "Restart=on-failure\nRestartSec=50ms\nStartLimitBurst=0\n"
+    w.a.blueprint("chaos-again", "[Agent]\nAdapter=command\n" + again + "[Sandbox]\nPrivateTmp=no\n")
+    w.a.blueprint("chaos-demo-again", "[Agent]\nAdapter=claude\nExecStart=aod-demo-agent\n" + again)
     w.a.blueprint("chaos-demo", "[Agent]\nAdapter=claude\nExecStart=aod-demo-agent\n" + session + "[Sandbox]\nPrivateTmp=yes\n")
     w.a.blueprint("chaos-none", "[Agent]\nAdapter=claude\nExecStart=%s\n" % DEMO + session + "[Sandbox]\nSandbox=none\n")
     w.a.blueprint("chaos-strict", "[Agent]\nAdapter=claude\nExecStart=aod-demo-agent\n" + session + "[Sandbox]\nSandbox=strict\n")
@@ -49,6 +53,14 @@ def command(loop, before=""):
                   % (w.prompts, before, w.go, loop, mark_path(w, token), end_of(case)))
         return {"agent_name": "chaos-command", "command": ["/bin/sh", "-c", script], "prompt": token, "project_dir": w.project}
     return body
+
+
+def again(w, case, token):
+    """Two failures, then one that goes on until the end."""
+    count = os.path.join(w.project, "count-$p")
+    body = command(SLOW, "n=$(cat %s 2>/dev/null || echo 0); echo $((n+1)) >%s; [ $n -ge 2 ] || { echo \"line 0\"; echo \"end 1\"; exit 7; };"
+                   % (count, count))(w, case, token)
+    return dict(body, agent_name="chaos-again")
 
 
 def end_of(case):
@@ -88,8 +100,11 @@ def first_wrong(lines):
 
 
 def partial_numbered(case, lines):
+    """From the beginning, none left out; the last one may be cut off, too."""
     wrong = next((i for i, x in enumerate(lines) if head(x) != "line %d" % i), None)
-    return None if wrong is None or wrong == len(lines) - 1 and lines[-1] == "end %d" % wrong else first_wrong(lines)
+    if wrong is None or wrong == len(lines) - 1 and any(text.startswith(lines[-1]) for text in ("line %d" % wrong, "end %d" % wrong)):
+        return None
+    return first_wrong(lines)
 
 
 FAST = "[ $i -ge 12000 ] && sleep 0.02; [ $i = 0 ] && { seq -f 'line %.0f' 0 11999; i=12000; }; echo \"line $i\";"
@@ -157,9 +172,11 @@ KINDS = [
     Kind("none", 2, demo("chaos-none"), demo_prompt, texts, demo_whole, demo_end, None),
     Kind("strict", 3, demo("chaos-strict"), demo_prompt, texts, demo_whole, demo_end, "strict"),
     Kind("claude", 0.5, claude, claude_prompt, texts, claude_whole, lambda case: ("completed", 0, None), "claude"),
+    Kind("again", 3, again, token_prompt, stdout, numbered, command_end, None, [("exit-code", 7, None)] * 2),
+    Kind("demo-again", 3, demo("chaos-demo-again"), demo_prompt, texts, demo_whole, demo_end, None, []),
     Kind("passive", 2, passive, None, None, None, None, None),
 ]
-ENDS = {"slow": (0, 0, 3, 42, 255, -10), "fast": (0, 5), "wide": (0, 9), "tree": (0, 1, -12), "deaf": (0, 4), "demo": (0, 0, 1, 7),
+ENDS = {"demo-again": (0,), "slow": (0, 0, 3, 42, 255, -10), "fast": (0, 5), "wide": (0, 9), "tree": (0, 1, -12), "deaf": (0, 4), "demo": (0, 0, 1, 7),
         "none": (0, 7), "strict": (0, 0, 1)}
 
 

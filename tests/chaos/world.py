@@ -36,6 +36,7 @@ class Run:
         self.token = token
         self.status = None  # of the answer; None: there was none, so it may have been taken or not
         self.cut = set()    # what was done to it, or to all of its round: see kinds.EXCUSES
+        self.hits = 0       # how many of its processes were killed
         self.counted = False
 
 
