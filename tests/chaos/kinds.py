@@ -50,7 +50,7 @@ def command(loop, before=""):
     """A shell script; its end is the exit status, or the signal, of the case."""
     def body(w, case, token):
         script = ("read -r p; echo \"$p\" >>%s; %s i=0; while [ ! -e %s ]; do %s echo $i >%s; i=$((i+1)); done; echo \"end $i\"; %s"
-                  % (w.prompts, before, w.go, loop, mark_path(w, token), end_of(case)))
+                  % (w.prompts, before, w.go, loop, mark_path(w, "$p"), end_of(case)))
         return {"agent_name": "chaos-command", "command": ["/bin/sh", "-c", script], "prompt": token, "project_dir": w.project}
     return body
 
