@@ -466,6 +466,7 @@ adopt_one(const struct session_row *s, const struct run_row *row, void *arg)
 static int
 is_known(const struct session_row *row, void *arg)
 {
+	*(int64_t *)arg = row->n;
 	return 1;
 }
 
@@ -474,14 +475,24 @@ sweep_one(struct manager *m, const char *id)
 {
 	CLEANUP_FREE char *dir = xasprintf("%s/sessions/%s", m->cfg->state, id);
 	struct err e = { 0 };
+	int64_t n;
+	int rc;
 
-	if (id[0] == '.' || store_session_find(m->store, id, strlen(id), is_known, NULL, &e) != -ENOENT)
+	if (id[0] == '.')
+		return;
+	rc = store_session_find(m->store, id, strlen(id), is_known, &n, &e);
+	if (rc == 1 && !manager_find_run(m, n))
+		run_remove_all_files(dir);
+	if (rc != -ENOENT)
 		return;
 	log_note("%s: its session is not known any more: removing it", dir);
 	rm_rf(dir, NULL);
 }
 
-/* Directories whose session is not in the database: a delete, or a start that failed, was cut short by a crash. */
+/*
+ * What a crash has cut short: directories whose session is not in the database (a delete, or a start that failed), and files of runs that have
+ * ended.
+ */
 static void
 on_sweep(struct ev_loop *loop, ev_timer *w, int revents)
 {

@@ -157,6 +157,8 @@ char *session_dir(const struct manager *m, const char *id);
 char *agent_dir(const struct manager *m, const char *id); /* what of it is the agent's */
 /* The run has ended and is committed: its spool, input and bell go. */
 void run_remove_files(const struct run *r);
+/* Those of every run of the session that has this directory, and has no run now. */
+void run_remove_all_files(const char *dir);
 /* SIGKILL to every process that carries AOD_SESSION_ID=id in its environment: where there are no control groups. */
 int kill_session_processes(const char *id);
 

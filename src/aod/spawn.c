@@ -211,16 +211,34 @@ run_watch_shim(struct run *r, int64_t pid, int64_t start)
 	return 0;
 }
 
+/* "7.spool": files that aod and the shim of run 7 share. */
+static const char *const file_suffixes[] = { "spool", "in", "bell" };
+
 void
 run_remove_files(const struct run *r)
 {
-	static const char *const suffixes[] = { "spool", "in", "bell" };
-
-	for (size_t i = 0; i < ARRAY_LEN(suffixes); i++) {
-		CLEANUP_FREE char *path = run_path(r, suffixes[i]);
+	for (size_t i = 0; i < ARRAY_LEN(file_suffixes); i++) {
+		CLEANUP_FREE char *path = run_path(r, file_suffixes[i]);
 
 		unlink(path);
 	}
+}
+
+void
+run_remove_all_files(const char *dir)
+{
+	DIR *d = opendir(dir);
+	struct dirent *de;
+
+	while (d && (de = readdir(d))) {
+		size_t digits = strspn(de->d_name, "0123456789");
+
+		for (size_t i = 0; i < ARRAY_LEN(file_suffixes); i++)
+			if (digits && de->d_name[digits] == '.' && !strcmp(de->d_name + digits + 1, file_suffixes[i]))
+				unlinkat(dirfd(d), de->d_name, 0);
+	}
+	if (d)
+		closedir(d);
 }
 
 /* ---- taking over ------------------------------------------------------------------------------------------ */

@@ -228,9 +228,12 @@ def check_leftovers(w):
         wait_for("directories of deleted sessions to go", lambda: not left(), 20)
     except TimeoutError:
         raise Broken("left of sessions that are gone: %r" % sorted(left())) from None
-    files = [os.path.join(d, n) for d, _, names in os.walk(os.path.join(a.root, "state", "sessions"))
-             for n in names if re.fullmatch(r"\d+\.(spool|in|bell)", n)]
-    need(not files, "files of runs that have ended are left: %r", files)
+    files = lambda: [os.path.join(d, n) for d, _, names in os.walk(os.path.join(a.root, "state", "sessions"))  # noqa: E731
+                     for n in names if re.fullmatch(r"\d+\.(spool|in|bell)", n)]
+    try:
+        wait_for("files of runs to go", lambda: not files(), 20)
+    except TimeoutError:
+        raise Broken("files of runs that have ended are left: %r" % files()) from None
     need(w.mount_table() == w.mounts, "mounts are left: %r", sorted(set(w.mount_table()) - set(w.mounts)))
     try:
         wait_for("control groups to go", lambda: not set(w.group_dirs()) - set(w.groups), 20)
@@ -241,7 +244,8 @@ def check_leftovers(w):
     need(fds <= w.fds + FDS_MORE, "aod has %d open files instead of %d", fds, w.fds)
     check_database(w, kept)
     log = a.log()[w.log_from:]
-    need(not re.search(r"AddressSanitizer|runtime error:|Assertion|is damaged", log), "the log of aod has something bad in it")
+    # SQLite calls a database malformed that it cannot read.
+    need(not re.search(r"AddressSanitizer|runtime error:|Assertion" + ("" if "io" in w.excuses else "|is damaged"), log), "the log of aod has something bad in it")
     w.log_from = len(a.log())
 
 

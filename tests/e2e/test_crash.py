@@ -367,6 +367,24 @@ def test_answered_events_are_there(make_aod, rng):
     assert len(got) == len(set(got))
 
 
+def test_files_of_a_run_that_ended_just_before_a_crash(make_aod):
+    """Its end is recorded and its files are not removed yet: the next aod does that, and leaves those of a run that is live."""
+    a = make_aod()
+    ended, live = a.command("/bin/true"), a.sh("read x; sleep 1000", prompt="go")
+    a.wait_status(ended)
+    a.wait_state(live, "running")
+    a.kill9()
+    names = ["1.spool", "1.in", "1.bell"]
+    for n in names:
+        with open(os.path.join(a.session_dir(ended), n), "w"):
+            pass
+    with open(os.path.join(a.session_dir(ended), "1.other"), "w"):
+        pass
+    a.start()
+    wait_for("the files to go", lambda: sorted(os.listdir(a.session_dir(ended))) == ["1.other", "agent"], 10)
+    assert set(names) <= set(os.listdir(a.session_dir(live))) and a.session(live)["state"] == "running"
+
+
 def test_killed_while_it_looks_what_the_host_can(make_aod):
     """A child of its start has one in a user namespace, and is killed just before it kills that itself: it does not stay, with aod's lock."""
     a = make_aod(start=False, prefix=["strace", "-f", "-qq", "-o", "/dev/null", "-e", "trace=kill", "-e", "inject=kill:signal=KILL:when=1"])
