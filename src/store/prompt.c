@@ -77,6 +77,38 @@ store_prompt_update(struct store *s, const struct prompt_row *row, struct err *e
 	return store_exec(s, st, e);
 }
 
+int
+store_prompt_known(struct store *s, int64_t session, const char *origin, struct err *e)
+{
+	sqlite3_stmt *st = store_query(s, Q_PROMPT_KNOWN, e);
+	int r;
+
+	if (!st)
+		return s->code;
+	sqlite3_bind_int64(st, 1, session);
+	bind_text(st, 2, origin);
+	r = store_step(s, st, e);
+	sqlite3_reset(st);
+	return r < 0 ? r : r > 0;
+}
+
+int
+store_prompt_cancel(struct store *s, int64_t session, int64_t id, int64_t time_us, struct err *e)
+{
+	sqlite3_stmt *st = store_stmt(s, Q_PROMPT_CANCEL, e);
+	int r;
+
+	assert(s->in_tx);
+	if (st) {
+		sqlite3_bind_int64(st, 1, session);
+		sqlite3_bind_int64(st, 2, id);
+		sqlite3_bind_int64(st, 3, time_us);
+	}
+	if ((r = store_exec(s, st, e)) < 0)
+		return r;
+	return sqlite3_changes(s->db);
+}
+
 static void
 prompt_row(sqlite3_stmt *st, struct prompt_row *row)
 {

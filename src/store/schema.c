@@ -283,6 +283,9 @@ const char *const store_sql[Q_COUNT] = {
 	[Q_PROMPT_UPDATE] = "UPDATE prompt SET uuid = ?2, state = ?3, run = ?4, in_seq = ?5, given_us = ?6, ended_us = ?7 WHERE id = ?1",
 	[Q_PROMPT_OPEN] = PROMPT "WHERE session = ?1 AND state IN ('queued', 'given') ORDER BY state = 'queued', source <> 'restart', id LIMIT ?2",
 	[Q_PROMPT_LIST] = PROMPT "WHERE session = ?1 AND id > ?3 ORDER BY id LIMIT ?2",
+	[Q_PROMPT_KNOWN] = "SELECT 1 FROM prompt WHERE session = ?1 AND origin = ?2 LIMIT 1",
+	[Q_PROMPT_CANCEL] = "UPDATE prompt SET state = 'cancelled', ended_us = ?3 WHERE session = ?1 AND state = 'queued'"
+			    " AND (?2 = 0 OR id = ?2)",
 	[Q_PROMPT_DELETE] = "DELETE FROM prompt WHERE session = ?1",
 	[Q_QUESTION_DELETE] = "DELETE FROM question WHERE session = ?1",
 	[Q_USAGE_ADD] = "INSERT INTO usage_day (day, blueprint, turns, input_tokens, output_tokens, cost_usd) VALUES (?1, ?2, ?3, ?4, ?5, ?6)"

@@ -137,6 +137,10 @@ typedef int (*store_prompt_cb)(const struct prompt_row *, void *);
 int store_prompt_add(struct store *s, struct prompt_row *row, struct err *e);
 /* Writes uuid, state, run, in_seq, given_us, ended_us by id. */
 int store_prompt_update(struct store *s, const struct prompt_row *row, struct err *e);
+/* 1: the session has, or had, one with that origin; 0: not. */
+int store_prompt_known(struct store *s, int64_t session, const char *origin, struct err *e);
+/* Those that are queued are cancelled at that time; id > 0: only this one. How many. */
+int store_prompt_cancel(struct store *s, int64_t session, int64_t id, int64_t time_us, struct err *e);
 /* Given ones and queued ones: first those of restarts, then oldest first. The rows are valid during the call of cb, which may write. */
 int store_prompt_open(struct store *s, int64_t session, int64_t limit, store_prompt_cb cb, void *arg, struct err *e);
 /* All after that id, oldest first. */
