@@ -448,6 +448,8 @@ plan_restart(struct restart_policy *p, const struct blueprint *b)
 static void
 plan_begin(struct plan *p, const struct blueprint *effective)
 {
+	const char *lifecycle = blueprint_text(effective, D_Lifecycle);
+
 	p->timeout_stop_us = blueprint_us(effective, D_TimeoutStopSec);
 	p->result_grace_us = blueprint_us(effective, D_ResultGraceSec);
 	p->max_sessions = blueprint_int(effective, D_MaxSessions);
@@ -455,6 +457,8 @@ plan_begin(struct plan *p, const struct blueprint *effective)
 	budget_make(&p->budget, effective);
 	p->success = strv_dup(blueprint_words(effective, D_SuccessExitStatus));
 	plan_restart(&p->restart, effective);
+	p->persistent = lifecycle && strcmp(lifecycle, "persistent") == 0;
+	p->idle_us = limit_us(effective, D_IdleTimeoutSec);
 	p->may = (struct run_limits){
 		.start_us = limit_us(effective, D_TimeoutStartSec),
 		.runtime_us = limit_us(effective, D_RuntimeMaxSec),

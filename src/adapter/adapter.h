@@ -87,6 +87,11 @@ struct run_exit {
 	int exec_errno;	     /* not 0: it was never run */
 	const char *exec_step;
 	bool stop_requested; /* a client asked to stop it */
+	/*
+	 * Of one that may have had several turns. working: it had not ended the latest; what it said of earlier ones is not how it ended. idle:
+	 * it waited for the next; only the exit says how it ended.
+	 */
+	bool working, idle;
 	int64_t time_us;
 };
 

@@ -674,14 +674,14 @@ claude_end(void *state, const struct run_exit *x, struct adapter_out *out, struc
 	r->input_tokens = st->shown.input_tokens;
 	r->output_tokens = st->shown.output_tokens;
 	r->turns = st->shown.turns;
-	r->result = xstrdup(st->result);
+	r->result = x->working ? NULL : xstrdup(st->result);
 	if (x->stop_requested) {
 		run_result_cancel(r);
 		return;
 	}
-	if (r->outcome == OUTCOME_RESOURCES)
+	if (r->outcome == OUTCOME_RESOURCES || x->idle)
 		return;
-	if (st->answered) {
+	if (st->answered && !x->working) {
 		/* The answer is there: how the program went after it does not change it. */
 		r->outcome = st->outcome;
 		r->retry_us = st->retry_us;

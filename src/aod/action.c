@@ -77,8 +77,8 @@ request_reply_session(const struct request *q, const struct session *s, const ch
 	buf_free(&b);
 }
 
-static int
-missing(struct request *q, const char *field)
+int
+request_missing(const struct request *q, const char *field)
 {
 	struct buf b = BUF_INIT;
 
@@ -98,7 +98,7 @@ request_session(const struct request *q, struct session *s, struct run **run, st
 	return session_find(q->m, id ? id : "", s, run, e);
 }
 
-/* ---- create, resume -------------------------------------------------------------------------------------- */
+/* ---- create ---------------------------------------------------------------------------------------------- */
 
 /* What is known of a session that has the name or id which is asked for. */
 struct taken {
@@ -204,9 +204,9 @@ register_session(struct request *q, struct session *s, struct err *e)
 	int rc;
 
 	if (!s->row.id)
-		return missing(q, "session_id");
+		return request_missing(q, "session_id");
 	if (!s->row.name)
-		return missing(q, "session_name");
+		return request_missing(q, "session_name");
 	rc = check_id(q, s->row.id, e);
 	if (rc == 0)
 		rc = request_check_name(q, s->row.name, true, e);
@@ -371,52 +371,6 @@ do_create(struct request *q, struct err *e)
 	return rc;
 }
 
-static bool
-needs_prompt(const struct session *s)
-{
-	const struct adapter *a = s->row.adapter ? adapter_find(s->row.adapter) : NULL;
-
-	return !a || a->needs_prompt;
-}
-
-static int
-do_resume(struct request *q, struct err *e)
-{
-	char uuid[ID_SIZE];
-	struct session s = { 0 };
-	struct run *live = NULL, *r = NULL;
-	const char *text = request_text(q, "prompt");
-	struct prompt p = { .source = "request", .author = q->author };
-	int rc = request_session(q, &s, &live, e);
-
-	if (rc < 0)
-		return rc;
-	if (!text && !s.row.passive && needs_prompt(&s)) {
-		session_free(&s);
-		return missing(q, "prompt");
-	}
-	if (s.row.passive)
-		rc = err_set_status(e, 409, -EBUSY, "Session '%s' was registered by a client that runs the agent itself: resume it there",
-				    s.row.name);
-	if (rc == 0) {
-		const struct session_move *move = session_move(s.row.state, SEV_RESUME);
-
-		if (live || move->action != ACT_RUN)
-			rc = err_set_status(e, 409, -EBUSY, "Session '%s': %s", s.row.name,
-					    move->why ? move->why : "its last run is just ending: try again");
-	}
-	p.text = xstrdup(text);
-	p.uuid = xstrdup(id_new(uuid));
-	/* Without one it gets what it would at its first start. */
-	if (rc == 0)
-		rc = session_go(q->m, &s, SEV_RESUME, text ? &p : NULL, NULL, &r, e);
-	if (rc >= 0)
-		reply_started(q, &s, r);
-	prompt_free(&p);
-	session_free(&s);
-	return rc;
-}
-
 /* ---- stop, delete ---------------------------------------------------------------------------------------- */
 
 static int
@@ -439,7 +393,10 @@ do_stop(struct request *q, struct err *e)
 	} else if (!r || r->exited) {
 		request_reply_session(q, &s, ",\"success\":true,\"message\":\"Session is not running\"");
 	} else {
-		rc = session_set_state(q->m, &r->s, SEV_STOP, e);
+		/* What it was still to be asked is not asked any more. */
+		rc = prompts_cancel(q->m, &r->s, 0, e);
+		if (rc >= 0)
+			rc = session_set_state(q->m, &r->s, SEV_STOP, e);
 		if (rc == ACT_STOP)
 			run_stop(r, timeout_ms < 0 ? -1 : timeout_ms * 1000);
 		if (rc >= 0)
@@ -646,7 +603,9 @@ static const struct {
 	int (*run)(struct request *q, struct err *e);
 } handlers[] = {
 	{ "session.create", do_create },
-	{ "session.resume", do_resume },
+	{ "session.resume", action_resume },
+	{ "session.interrupt", action_interrupt },
+	{ "prompt.cancel", action_prompt_cancel },
 	{ "session.stop", do_stop },
 	{ "session.delete", do_delete },
 	{ "session.delete-all", do_delete_all },

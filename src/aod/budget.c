@@ -321,6 +321,15 @@ budget_count(struct run *r, bool turn_done, struct err *e)
 	return rc < 0 ? rc : hold_against(r, turn_done, e);
 }
 
+bool
+budget_used_up(const struct run *r)
+{
+	for (int i = 0; i < BUDGET_SCOPES * BUDGET_QUANTITIES; i++)
+		if (r->b.told[i / BUDGET_QUANTITIES][i % BUDGET_QUANTITIES] >= 100)
+			return true;
+	return false;
+}
+
 int
 budget_end(struct run *r, const struct run_result *res, struct err *e)
 {

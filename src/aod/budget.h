@@ -46,6 +46,8 @@ void budget_restore(struct run *r, struct json_object *args, struct json_object 
  * ended, so that the figures are sure, and nothing is to be stopped.
  */
 int budget_count(struct run *r, bool turn_done, struct err *e);
+/* Its process is to be given no further prompt. */
+bool budget_used_up(const struct run *r);
 /* The run has ended, and used so much. */
 int budget_end(struct run *r, const struct run_result *res, struct err *e);
 

@@ -87,6 +87,7 @@ manager_remove_run(struct manager *m, struct run *r)
 {
 	unlink_run(bucket(m, r->s.row.n), r, offsetof(struct run, next));
 	unlink_run(&m->dirty, r, offsetof(struct run, next_dirty));
+	unlink_run(&m->given, r, offsetof(struct run, next_given));
 	m->run_count--;
 	admission_uncount(r);
 }
@@ -235,7 +236,7 @@ forget_runs(struct manager *m)
 			run_free(r);
 		}
 	m->run_count = 0;
-	m->dirty = m->unspawned = m->ended = NULL;
+	m->dirty = m->given = m->unspawned = m->ended = NULL;
 	m->loaded = false;
 	next_forget(m);
 	admission_forget(m);
@@ -335,6 +336,7 @@ commit(struct manager *m)
 			front_tokens_gone(m->front);
 		m->tokens_gone = false;
 		send_replies(m);
+		turns_committed(m);
 		spawn_new(m);
 		free_ended(m);
 	} while (store_in_transaction(m->store) || m->broken.code || m->ended || m->replies);

@@ -86,6 +86,7 @@ struct manager {
 	struct run *runs[RUN_BUCKETS]; /* live runs by session number */
 	int run_count;
 	struct run *dirty;   /* runs whose spool may have something new */
+	struct run *given;   /* runs with input to be written once it is committed */
 	struct run *unspawned; /* runs to start once they are committed */
 	struct run *ended;   /* runs to free once their end is committed */
 	struct audit_note *audits; /* requests whose answers are written down */

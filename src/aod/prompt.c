@@ -66,8 +66,12 @@ int
 prompt_queue(struct manager *m, struct session *s, struct prompt *p, struct err *e)
 {
 	struct prompt_row row = row_of(s, p, PROMPT_QUEUED, 0, 0);
-	int rc = add(m, p, &row, e);
+	int rc;
 
+	if (s->row.prompts_queued >= PROMPTS_QUEUED_MAX)
+		return err_set_status(e, 429, -EBUSY, "Session '%s': %d prompts wait for their turn, and there may be no more: try again when some are done",
+				      s->row.name, PROMPTS_QUEUED_MAX);
+	rc = add(m, p, &row, e);
 	s->row.prompts_queued += rc == 1;
 	return rc;
 }
@@ -99,7 +103,10 @@ end_one(const struct prompt_row *row, void *arg)
 	struct ending *x = arg;
 	struct prompt_row ended = *row;
 
-	if (row->state != PROMPT_GIVEN || row->run != x->r->n)
+	/* What is queued comes after what was given. */
+	if (row->state != PROMPT_GIVEN)
+		return 1;
+	if (row->run != x->r->n)
 		return 0;
 	ended.state = x->state;
 	ended.ended_us = now_us();
@@ -112,7 +119,33 @@ prompt_ended(struct run *r, enum outcome o, struct err *e)
 	struct ending x = { r, o == OUTCOME_SUCCESS ? PROMPT_DONE : o == OUTCOME_CANCELLED ? PROMPT_CANCELLED : PROMPT_FAILED, e };
 	int rc = manager_begin(r->m, e);
 
-	return rc < 0 ? rc : manager_check(r->m, store_prompt_open(r->m->store, r->s.row.n, PROMPTS_QUEUED_MAX + 1, end_one, &x, e), e);
+	if (rc == 0)
+		rc = manager_check(r->m, store_prompt_open(r->m->store, r->s.row.n, PROMPTS_QUEUED_MAX + 1, end_one, &x, e), e);
+	return rc < 0 ? rc : 0;
+}
+
+int
+prompts_cancel(struct manager *m, struct session *s, int64_t id, struct err *e)
+{
+	struct event *ev = &m->event;
+	int rc, count = 0;
+
+	if (s->row.prompts_queued == 0)
+		return 0;
+	rc = manager_begin(m, e);
+	if (rc == 0)
+		rc = count = manager_check(m, store_prompt_cancel(m->store, s->row.n, id, now_us(), e), e);
+	if (rc <= 0)
+		return rc;
+	s->row.prompts_queued -= count;
+	CLEANUP_FREE char *text = xasprintf("%d prompt%s cancelled before %s turn", count, count == 1 ? " was" : "s were", count == 1 ? "its" : "their");
+
+	event_begin(ev, "notice", now_us());
+	event_extra_text(ev, "subtype", "prompts-cancelled", 17);
+	event_extra_text(ev, "text", text, strlen(text));
+	event_extra_int(ev, "prompts", count);
+	rc = session_add_event(m, s, s->row.runs, ev, e);
+	return rc < 0 ? rc : count;
 }
 
 struct over {

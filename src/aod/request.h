@@ -29,6 +29,8 @@ int64_t request_number(const struct request *q, const char *name, int64_t otherw
 char **request_words(const struct request *q, const char *name);
 /* The session that the path names, as session_find(). */
 int request_session(const struct request *q, struct session *s, struct run **run, struct err *e);
+/* 422: the body has no such member. */
+int request_missing(const struct request *q, const char *field);
 /* {"ok":true<more>,"session":{…}} */
 void request_reply_session(const struct request *q, const struct session *s, const char *more);
 
@@ -77,6 +79,11 @@ int action_document_unrelate(struct request *q, struct err *e);
 /* action-caller.c */
 /* aod-http says which connection it is, and the token that came over it; who that is, is found out here. Who is not found to be somebody is nobody. */
 void request_note_caller(struct request *q, struct json_object *caller);
+
+/* action-prompt.c */
+int action_resume(struct request *q, struct err *e);
+int action_interrupt(struct request *q, struct err *e);
+int action_prompt_cancel(struct request *q, struct err *e);
 
 /* action-contain.c */
 int action_freeze(struct request *q, struct err *e);

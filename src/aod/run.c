@@ -115,6 +115,7 @@ run_new(struct manager *m, const struct session_row *s, int64_t n, const char *a
 	ev_init(&r->grace_w, on_grace);
 	contain_init(r);
 	watch_init(r);
+	turn_init(r);
 	return r;
 }
 
@@ -126,6 +127,7 @@ run_free(struct run *r)
 	ev_io_stop(r->m->loop, &r->pid_w);
 	ev_timer_stop(r->m->loop, &r->grace_w);
 	watch_done(r);
+	turn_free(r);
 	for (size_t i = 0; i < ARRAY_LEN(fds); i++)
 		if (fds[i] >= 0)
 			close(fds[i]);
@@ -267,6 +269,9 @@ run_prepare(struct manager *m, const struct session *s, int64_t n, const struct 
 	r->b.may = plan->budget;
 	r->success = strv_dup(plan->success);
 	restart_policy_copy(&r->restart, &plan->restart);
+	r->turn.stays = plan->persistent && r->adapter->prompt;
+	r->turn.idle_us = plan->idle_us;
+	r->s.row.persistent = plan->persistent;
 	r->s.row.runs = n;
 	session_set_text(&r->s.row.adapter, plan->adapter);
 	if (admission_check(r, args)) {
@@ -319,6 +324,7 @@ args_to_json(const struct run *r, const struct run_args *args)
 	contain_args(&b, r);
 	watch_args(&b, r);
 	budget_args(&b, r);
+	turn_args(&b, r);
 	git_guard_args(&b, &r->git);
 	buf_puts(&b, ",\"restart\":");
 	restart_policy_json(&b, &r->restart);
@@ -585,6 +591,8 @@ run_end(struct run *r, struct run_result *res, int64_t time_us, struct err *e)
 	if (rc == 0)
 		rc = look_at_git(r, time_us, e);
 	take_as_success(r, res);
+	if (rc == 0)
+		rc = turn_over(r, res, e);
 	r->exited = true;
 	ev_timer_stop(r->m->loop, &r->grace_w);
 	watch_done(r);
@@ -656,10 +664,10 @@ deny_asks(struct run *r)
 int
 run_take_adapter_out(struct run *r, struct err *e)
 {
+	int64_t time_us = now_us();
 	int rc = 0;
 
 	deny_asks(r);
-
 	for (int i = 0; rc == 0 && i < r->out.event_count; i++) {
 		const struct event *ev = &r->out.events[i];
 
@@ -670,11 +678,15 @@ run_take_adapter_out(struct run *r, struct err *e)
 		}
 		if (rc == 0)
 			rc = session_add_event(r->m, &r->s, r->n, ev, e);
+		turn_heard(r, ev->type, ev->time_us);
+		time_us = ev->time_us;
 	}
 	if (rc == 0 && r->out.reply.len)
 		rc = tell_agent(r, FRAME_INPUT, r->out.reply.data, r->out.reply.len, e);
-	if (rc == 0 && r->out.turn_done && !r->closed) {
-		rc = tell_agent(r, FRAME_CLOSE, NULL, 0, e);
+	if (rc == 0 && r->out.turn_done && r->turn.open)
+		rc = turn_ended(r, time_us, e);
+	if (rc == 1) {
+		rc = r->closed ? 0 : tell_agent(r, FRAME_CLOSE, NULL, 0, e);
 		r->closed = true;
 		run_start_grace(r);
 	}
@@ -688,9 +700,11 @@ int
 run_on_exit(struct run *r, const struct run_exit *x, struct err *e)
 {
 	struct run_result res = { .exit_code = -1 };
+	struct run_exit known = *x;
 	int rc;
 
-	r->adapter->end(r->adapter_state, x, &r->out, &res);
+	turn_say(r, &known);
+	r->adapter->end(r->adapter_state, &known, &r->out, &res);
 	rc = run_take_adapter_out(r, e);
 	if (rc < 0) {
 		free(res.result);
@@ -710,6 +724,7 @@ run_end_unknown(struct run *r, enum outcome outcome, const char *text, struct er
 
 	if (rc < 0)
 		return rc;
+	turn_say(r, &x);
 	r->adapter->end(r->adapter_state, &x, &r->out, &res);
 	if (res.outcome == OUTCOME_UNKNOWN) {
 		res.outcome = outcome;
@@ -753,6 +768,8 @@ run_freeze(struct run *r, bool frozen, struct err *e)
 	hold_grace(r, frozen);
 	watch_frozen(r, frozen);
 	rc = add_freeze_event(r, frozen, e);
+	if (rc == 0 && !frozen)
+		rc = turn_thawed(r, e);
 	return rc < 0 ? rc : run_save(r, e);
 }
 

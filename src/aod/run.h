@@ -4,7 +4,8 @@
  * makes it until its end is committed. Across turns of the loop others keep the session's number, not a pointer.
  *
  * Input to the agent is appended to the run's input file before the transaction that decided it: repeating it after a crash does no harm, as
- * closing twice, stopping twice and answering twice are the same as once, and the prompt itself is in the file from the start.
+ * closing twice, stopping twice and answering twice are the same as once, and the first prompt is in the file from the start. Further prompts
+ * are written after the commit (turn.h).
  */
 #ifndef AOD_AOD_RUN_H
 #define AOD_AOD_RUN_H
@@ -15,6 +16,7 @@
 #include "aod/contain.h"
 #include "aod/gitguard.h"
 #include "aod/session.h"
+#include "aod/turn.h"
 #include "aod/watch.h"
 #include "base/frame.h"
 
@@ -39,7 +41,7 @@ struct line_buf {
 };
 
 struct run {
-	struct run *next, *next_dirty, *next_queued;
+	struct run *next, *next_dirty, *next_queued, *next_given;
 	struct manager *m;
 	struct session s;
 	int64_t n;
@@ -78,6 +80,7 @@ struct run {
 	struct contained in;
 	struct watched w;
 	struct budgeted b;
+	struct turn turn;
 	struct git_guard git;
 	/* When the run's end is committed: delete the session, and answer these requests. */
 	bool delete_after;
@@ -150,8 +153,12 @@ int run_end_unknown(struct run *r, enum outcome outcome, const char *text, struc
 /* Watch the shim by a pidfd. -ESRCH when that process is gone. */
 int run_watch_shim(struct run *r, int64_t pid, int64_t start);
 
-/* Append a frame to the input file and ring the shim. */
+/* Append a frame (or more, for long input) to the input file and ring the shim. All of it is written, or nothing. */
 int run_input(struct run *r, uint8_t type, const void *p, size_t n, struct err *e);
+/* How many frames so many bytes take; numbers for them, to be used later; write them, but for the first so many. */
+size_t run_input_frames(size_t n);
+int64_t run_input_reserve(struct run *r, size_t n);
+int run_input_as(struct run *r, int64_t first, size_t skip, uint8_t type, const void *p, size_t n, struct err *e);
 char *run_path(const struct run *r, const char *suffix); /* state/sessions/ID/N.suffix; caller frees */
 char *session_dir(const struct manager *m, const char *id);
 char *agent_dir(const struct manager *m, const char *id); /* what of it is the agent's */

@@ -54,23 +54,28 @@ ring_shim(struct run *r)
 		log_debug("session %s: bell: %s", r->s.row.name, strerror(errno));
 }
 
-/* The whole frame or nothing: a shim stops at a torn one. */
-static int
-append_frame(struct run *r, uint8_t type, const void *p, size_t n, struct err *e)
-{
-	uint8_t head[FRAME_HEADER + 8];
-	struct buf frame = BUF_INIT;
-	off_t end = lseek(r->input_fd, 0, SEEK_END);
-	int rc;
+#define NUMBER 8 /* bytes, in front of what a frame brings */
+#define PIECE_MAX ((size_t)FRAME_MAX - NUMBER)
 
-	r->input_seq++;
-	for (int i = 0; i < 8; i++)
-		head[FRAME_HEADER + i] = (uint8_t)((uint64_t)r->input_seq >> (8 * i));
-	frame_header(head, type, 0, now_us(), head + FRAME_HEADER, 8, p, n);
-	buf_put(&frame, head, sizeof(head));
-	buf_put(&frame, p, n);
-	rc = fd_write_all(r->input_fd, frame.data, frame.len);
-	buf_free(&frame);
+static void
+put_frame(struct buf *out, uint8_t type, int64_t number, const void *p, size_t n)
+{
+	uint8_t head[FRAME_HEADER + NUMBER];
+
+	for (int i = 0; i < NUMBER; i++)
+		head[FRAME_HEADER + i] = (uint8_t)((uint64_t)number >> (8 * i));
+	frame_header(head, type, 0, now_us(), head + FRAME_HEADER, NUMBER, p, n);
+	buf_put(out, head, sizeof(head));
+	buf_put(out, p, n);
+}
+
+/* All of it or nothing: a shim stops at a torn frame. */
+static int
+append(struct run *r, const struct buf *frames, struct err *e)
+{
+	off_t end = lseek(r->input_fd, 0, SEEK_END);
+	int rc = fd_write_all(r->input_fd, frames->data, frames->len);
+
 	if (rc < 0) {
 		if (ftruncate(r->input_fd, end) < 0)
 			log_error("session %s: its input file cannot be mended: %s", r->s.row.name, strerror(errno));
@@ -79,24 +84,44 @@ append_frame(struct run *r, uint8_t type, const void *p, size_t n, struct err *e
 	return 0;
 }
 
-int
-run_input(struct run *r, uint8_t type, const void *p, size_t n, struct err *e)
+size_t
+run_input_frames(size_t n)
 {
-	const char *s = p;
-	const size_t piece_max = FRAME_MAX - 8;
+	return n <= PIECE_MAX ? 1 : (n + PIECE_MAX - 1) / PIECE_MAX;
+}
+
+int64_t
+run_input_reserve(struct run *r, size_t n)
+{
+	int64_t first = r->input_seq + 1;
+
+	r->input_seq += (int64_t)run_input_frames(n);
+	return first;
+}
+
+int
+run_input_as(struct run *r, int64_t first, size_t skip, uint8_t type, const void *p, size_t n, struct err *e)
+{
+	struct buf frames = BUF_INIT;
 	int rc = open_input(r, e);
 
-	do {
-		size_t piece = n < piece_max ? n : piece_max;
+	for (size_t i = skip, count = run_input_frames(n); rc == 0 && i < count; i++) {
+		size_t at = i * PIECE_MAX, piece = n - at < PIECE_MAX ? n - at : PIECE_MAX;
 
-		if (rc == 0)
-			rc = append_frame(r, type, s, piece, e);
-		s = s ? s + piece : s;
-		n -= piece;
-	} while (rc == 0 && n > 0);
+		put_frame(&frames, type, first + (int64_t)i, n ? (const char *)p + at : NULL, piece);
+	}
+	if (rc == 0)
+		rc = append(r, &frames, e);
+	buf_free(&frames);
 	if (rc == 0)
 		ring_shim(r);
 	return rc;
+}
+
+int
+run_input(struct run *r, uint8_t type, const void *p, size_t n, struct err *e)
+{
+	return run_input_as(r, run_input_reserve(r, n), 0, type, p, n, e);
 }
 
 /* ---- start ------------------------------------------------------------------------------------------------ */
@@ -321,7 +346,17 @@ look_at_spool(struct run *r)
 	return 0;
 }
 
-/* The last number in the input file, and whether stdin was closed. */
+static int64_t
+number_of(const struct frame *f)
+{
+	uint64_t n = 0;
+
+	for (int i = 0; i < NUMBER && f->len >= NUMBER; i++)
+		n |= (uint64_t)(uint8_t)f->payload[i] << (8 * i);
+	return (int64_t)n;
+}
+
+/* The numbers in the input file, and whether stdin was closed. What an aod that was killed has written half goes. */
 static void
 look_at_input(struct run *r)
 {
@@ -329,15 +364,17 @@ look_at_input(struct run *r)
 	struct buf b = BUF_INIT;
 	struct frame f;
 	size_t pos = 0;
-	int64_t used;
+	int64_t used = 0;
 
 	if (file_read(path, 256u << 20, &b, NULL) == 0)
 		while ((used = frame_parse(b.data + pos, b.len - pos, &f)) > 0) {
 			pos += (size_t)used;
-			r->input_seq++;
+			turn_saw_input(r, number_of(&f));
 			r->closed |= f.type == FRAME_CLOSE;
 			r->w.stop_told |= f.type == FRAME_STOP;
 		}
+	if (used == 0 && pos < b.len && truncate(path, (off_t)pos) < 0)
+		log_error("session %s: its input file cannot be mended: %s", r->s.row.name, strerror(errno));
 	buf_free(&b);
 }
 
@@ -400,10 +437,12 @@ run_attach(struct run *r, const struct run_row *row, struct err *e)
 	contain_restore(r, args);
 	watch_restore(r, args, row->watch);
 	git_guard_restore(&r->git, args);
+	r->input_seq = row->in_seq;
+	rc = turn_restore(r, args, e);
 	look_at_input(r);
 	r->other_boot = row->boot_id && *row->boot_id && strcmp(row->boot_id, r->m->boot_id);
 	spool = look_at_spool(r);
-	if (spool == -ENOENT && !r->other_boot && r->s.row.state != SESSION_RUNNING) {
+	if (rc == 0 && spool == -ENOENT && !r->other_boot && (r->s.row.state == SESSION_PENDING || r->s.row.state == SESSION_STOPPING)) {
 		rc = spawn_again(r, args, e);
 	} else if (spool != 1) {
 		r->shim_dead = true;
@@ -412,6 +451,7 @@ run_attach(struct run *r, const struct run_row *row, struct err *e)
 		if (run_watch_shim(r, row->shim_pid, row->shim_start) < 0)
 			r->shim_dead = true; /* just now */
 	}
+	turn_attached(r, spool == 1);
 	/* A stop that was on its way goes on. */
 	if (spool == 1 && !r->w.stop_told && (r->s.row.state == SESSION_STOPPING || r->in.why != OUTCOME_NONE))
 		run_stop(r, -1);

@@ -27,7 +27,7 @@
 static bool
 at_work(const struct run *r)
 {
-	return !r->closed || !strcmp(r->adapter->name, "command");
+	return r->turn.open;
 }
 
 static int64_t
@@ -36,10 +36,11 @@ since_start(const struct run *r)
 	return r->w.first_us ? 0 : r->w.base_us;
 }
 
+/* One that waits for its next prompt may do so for ever. */
 static int64_t
 since_base(const struct run *r)
 {
-	return r->w.base_us;
+	return r->turn.idle ? 0 : r->w.base_us;
 }
 
 static int64_t
@@ -226,7 +227,7 @@ interrupt(struct run *r, int64_t us)
 	const char *words = r->adapter->interrupt;
 	struct err e = { 0 };
 
-	if (!words || us <= 0 || r->closed || !r->w.first_us || r->w.stop_told || r->w.kill_at_us)
+	if (!words || us <= 0 || r->closed || !r->turn.open || !r->w.first_us || r->w.stop_told || r->w.kill_at_us)
 		return false;
 	if (run_input(r, FRAME_INPUT, words, strlen(words), &e) < 0)
 		return false;
@@ -277,6 +278,8 @@ static const struct {
 	{ "first_us", offsetof(struct run, w.first_us) },
 	{ "quiet_us", offsetof(struct run, w.quiet_us) },
 	{ "frozen_us", offsetof(struct run, w.frozen_us) },
+	{ "heard_us", offsetof(struct run, turn.heard_us) },
+	{ "interrupt_seq", offsetof(struct run, turn.interrupt_seq) },
 };
 
 void

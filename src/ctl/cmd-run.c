@@ -180,6 +180,16 @@ print_result(struct ctl *c, const char *id, struct err *e)
 	return ctl_print_result(c, id, e);
 }
 
+static const char *
+how_ended(struct json_object *session)
+{
+	const char *state = js_str(session, "state");
+
+	if (!state)
+		return "ended";
+	return strcmp(state, "idle") ? state : "failed in this turn";
+}
+
 static int
 run_ended(struct ctl *c, const char *id, const char *name)
 {
@@ -200,7 +210,7 @@ run_ended(struct ctl *c, const char *id, const char *name)
 	} else if (code) {
 		error = js_str(s, "error");
 		if (error)
-			print_error("%s %s: %s", name, js_str(s, "state") ? js_str(s, "state") : "ended", error);
+			print_error("%s %s: %s", name, how_ended(s), error);
 		else
 			print_error("%s %s", name, state.data);
 	}
@@ -237,6 +247,7 @@ started(struct ctl *c, int64_t after, const char *word)
 	struct json_object *o = js_parse(c->reply.data, c->reply.len), *s = js_get(o, "session");
 	CLEANUP_FREE char *id = xstrdup(js_str(s, "session_id"));
 	CLEANUP_FREE char *name = xstrdup(js_str(s, "session_name"));
+	int64_t place = js_int(o, "position", 0);
 
 	int64_t position = js_int(o, "queue_position", 0);
 	CLEANUP_FREE char *reason = xstrdup(js_str(o, "queue_reason"));
@@ -249,6 +260,8 @@ started(struct ctl *c, int64_t after, const char *word)
 	if (!ctl_has(&c->args, OPT_DETACH)) {
 		if (!ctl_json(c) && position)
 			print_note("session %s waits at position %" PRId64 " of the queue: %s", name, position, reason ? reason : "");
+		else if (!ctl_json(c) && place)
+			print_note("session %s is at work: the prompt is number %" PRId64 " of its queue", name, place);
 		else if (!ctl_json(c))
 			print_note("session %s %s", name, word);
 		return follow_run(c, id, name, after);
@@ -315,6 +328,10 @@ cmd_resume(struct ctl *c)
 
 	if (ctl_request_body(c, ctl_verb(CMD_RESUME), 1, &body, &e) < 0)
 		return ctl_usage(&e);
+	if (ctl_has(&c->args, OPT_QUEUE)) {
+		body.len--;
+		buf_puts(&body, ",\"queue\":true}");
+	}
 	r = session_fetch(c->client, name, &c->reply, &s, &e);
 	seq = js_int(s, "seq", 0);
 	json_object_put(s);

@@ -26,6 +26,8 @@ extern const char *ctl_self;
 
 int cmd_run(struct ctl *c);
 int cmd_resume(struct ctl *c);
+int cmd_interrupt(struct ctl *c);
+int cmd_prompts(struct ctl *c);
 int cmd_stop(struct ctl *c);
 int cmd_freeze(struct ctl *c);
 int cmd_thaw(struct ctl *c);

@@ -74,7 +74,7 @@ colour_state(const char *state, const char *result)
 		return COL_NONE;
 	if (!strcmp(state, "pending") || !strcmp(state, "running"))
 		return COL_GREEN;
-	if (!strcmp(state, "frozen"))
+	if (!strcmp(state, "frozen") || !strcmp(state, "idle"))
 		return COL_BLUE;
 	if (!strcmp(state, "stopping"))
 		return COL_YELLOW;

@@ -21,7 +21,12 @@ const struct ctl_command ctl_commands[CMD_COUNT] = {
 		      "there is no -p and no COMMAND and standard input is not a terminal, or in any case with a "
 		      "single -; without any it is Prompt= of the blueprint. Ctrl-C leaves the session running." },
 	[CMD_RESUME] = { "resume", NULL, "NAME [-]", 1, 2, false, false, NULL,
-			 "The prompt is given and the run is followed as with run." },
+			 "The prompt is given and the run is followed as with run, until all that is queued is done. A persistent session (Lifecycle= of its "
+			 "blueprint) that is idle begins at once; one that is at work has it when its turn has ended." },
+	[CMD_INTERRUPT] = { "interrupt", NULL, "NAME...", 1, -1, false, false, "End the turns that sessions work on, but not the sessions.",
+			    "An agent is asked to end its turn; a command gets SIGINT. What is queued has its turn then; a persistent session without "
+			    "anything queued is idle, and another one ends, as if it had been stopped." },
+	[CMD_PROMPTS] = { "prompts", NULL, "NAME", 1, 1, false, false, "List what a session was and is to be asked.", NULL },
 	[CMD_STOP] = { "stop", NULL, "NAME...", 1, -1, false, false, NULL,
 		       "Returns when the session has ended, unless --no-wait is given." },
 	[CMD_FREEZE] = { "freeze", NULL, "NAME...", 1, -1, false, false, NULL,
@@ -127,6 +132,10 @@ const struct ctl_option ctl_options[] = {
 	{ OPT_LINES, 'n', "limit", "N", "limit", B(QUEUE), "At most so many, the first." },
 	{ OPT_DETACH, 'd', "detach", NULL, NULL, B(RUN) | B(RESUME),
 	  "Print the name of the session and return at once." },
+	{ OPT_QUEUE, 0, "queue", NULL, NULL, B(RESUME),
+	  "Queue the prompt where the session is still running, also when it is not persistent." },
+	{ OPT_CLEAR, 0, "clear", NULL, NULL, B(INTERRUPT), "Cancel what is queued, too." },
+	{ OPT_CANCEL, 0, "cancel", "ID", NULL, B(PROMPTS), "Cancel this prompt, which is queued." },
 	{ OPT_TIMEOUT, 't', "timeout", "SECONDS", NULL, B(STOP),
 	  "Time between SIGTERM and SIGKILL, instead of the blueprint's TimeoutStopSec=; 0 kills at once." },
 	{ OPT_NO_WAIT, 0, "no-wait", NULL, NULL, B(STOP), "Return at once." },

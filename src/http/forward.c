@@ -103,7 +103,7 @@ reply_ended(struct pending *p, const struct found *f, struct buf *session)
 	struct buf b = BUF_INIT, text = BUF_INIT;
 	struct err e = {0};
 
-	if (f->state == SESSION_FINISHED) {
+	if (f->state == SESSION_FINISHED || (f->state == SESSION_IDLE && f->outcome == OUTCOME_SUCCESS)) {
 		int r = store_session_result(front.store, f->n, &text, &e);
 
 		if (r < 0 && r != -ENODATA && r != -ENOENT) {
@@ -144,7 +144,7 @@ sync_check(struct watch *w, int64_t now)
 	int r = query_find(p->session, strlen(p->session), &f, &e);
 
 	w->wake_us = now + FORWARD_TIMEOUT_US;
-	if (r == 0 && session_state_live(f.state) && !front.quitting)
+	if (r == 0 && session_state_busy(f.state) && !front.quitting)
 		return false;
 	watch_remove(w);
 	conn_unwatch(p->conn);
@@ -152,7 +152,7 @@ sync_check(struct watch *w, int64_t now)
 		r = query_render(p->session, strlen(p->session), &session, &f, &e);
 	if (r < 0)
 		reply_err(p->req, &e);
-	else if (session_state_live(f.state))
+	else if (session_state_busy(f.state))
 		reply_detail(p->req, 503, "Error: the server is restarting; the session goes on");
 	else
 		reply_ended(p, &f, &session);
@@ -593,6 +593,8 @@ forward_action(const struct request *rq)
 	if (rq->id_len > 0)
 		json_object_object_add(args, "id",
 				       json_object_new_string_len(rq->id, (int)rq->id_len));
+	if (rq->second)
+		json_object_object_add(args, verb_second(rq->verb), json_object_new_string(rq->second));
 	if (rq->verb->ports & PORT_CONTEXT)
 		documents_args(rq, args);
 	sync = wants_sync(rq->verb, args);

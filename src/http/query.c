@@ -314,7 +314,7 @@ query_result(const struct request *rq)
 
 	if (r < 0) {
 		reply_err(rq->req, &e);
-	} else if (session_state_live(f.state)) {
+	} else if (session_state_busy(f.state)) {
 		reply_detail(rq->req, 400, "Session not finished");
 	} else if ((r = store_session_result(front.store, f.n, &text, &e)) == -ENODATA ||
 		   r == -ENOENT) {
@@ -410,7 +410,7 @@ poll_check(struct watch *w, int64_t now)
 	struct found f;
 	int r = query_find(p->id, strlen(p->id), &f, &e);
 
-	if (r == 0 && session_state_live(f.state) && now < p->deadline_us && !front.quitting)
+	if (r == 0 && session_state_busy(f.state) && now < p->deadline_us && !front.quitting)
 		return false;
 	watch_remove(w);
 	conn_unwatch(p->conn);
@@ -461,7 +461,7 @@ query_status(const struct request *rq)
 		reply_status(rq->req, "not_existent");
 	else if (r < 0)
 		reply_err(rq->req, &e);
-	else if (wait_s > 0 && session_state_live(f.state) && !front.quitting &&
+	else if (wait_s > 0 && session_state_busy(f.state) && !front.quitting &&
 		 !reply_is_head(rq->req))
 		poll_start(rq, &f, wait_s);
 	else

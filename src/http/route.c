@@ -19,6 +19,7 @@
 #include "http/live.h"
 #include "http/openapi.h"
 #include "http/qs.h"
+#include "http/prompts.h"
 #include "http/query.h"
 #include "http/refuse.h"
 #include "http/reply.h"
@@ -38,6 +39,7 @@ static const struct route {
 	{"session.status", query_status},
 	{"session.result", query_result},
 	{"session.plan", query_plan},
+	{"prompt.list", prompts_list},
 	{"session.events", stream_events},
 	{"event.list-old", stream_events_old},
 	{"feed", live_feed},
@@ -272,12 +274,11 @@ route_request(h2o_handler_t *self, h2o_req_t *req)
 {
 	struct request rq = {.req = req};
 	struct conn *c = conn_of(req);
-	const char *path = req->path.base, *mark = memchr(path, '?', req->path.len), *id = NULL,
-		   *allow = NULL;
+	const char *path = req->path.base, *mark = memchr(path, '?', req->path.len), *allow = NULL;
 	size_t path_len = mark ? (size_t)(mark - path) : req->path.len;
-	unsigned long id_len = 0;
+	struct verb_piece pieces[VERB_PIECES];
 	char method[16] = "";
-	struct buf decoded = BUF_INIT;
+	struct buf decoded = BUF_INIT, second = BUF_INIT;
 
 	c->used_us = mono_us();
 	parse_held(req, &rq.body);
@@ -295,7 +296,7 @@ route_request(h2o_handler_t *self, h2o_req_t *req)
 	/* HEAD is answered as GET without the body. */
 	if (strcmp(method, "HEAD") == 0)
 		memcpy(method, "GET", 4);
-	rq.verb = verb_route(c->listener->port, method, path, path_len, &id, &id_len, &allow);
+	rq.verb = verb_route(c->listener->port, method, path, path_len, pieces, &allow);
 	if (!rq.verb) {
 		if (c->listener->port == PORT_DASHBOARD && !allow)
 			statics_get(req, method, path, path_len);
@@ -303,10 +304,14 @@ route_request(h2o_handler_t *self, h2o_req_t *req)
 			not_found(req, allow);
 		return 0;
 	}
-	if (id && !qs_decode(id, id_len, false, &decoded))
+	if ((pieces[0].s && !qs_decode(pieces[0].s, pieces[0].len, false, &decoded)) ||
+	    (pieces[1].s && !qs_decode(pieces[1].s, pieces[1].len, false, &second)))
 		reply_detail(req, 404, "Not Found");
-	else
+	else {
+		rq.second = second.data;
 		call(&rq, &decoded);
+	}
 	buf_free(&decoded);
+	buf_free(&second);
 	return 0;
 }

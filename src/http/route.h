@@ -21,6 +21,7 @@ struct request {
 	const struct verb *verb;
 	const char *id; /* the {id} of the path, decoded; "" when there is none */
 	size_t id_len;
+	const char *second; /* what follows it in the path, decoded; NULL when there is none */
 	struct json_object *query; /* arguments of the query string as text, checked; NULL when
 				      there are none */
 	const char *query_text;    /* the query string as it came */

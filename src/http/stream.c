@@ -97,7 +97,7 @@ read_page(struct stream *s, struct err *e)
 	if (s->left <= 0)
 		s->ended = true;
 	else if (s->cursor >= s->session.last_seq)
-		s->ended = !s->follow || !session_state_live(s->session.state);
+		s->ended = !s->follow || !session_state_busy(s->session.state);
 	return 0;
 }
 
@@ -297,7 +297,7 @@ begin(const struct request *rq, const struct found *f)
 	s->session = *f;
 	resumed = s->form == FORM_SSE ? last_event_id(rq) : -1;
 	set_start(s, rq, resumed);
-	if (s->form == FORM_SSE && resumed >= f->last_seq && !session_state_live(f->state)) {
+	if (s->form == FORM_SSE && resumed >= f->last_seq && !session_state_busy(f->state)) {
 		/* A browser that came back for more: this tells it to stop. */
 		reply_body(req, 204, content_type(s->form), NULL, 0);
 		return;

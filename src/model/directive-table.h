@@ -159,10 +159,12 @@ D(Session, TreeMaxCostUSD, FLOAT, "0", "0.1", "0 1000000", 0,
   "what the blueprint of the tree's first session says.")
 D(Session, BudgetAction, ENUM, "stop", "0.1", "freeze interrupt stop", 0,
   "What is done with a run when a budget is used up: freeze it until a person thaws it, interrupt its turn, or stop it.")
-D(Session, Lifecycle, ENUM, "oneshot", "0.1", "oneshot persistent", DF_PLANNED,
-  "Whether the program ends after its answer or stays for the next prompt.")
-D(Session, IdleTimeoutSec, TIMESPAN, "infinity", "0.1", NULL, DF_PLANNED,
-  "How long the program of a persistent session stays without a prompt.")
+D(Session, Lifecycle, ENUM, "oneshot", "0.1", "oneshot persistent", 0,
+  "Whether the program ends after its answer (oneshot) or stays for the next prompt (persistent): the session is idle then, and the next turn begins at once. Each "
+  "turn has a result of its own, and one that fails leaves the program idle, too: what Restart= says is about ends of the program. RuntimeMaxSec= and the like "
+  "count for each turn. A prompt that comes during a turn is queued. Of a command only that holds: its program ends as ever.")
+D(Session, IdleTimeoutSec, TIMESPAN, "infinity", "0.1", NULL, 0,
+  "How long the program of a persistent session stays without a prompt; then its input is closed, and it has ResultGraceSec= to end. The result is success.")
 D(Session, AskTimeoutSec, TIMESPAN, "10min", "0.1", NULL, DF_PLANNED,
   "How long a question of the agent waits for an answer of a person; then AskDefault= is the answer. 0: at once; infinity: for ever.")
 D(Session, AskDefault, ENUM, "deny", "0.1", "deny allow", DF_PLANNED,

@@ -31,6 +31,8 @@ struct plan {
 	char *prompt;	      /* what it is asked: the request's, else the blueprint's Prompt=; or NULL */
 	struct buf input;     /* first bytes for the agent's stdin */
 	bool close_stdin;     /* close stdin after input (command); else the adapter says when */
+	bool persistent;      /* Lifecycle=persistent */
+	int64_t idle_us;      /* IdleTimeoutSec=; INT64_MAX: for ever */
 	int64_t timeout_stop_us, result_grace_us;
 	struct run_limits may;
 	int64_t max_sessions, queue_priority; /* of its blueprint; max_sessions 0: no limit */

@@ -376,10 +376,16 @@ session_state_has_run(enum session_state s)
 	return session_state_live(s) && s != SESSION_QUEUED && s != SESSION_RESTARTING;
 }
 
+bool
+session_state_busy(enum session_state s)
+{
+	return session_state_live(s) && s != SESSION_IDLE;
+}
+
 const char *
 session_state_status(enum session_state s)
 {
-	return session_state_live(s) && s != SESSION_IDLE ? "running" : "finished";
+	return session_state_busy(s) ? "running" : "finished";
 }
 
 const char *
@@ -500,7 +506,7 @@ render_old(struct buf *out, const struct session_row *s)
 	put_string(out, s->id);
 	PUT(out, ",\"session_name\":");
 	put_string(out, s->name);
-	if (session_state_live(s->state) && s->state != SESSION_IDLE)
+	if (session_state_busy(s->state))
 		PUT(out, ",\"status\":\"running\",\"created_at\":");
 	else
 		PUT(out, ",\"status\":\"finished\",\"created_at\":");

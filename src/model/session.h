@@ -97,6 +97,8 @@ int session_state_parse(const char *name); /* -1 = unknown */
 const char *session_state_status(enum session_state s); /* "running" | "finished" */
 /* It has not come to its end: it has a process, or will have one without anybody asking again. */
 bool session_state_live(enum session_state s);
+/* It works, or will: there is no answer to wait for in a session that is idle, or has come to its end. */
+bool session_state_busy(enum session_state s);
 /* It has a run, which is in memory. */
 bool session_state_has_run(enum session_state s);
 const char *session_event_name(enum session_event ev);

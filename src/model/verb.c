@@ -26,14 +26,14 @@ verb_find(const char *name)
 	return NULL;
 }
 
-/* Whether path has the form of pattern, in which {id} stands for one segment that is not empty. */
+/* Whether path has the form of pattern, in which {name} stands for one segment that is not empty. */
 static bool
-path_matches(const char *pattern, const char *path, size_t n, const char **id, size_t *id_len)
+path_matches(const char *pattern, const char *path, size_t n, struct verb_piece pieces[VERB_PIECES])
 {
 	const char *end = path + n;
+	int count = 0;
 
-	*id = NULL;
-	*id_len = 0;
+	memset(pieces, 0, VERB_PIECES * sizeof(*pieces));
 	while (*pattern) {
 		if (*pattern == '{') {
 			const char *start = path;
@@ -42,14 +42,24 @@ path_matches(const char *pattern, const char *path, size_t n, const char **id, s
 				path++;
 			if (path == start)
 				return false;
-			*id = start;
-			*id_len = (size_t)(path - start);
-			pattern += strlen("{id}");
+			pieces[count++] = (struct verb_piece){start, (unsigned long)(path - start)};
+			pattern = strchr(pattern, '}') + 1;
 		} else if (path == end || *path++ != *pattern++) {
 			return false;
 		}
 	}
 	return path == end;
+}
+
+const char *
+verb_second(const struct verb *v)
+{
+	const struct verb_arg *found = NULL;
+
+	for (const struct verb_arg *a = v->args; a < v->args + VERB_ARGS_MAX && a->name; a++)
+		if (a->place == IN_PATH)
+			found = a;
+	return found ? found->name : NULL;
 }
 
 static void
@@ -63,14 +73,14 @@ allow_add(char *allow, size_t size, const char *method)
 
 const struct verb *
 verb_route(unsigned port, const char *method, const char *path, unsigned long path_len,
-	   const char **id, unsigned long *id_len, const char **allow)
+	   struct verb_piece pieces[VERB_PIECES], const char **allow)
 {
 	static char allowed[64];
 	bool other = false;
 
 	*allow = NULL;
 	for (const struct verb *v = verbs; v->name; v++) {
-		if (!(v->ports & port) || !path_matches(v->path, path, path_len, id, id_len))
+		if (!(v->ports & port) || !path_matches(v->path, path, path_len, pieces))
 			continue;
 		if (strcmp(v->method, method) == 0)
 			return v;
@@ -79,8 +89,7 @@ verb_route(unsigned port, const char *method, const char *path, unsigned long pa
 		other = true;
 		allow_add(allowed, sizeof(allowed), v->method);
 	}
-	*id = NULL;
-	*id_len = 0;
+	memset(pieces, 0, VERB_PIECES * sizeof(*pieces));
 	if (other)
 		*allow = allowed;
 	return NULL;

@@ -62,12 +62,19 @@ struct verb {
 
 extern const struct verb verbs[]; /* ends with a NULL name */
 const struct verb *verb_find(const char *name);
+#define VERB_PIECES 2 /* a path's {id}, and one thing of it, such as {n} */
+struct verb_piece {
+	const char *s; /* NULL: the path has none */
+	unsigned long len;
+};
 /*
- * Match a request. On success the row, and the path's {id} (percent-decoding is the caller's) as a piece of path in *id, *id_len.
+ * Match a request. On success the row, and what stands in the path for {…} (percent-decoding is the caller's) as pieces of path.
  * NULL: no such path (*allow = NULL), or the path is there with other methods (*allow = "GET, POST", static storage until the next call).
  */
 const struct verb *verb_route(unsigned port, const char *method, const char *path, unsigned long path_len,
-			      const char **id, unsigned long *id_len, const char **allow);
+			      struct verb_piece pieces[VERB_PIECES], const char **allow);
+/* The name of the second piece of a verb's path. */
+const char *verb_second(const struct verb *v);
 
 /*
  * Check the arguments of an action (args is the decoded body, may be NULL when there was none; in_place says which rows are looked at).

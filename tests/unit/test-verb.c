@@ -17,15 +17,15 @@
 static const struct verb *
 route(unsigned port, const char *method, const char *path, char *id, const char **allow)
 {
-	const char *p;
-	unsigned long n;
-	const struct verb *v = verb_route(port, method, path, strlen(path), &p, &n, allow);
+	struct verb_piece pieces[VERB_PIECES];
+	const struct verb *v = verb_route(port, method, path, strlen(path), pieces, allow);
 
 	id[0] = 0;
-	if (p) {
-		assert_true(n < 100);
-		memcpy(id, p, n);
-		id[n] = 0;
+	for (int i = 0; i < VERB_PIECES && pieces[i].s; i++) {
+		assert_true(strlen(id) + pieces[i].len < 99);
+		if (i > 0)
+			strcat(id, "/");
+		strncat(id, pieces[i].s, pieces[i].len);
 	}
 	return v;
 }
@@ -39,11 +39,12 @@ test_route_table(void **state)
 
 	for (const struct verb *v = verbs; v->name; v++) {
 		char path[200];
-		const char *brace = strchr(v->path, '{');
+		const char *brace = strchr(v->path, '{'), *second = brace ? strchr(brace + 1, '{') : NULL;
 
 		snprintf(path, sizeof(path), "%s", v->path);
 		if (brace)
-			snprintf(path, sizeof(path), "%.*sab%%20c%s", (int)(brace - v->path), v->path, brace + 4);
+			snprintf(path, sizeof(path), "%.*sab%%20c%.*s%s", (int)(brace - v->path), v->path,
+				 second ? (int)(second - brace) - 4 : (int)strlen(brace) - 4, brace + 4, second ? "d" : "");
 		for (unsigned port = 1; port < PORT_ALL; port <<= 1) {
 			const struct verb *found = route(port, v->method, path, id, &allow);
 
@@ -51,7 +52,8 @@ test_route_table(void **state)
 				continue;
 			assert_ptr_equal(found, v);
 			assert_null(allow);
-			assert_string_equal(id, brace ? "ab%20c" : "");
+			assert_string_equal(id, second ? "ab%20c/d" : brace ? "ab%20c" : "");
+			assert_string_equal(verb_second(v) ? verb_second(v) : "", second ? "n" : brace ? "id" : "");
 		}
 		assert_ptr_equal(verb_find(v->name), v);
 		assert_true(strlen(v->summary) > 10);
@@ -89,13 +91,14 @@ test_route_none(void **state)
 static void
 test_route_length(void **state)
 {
-	const char *id, *allow;
-	unsigned long n;
-	const struct verb *v = verb_route(PORT_RUNTIME, "GET", "/sessions/abc?x=1", 13, &id, &n, &allow);
+	const char *allow;
+	struct verb_piece pieces[VERB_PIECES];
+	const struct verb *v = verb_route(PORT_RUNTIME, "GET", "/sessions/abc?x=1", 13, pieces, &allow);
 
 	assert_string_equal(v->name, "session.get");
-	assert_int_equal(n, 3);
-	assert_memory_equal(id, "abc", 3);
+	assert_int_equal(pieces[0].len, 3);
+	assert_memory_equal(pieces[0].s, "abc", 3);
+	assert_null(pieces[1].s);
 }
 
 /* Check args of a verb; the answer as text, "" when all is well. */

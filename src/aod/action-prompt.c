@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: MIT */
+/* Actions on what sessions are asked: a further prompt, one that is taken back, the end of a turn. */
+#include "config.h"
+
+#include <errno.h>
+
+#include "aod/admission.h"
+#include "aod/request.h"
+#include "aod/turn.h"
+#include "base/util.h"
+
+/* What aod does not run it cannot ask. */
+static int
+own_session(struct request *q, struct session *s, struct run **r, const char *what, struct err *e)
+{
+	int rc = request_session(q, s, r, e);
+
+	if (rc == 0 && s->row.passive)
+		rc = err_set_status(e, 409, -EBUSY, "Session '%s' was registered by a client that runs the agent itself: %s it there", s->row.name,
+				    what);
+	return rc;
+}
+
+/* Old clients count on a refusal where the session is still running. */
+static int
+may_queue(const struct request *q, const struct session *s, struct err *e)
+{
+	const struct session_move *move = session_move(s->row.state, SEV_RESUME);
+
+	if (move->action != ACT_REFUSE || s->row.persistent || request_number(q, "queue", 0))
+		return 0;
+	return err_set_status(e, 409, -EBUSY, "Session '%s': %s", s->row.name, move->why);
+}
+
+static bool
+needs_prompt(const struct session *s)
+{
+	const struct adapter *a = s->row.adapter ? adapter_find(s->row.adapter) : NULL;
+
+	return !a || a->needs_prompt;
+}
+
+/* What it was given, or where that stands: position is its place in the session's queue of prompts, 0: it is the next. */
+static void
+reply_prompted(const struct request *q, const struct session *s, int64_t position)
+{
+	struct buf more = BUF_INIT;
+
+	if (position > 0)
+		buf_printf(&more, ",\"queued\":true,\"position\":%lld", (long long)position);
+	admission_put_place(q->m, s->row.n, &more);
+	request_reply_session(q, s, more.data);
+	buf_free(&more);
+}
+
+int
+action_resume(struct request *q, struct err *e)
+{
+	char uuid[ID_SIZE];
+	struct session s = { 0 };
+	struct run *r = NULL, *begun = NULL;
+	struct prompt p = { .source = "request", .author = q->author };
+	int64_t rc = own_session(q, &s, &r, "resume", e);
+
+	p.text = xstrdup(request_text(q, "prompt"));
+	p.uuid = xstrdup(id_new(uuid));
+	if (rc == 0)
+		rc = may_queue(q, &s, e);
+	if (rc == 0 && !p.text && needs_prompt(&s)) {
+		request_missing(q, "prompt");
+	} else if (rc == 0) {
+		rc = session_prompt(q->m, &s, r, &p, SEV_RESUME, &begun, e);
+		if (rc >= 0)
+			reply_prompted(q, begun ? &begun->s : r ? &r->s : &s, rc);
+	}
+	prompt_free(&p);
+	session_free(&s);
+	return rc < 0 ? (int)rc : 0;
+}
+
+int
+action_interrupt(struct request *q, struct err *e)
+{
+	struct session s = { 0 };
+	struct run *r = NULL;
+	int rc = own_session(q, &s, &r, "interrupt", e);
+
+	if (rc == 0 && !r)
+		rc = err_set_status(e, 409, -EBUSY, "Session '%s': %s", s.row.name, session_move(s.row.state, SEV_INTERRUPT)->why);
+	if (rc == 0)
+		rc = turn_interrupt(r, e);
+	if (rc == 0 && request_number(q, "clear", 0) && (rc = prompts_cancel(q->m, &r->s, 0, e)) > 0)
+		rc = session_save(q->m, &r->s, e);
+	if (rc == 0)
+		request_reply_session(q, &r->s, NULL);
+	session_free(&s);
+	return rc;
+}
+
+int
+action_prompt_cancel(struct request *q, struct err *e)
+{
+	const char *n = request_text(q, "n");
+	struct session s = { 0 }, *is = &s;
+	struct run *r = NULL;
+	int64_t id;
+	int rc = own_session(q, &s, &r, "change", e);
+
+	if (r)
+		is = &r->s;
+	if (rc == 0 && (!n || !parse_i64(n, 1, INT64_MAX, &id)))
+		rc = err_set_status(e, 404, -ENOENT, "Session '%s': a prompt is named by its id", s.row.name);
+	if (rc == 0 && (rc = prompts_cancel(q->m, is, id, e)) == 0)
+		rc = err_set_status(e, 404, -ENOENT, "Session '%s': no prompt %s is queued", s.row.name, n);
+	if (rc > 0)
+		rc = session_save(q->m, is, e);
+	if (rc == 0)
+		request_reply_session(q, is, NULL);
+	session_free(&s);
+	return rc;
+}
