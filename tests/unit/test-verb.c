@@ -20,13 +20,8 @@ route(unsigned port, const char *method, const char *path, char *id, const char 
 	struct verb_piece pieces[VERB_PIECES];
 	const struct verb *v = verb_route(port, method, path, strlen(path), pieces, allow);
 
-	id[0] = 0;
-	for (int i = 0; i < VERB_PIECES && pieces[i].s; i++) {
-		assert_true(strlen(id) + pieces[i].len < 99);
-		if (i > 0)
-			strcat(id, "/");
-		strncat(id, pieces[i].s, pieces[i].len);
-	}
+	snprintf(id, 100, "%.*s%s%.*s", (int)pieces[0].len, pieces[0].s ? pieces[0].s : "", pieces[1].s ? "/" : "", (int)pieces[1].len,
+		 pieces[1].s ? pieces[1].s : "");
 	return v;
 }
 
