@@ -8,11 +8,10 @@
 #ifndef AOD_AOD_GITFIND_H
 #define AOD_AOD_GITFIND_H
 
-#define GIT_FOUND_MAX 16	 /* repositories; each takes some mounts */
-#define GIT_LOOK_MAX 128	 /* directories that are read */
-#define GIT_LOOK_DEPTH 3	 /* below the project; submodules in submodules below .git */
-#define GIT_LOOK_ENTRIES 4096	 /* of one directory */
-#define GIT_LOOK_US 20000
+#define GIT_FOUND_MAX 16     /* repositories; each takes some mounts */
+#define GIT_LOOK_MAX 16	     /* directories that are read */
+#define GIT_LOOK_ENTRIES 500 /* in all of them */
+#define GIT_LOOK_DEPTH 3     /* below the project; of the name of a submodule */
 
 /*
  * Appends to *dirs (a strv) the repositories beside project/.git, and to *files the files that stand for one (in worktrees and submodules; project/.git, too).
