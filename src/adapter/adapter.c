@@ -459,6 +459,11 @@ plan_begin(struct plan *p, const struct blueprint *effective)
 	plan_restart(&p->restart, effective);
 	p->persistent = lifecycle && strcmp(lifecycle, "persistent") == 0;
 	p->idle_us = limit_us(effective, D_IdleTimeoutSec);
+	p->ask = (struct ask_policy){
+		.timeout_us = blueprint_us(effective, D_AskTimeoutSec),
+		.allow = strcmp(blueprint_text(effective, D_AskDefault), "allow") == 0,
+		.rules = strv_dup(blueprint_words(effective, D_AskRule)),
+	};
 	p->may = (struct run_limits){
 		.start_us = limit_us(effective, D_TimeoutStartSec),
 		.runtime_us = limit_us(effective, D_RuntimeMaxSec),

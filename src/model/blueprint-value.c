@@ -12,6 +12,7 @@
 
 #include "base/ini.h"
 #include "base/util.h"
+#include "model/ask.h"
 #include "model/blueprint-internal.h"
 #include "model/calendar.h"
 #include "model/session.h"
@@ -103,6 +104,8 @@ static const struct {
 	[DT_SYSCALLS] = {FORM_WORDS, "Takes a list.", "~@mount ptrace:EPERM"},
 	[DT_ERRNO] = {FORM_RAW, "Takes the name or the number of an error.", "EPERM"},
 	[DT_CREDENTIALS] = {FORM_TEXTS, "May be given more than once.", "token:/etc/aod/token"},
+	[DT_ASK_RULES] = {FORM_TEXTS, "Takes allow or deny and a tool, maybe with a pattern; may be given more than once.",
+			  "allow Bash(git log:*)"},
 	[DT_MCP_SERVERS] = {FORM_TUPLES,
 			    "Takes a name, then an address or a program and its arguments, with "
 			    "quotes as in a shell.",
@@ -760,6 +763,8 @@ value_check(const struct directive *d, const char *v, const char **usual, char *
 		return check_user(v);
 	case DT_CREDENTIALS:
 		return check_credential(d, v);
+	case DT_ASK_RULES:
+		return ask_rule_check(v);
 	case DT_MCP_SERVERS:
 		return check_mcp(v);
 	default:

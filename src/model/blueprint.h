@@ -55,6 +55,7 @@ enum directive_type {
 	DT_SYSCALLS,     /* yes, no, or list of names and @groups, ~ in front */
 	DT_ERRNO,
 	DT_CREDENTIALS, /* list of lines ID:PATH; values "text": ID:TEXT */
+	DT_ASK_RULES,   /* list of lines "allow|deny TOOL[(PATTERN)]" */
 	DT_MCP_SERVERS, /* list of lines "NAME COMMAND…" or "NAME URL" */
 	DT_COUNT_OF_TYPES
 };

@@ -57,8 +57,8 @@ D(Agent, DisallowedTools, WORDS, "", "0.1", NULL, DF_SPECIFIERS,
   "Tools that may not be used.")
 D(Agent, PermissionMode, ENUM, "", "0.1",
   "acceptEdits auto bypassPermissions default dontAsk plan", 0,
-  "How the agent asks before it acts; its own default when unset. Nobody is there to be asked: "
-  "what would need an answer is denied.")
+  "How the agent asks before it acts; its own default when unset. What it asks is "
+  "answered as AskRule=, AskTimeoutSec= and AskDefault= say.")
 D(Agent, McpServer, MCP_SERVERS, "", "0.1", NULL, DF_SPECIFIERS,
   "An MCP server the agent may use: a name, then a program with its arguments, or the address "
   "of one (http:// or https://). One server for each line.")
@@ -165,10 +165,16 @@ D(Session, Lifecycle, ENUM, "oneshot", "0.1", "oneshot persistent", 0,
   "count for each turn. A prompt that comes during a turn is queued. Of a command only that holds: its program ends as ever.")
 D(Session, IdleTimeoutSec, TIMESPAN, "infinity", "0.1", NULL, 0,
   "How long the program of a persistent session stays without a prompt; then its input is closed, and it has ResultGraceSec= to end. The result is success.")
-D(Session, AskTimeoutSec, TIMESPAN, "10min", "0.1", NULL, DF_PLANNED,
-  "How long a question of the agent waits for an answer of a person; then AskDefault= is the answer. 0: at once; infinity: for ever.")
-D(Session, AskDefault, ENUM, "deny", "0.1", "deny allow", DF_PLANNED,
-  "The answer to a question that nobody answers.")
+D(Session, AskRule, ASK_RULES, "", "0.1", NULL, 0,
+  "What is said to an agent that asks whether it may use a tool, so that no person has to: the first rule that matches, one each line. A tool is a "
+  "name, in which * stands for anything; the pattern is held against its main argument: the command of Bash, the path of Read, "
+  "Write and Edit, the address of WebFetch (or its host: domain:example.org). PREFIX:* is a command with any arguments. In a rule that allows, * stands "
+  "for nothing that begins a further shell command, and no path with .. matches.")
+D(Session, AskTimeoutSec, TIMESPAN, "10min", "0.1", NULL, 0,
+  "How long a question of the agent waits for an answer of a person; then AskDefault= is the answer. 0: at once; infinity: for ever. WatchdogSec= and "
+  "ToolTimeoutSec= stand still meanwhile, RuntimeMaxSec= does not.")
+D(Session, AskDefault, ENUM, "deny", "0.1", "deny allow", 0,
+  "The answer to a question that nobody answers. To one that gives a choice it is always a refusal, which says that nobody answered.")
 D(Session, Callback, BOOL, "no", "0.1", NULL, DF_PLANNED,
   "Whether the result is given as a prompt to the session that started this one.")
 D(Session, StopWithParent, BOOL, "no", "0.1", NULL, DF_PLANNED,

@@ -32,6 +32,7 @@ plan_free(struct plan *p)
 	strv_free(p->secret_env);
 	strv_free(p->success);
 	restart_policy_done(&p->restart);
+	ask_policy_done(&p->ask);
 	free(p->cwd);
 	free(p->prompt);
 	sandbox_free(p->sandbox);
@@ -155,6 +156,8 @@ plan_json(struct buf *out, const struct plan *p)
 	restart_policy_json(out, &p->restart);
 	buf_puts(out, ",\"budget\":");
 	budget_json(out, &p->budget);
+	buf_puts(out, ",\"ask\":");
+	ask_policy_json(out, &p->ask);
 	/* The files may hold keys (MCP configuration): only that they are there is told. */
 	buf_puts(out, ",\"files\":[");
 	for (int i = 0; i < p->file_count; i++) {

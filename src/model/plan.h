@@ -12,6 +12,7 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "model/budget.h"
+#include "model/ask.h"
 #include "model/restart.h"
 #include "model/sandbox.h"
 
@@ -39,6 +40,7 @@ struct plan {
 	struct budget budget;
 	char **success; /* ends that count as success; or NULL, or none */
 	struct restart_policy restart;
+	struct ask_policy ask;
 	/* files to write before the start, mode 0600: path, content */
 	struct plan_file { char *path; char *text; } *files;
 	int file_count;

@@ -184,6 +184,11 @@ const int store_schema_version = ARRAY_LEN(store_schema);
 #define PROMPT \
 	"SELECT id, session, uuid, source, origin, author, state, run, in_seq, created_us, given_us, ended_us, text FROM prompt "
 
+/* In the order in which question.c takes them. */
+#define QUESTION                                                                                                                    \
+	"SELECT q.session, q.run, q.id, q.kind, q.json, q.asked_us, q.due_us, q.closed, q.closed_us, q.answer, q.author, s.id, s.name" \
+	" FROM question q JOIN session s ON s.n = q.session "
+
 /* In the order in which store_event_row() takes them; raw is last, so that it is not read where it is not wanted. */
 #define EVENT "SELECT id, session, seq, run, time_us, timestamp, type, keys, data"
 
@@ -287,6 +292,14 @@ const char *const store_sql[Q_COUNT] = {
 	[Q_PROMPT_CANCEL] = "UPDATE prompt SET state = 'cancelled', ended_us = ?3 WHERE session = ?1 AND state = 'queued'"
 			    " AND (?2 = 0 OR id = ?2)",
 	[Q_PROMPT_DELETE] = "DELETE FROM prompt WHERE session = ?1",
+	[Q_QUESTION_ADD] = "INSERT INTO question (session, run, id, kind, json, asked_us, due_us, closed_us) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, 0)"
+			   " ON CONFLICT (session, run, id) DO NOTHING",
+	[Q_QUESTION_DUE] = "UPDATE question SET due_us = ?4 WHERE session = ?1 AND run = ?2 AND id = ?3",
+	[Q_QUESTION_CLOSE] = "UPDATE question SET closed = ?4, closed_us = ?5, answer = ?6, author = ?7"
+			     " WHERE session = ?1 AND run = ?2 AND id = ?3 AND closed IS NULL",
+	[Q_QUESTION_LIST_OPEN] = QUESTION "WHERE q.closed IS NULL ORDER BY q.asked_us, q.id LIMIT ?1",
+	[Q_QUESTION_LIST_SESSION] = QUESTION "WHERE q.session = ?2 AND q.closed IS NULL ORDER BY q.asked_us, q.id LIMIT ?1",
+	[Q_QUESTION_LIST] = QUESTION "WHERE q.session = ?2 ORDER BY q.asked_us DESC, q.id LIMIT ?1",
 	[Q_QUESTION_DELETE] = "DELETE FROM question WHERE session = ?1",
 	[Q_USAGE_ADD] = "INSERT INTO usage_day (day, blueprint, turns, input_tokens, output_tokens, cost_usd) VALUES (?1, ?2, ?3, ?4, ?5, ?6)"
 			" ON CONFLICT (day, blueprint) DO UPDATE SET turns = turns + excluded.turns,"

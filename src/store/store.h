@@ -162,6 +162,29 @@ int store_usage_list(struct store *s, const char *from, const char *blueprint, i
 		     struct err *e);
 /* Of the session root and all of its tree, as their rows say. */
 int store_usage_tree(struct store *s, int64_t root, struct usage *out, struct err *e);
+/* ---- questions ------------------------------------------------------------------------------------------- */
+
+/* What agents ask, and what was said to them; of a rule's answers there is no row. */
+struct question_row {
+	int64_t session, run;
+	const char *id;	  /* the agent's own, unique in its run */
+	const char *kind; /* permission or choice */
+	const char *json; /* object: what it is about */
+	int64_t asked_us, due_us; /* INT64_MAX: it has all the time in the world */
+	const char *closed; /* answer, gone, or NULL: it is open */
+	int64_t closed_us;
+	const char *answer; /* JSON object: answer (allow or deny), text, answers; or NULL */
+	const char *author; /* who said so; or NULL */
+	const char *session_id, *session_name; /* of rows that are read */
+};
+typedef int (*store_question_cb)(const struct question_row *, void *);
+/* Uses session, run, id, kind, json, asked_us, due_us. One that is there already stays as it is. */
+int store_question_add(struct store *s, const struct question_row *row, struct err *e);
+int store_question_due(struct store *s, int64_t session, int64_t run, const char *id, int64_t due_us, struct err *e);
+/* Writes closed, closed_us, answer and author of an open one. */
+int store_question_close(struct store *s, const struct question_row *row, struct err *e);
+/* Oldest first: the open ones of a session (0: of all sessions), or, newest first, all of a session. The rows are valid during the call of cb. */
+int store_question_list(struct store *s, int64_t session, bool all, int64_t limit, store_question_cb cb, void *arg, struct err *e);
 
 /* ---- events ---------------------------------------------------------------------------------------------- */
 
