@@ -108,7 +108,7 @@ claude_shift(void *state, int64_t us)
 /* ---- questions -------------------------------------------------------------------------------------------- */
 
 int
-ask_find(const struct claude *st, const char *id)
+claude_ask_find(const struct claude *st, const char *id)
 {
 	for (int i = 0; i < st->ask_count; i++)
 		if (strcmp(st->asks[i].id, id) == 0)
@@ -117,7 +117,7 @@ ask_find(const struct claude *st, const char *id)
 }
 
 void
-ask_drop(struct claude *st, int i)
+claude_ask_drop(struct claude *st, int i)
 {
 	struct open_ask *a = &st->asks[i];
 
@@ -131,7 +131,7 @@ ask_drop(struct claude *st, int i)
 }
 
 bool
-ask_add(struct claude *st, const char *id, const char *tool_name, const char *tool_use_id, const char *input, size_t input_len)
+claude_ask_add(struct claude *st, const char *id, const char *tool_name, const char *tool_use_id, const char *input, size_t input_len)
 {
 	if (st->ask_count == ASKS_MAX || input_len > ASKS_INPUT_MAX - st->ask_bytes)
 		return false;
@@ -181,7 +181,7 @@ int
 claude_answer(void *state, const char *ask_id, const struct ask_answer *a, struct buf *reply)
 {
 	struct claude *st = state;
-	int i = ask_find(st, ask_id), r = 0;
+	int i = claude_ask_find(st, ask_id), r = 0;
 	size_t start = reply->len;
 
 	if (i < 0)
@@ -205,7 +205,7 @@ claude_answer(void *state, const char *ask_id, const struct ask_answer *a, struc
 		reply->data[start] = '\0';
 		return r;
 	}
-	ask_drop(st, i);
+	claude_ask_drop(st, i);
 	return 0;
 }
 
@@ -384,7 +384,7 @@ state_clear(struct claude *st)
 	while (st->open_count > 0)
 		open_drop(st, st->open_count - 1);
 	while (st->ask_count > 0)
-		ask_drop(st, st->ask_count - 1);
+		claude_ask_drop(st, st->ask_count - 1);
 	while (st->prompt_count > 0)
 		prompt_drop(st, st->prompt_count - 1);
 	free(st->open);
@@ -521,10 +521,10 @@ restore_ask(struct claude *st, struct json_object *row)
 	struct json_object *input = text_at(row, 0) ? json_object_array_get_idx(row, 3) : NULL;
 	struct buf b = BUF_INIT;
 
-	if (!json_object_is_type(input, json_type_object) || !text_at(row, 1) || !text_at(row, 2) || ask_find(st, text_at(row, 0)) >= 0)
+	if (!json_object_is_type(input, json_type_object) || !text_at(row, 1) || !text_at(row, 2) || claude_ask_find(st, text_at(row, 0)) >= 0)
 		return;
 	jv_write(&b, input);
-	ask_add(st, text_at(row, 0), text_at(row, 1), text_at(row, 2), b.data, b.len);
+	claude_ask_add(st, text_at(row, 0), text_at(row, 1), text_at(row, 2), b.data, b.len);
 	buf_free(&b);
 }
 

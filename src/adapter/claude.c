@@ -71,7 +71,7 @@ static void
 take_back(struct line *l, int ask)
 {
 	l->out->asks_gone = strv_add(l->out->asks_gone, l->st->asks[ask].id);
-	ask_drop(l->st, ask);
+	claude_ask_drop(l->st, ask);
 	l->out->dirty = true;
 }
 
@@ -487,16 +487,16 @@ add_ask(struct line *l, const char *id, struct json_object *request)
 	struct json_object *input = jv_get(request, "input");
 	bool choice = json_object_is_type(jv_get(input, "questions"), json_type_array), is_object = json_object_is_type(input, json_type_object);
 	struct adapter_ask *ask;
-	int i = ask_find(l->st, id);
+	int i = claude_ask_find(l->st, id);
 
 	if (i >= 0)
-		ask_drop(l->st, i);
+		claude_ask_drop(l->st, i);
 	buf_reset(&scratch);
 	if (is_object)
 		jv_write(&scratch, input);
 	else
 		buf_puts(&scratch, "{}");
-	if (!ask_add(l->st, id, jv_word(request, "tool_name"), jv_word(request, "tool_use_id"), scratch.data, scratch.len))
+	if (!claude_ask_add(l->st, id, jv_word(request, "tool_name"), jv_word(request, "tool_use_id"), scratch.data, scratch.len))
 		return false;
 	l->out->dirty = true;
 	if (i >= 0)
@@ -554,7 +554,7 @@ on_control(struct line *l)
 static void
 on_cancel_request(struct line *l)
 {
-	int i = ask_find(l->st, jv_word(l->o, "request_id"));
+	int i = claude_ask_find(l->st, jv_word(l->o, "request_id"));
 
 	on_control(l);
 	if (i >= 0)

@@ -68,9 +68,9 @@ int open_find(const struct claude *st, const char *id);
 void open_drop(struct claude *st, int i);
 
 /* false: there are too many, or it is too long. */
-bool ask_add(struct claude *st, const char *id, const char *tool_name, const char *tool_use_id, const char *input, size_t input_len);
-int ask_find(const struct claude *st, const char *id);
-void ask_drop(struct claude *st, int i);
+bool claude_ask_add(struct claude *st, const char *id, const char *tool_name, const char *tool_use_id, const char *input, size_t input_len);
+int claude_ask_find(const struct claude *st, const char *id);
+void claude_ask_drop(struct claude *st, int i);
 int claude_answer(void *state, const char *ask_id, const struct ask_answer *a, struct buf *reply);
 
 /* The program queued a prompt, or (started) began it. */

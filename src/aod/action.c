@@ -611,6 +611,7 @@ static const struct {
 	{ "session.delete-all", do_delete_all },
 	{ "session.patch", action_patch },
 	{ "session.freeze", action_freeze },
+	{ "session.answer", action_answer },
 	{ "session.thaw", action_thaw },
 	{ "session.usage", action_usage },
 	{ "session.set-property", action_set_property },

@@ -237,7 +237,7 @@ forget_runs(struct manager *m)
 		}
 	m->run_count = 0;
 	m->dirty = m->given = m->unspawned = m->ended = NULL;
-	m->loaded = false;
+	m->loaded = m->telling = false;
 	next_forget(m);
 	admission_forget(m);
 	registry_forget(m);
@@ -338,6 +338,7 @@ commit(struct manager *m)
 		send_replies(m);
 		turns_committed(m);
 		spawn_new(m);
+		ask_committed(m);
 		free_ended(m);
 	} while (store_in_transaction(m->store) || m->broken.code || m->ended || m->replies);
 	next_committed(m);

@@ -90,6 +90,7 @@ struct manager {
 	struct run *unspawned; /* runs to start once they are committed */
 	struct run *ended;   /* runs to free once their end is committed */
 	struct audit_note *audits; /* requests whose answers are written down */
+	bool telling; /* some agents are told what was answered after the commit; ask.c */
 	bool tokens_gone; /* some ended in this transaction: aod-http is told after the commit */
 	struct reply *replies; /* answers that wait for the commit, newest first */
 

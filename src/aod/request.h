@@ -84,6 +84,8 @@ void request_note_caller(struct request *q, struct json_object *caller);
 int action_resume(struct request *q, struct err *e);
 int action_interrupt(struct request *q, struct err *e);
 int action_prompt_cancel(struct request *q, struct err *e);
+/* action-ask.c */
+int action_answer(struct request *q, struct err *e);
 
 /* action-contain.c */
 int action_freeze(struct request *q, struct err *e);

@@ -21,10 +21,6 @@
 #include "base/log.h"
 #include "base/util.h"
 
-#define DENY_TEXT                                                                                                                          \
-	"Nobody is there to answer: this agent runs unattended under aod. Go on without this tool, or allow it in the blueprint "                \
-	"(AllowedTools=, PermissionMode=)."
-
 #define RUN_FDS 5   /* spool, input, bell, pidfd, word of kills for want of memory */
 #define OWN_FDS 100 /* sockets, the database, a tree that is being removed */
 
@@ -116,6 +112,7 @@ run_new(struct manager *m, const struct session_row *s, int64_t n, const char *a
 	contain_init(r);
 	watch_init(r);
 	turn_init(r);
+	ask_init(r);
 	return r;
 }
 
@@ -128,6 +125,7 @@ run_free(struct run *r)
 	ev_timer_stop(r->m->loop, &r->grace_w);
 	watch_done(r);
 	turn_free(r);
+	ask_done(r);
 	for (size_t i = 0; i < ARRAY_LEN(fds); i++)
 		if (fds[i] >= 0)
 			close(fds[i]);
@@ -272,6 +270,7 @@ run_prepare(struct manager *m, const struct session *s, int64_t n, const struct 
 	r->turn.stays = plan->persistent && r->adapter->prompt;
 	r->turn.idle_us = plan->idle_us;
 	r->s.row.persistent = plan->persistent;
+	ask_policy_copy(&r->asked.policy, &plan->ask);
 	r->s.row.runs = n;
 	session_set_text(&r->s.row.adapter, plan->adapter);
 	if (admission_check(r, args)) {
@@ -328,6 +327,7 @@ args_to_json(const struct run *r, const struct run_args *args)
 	git_guard_args(&b, &r->git);
 	buf_puts(&b, ",\"restart\":");
 	restart_policy_json(&b, &r->restart);
+	ask_args(&b, r);
 	put_words(&b, "success", r->success);
 	put_words(&b, "command", args->command);
 	buf_putc(&b, '}');
@@ -590,6 +590,8 @@ run_end(struct run *r, struct run_result *res, int64_t time_us, struct err *e)
 		rc = contain_on_end(r, res, e);
 	if (rc == 0)
 		rc = look_at_git(r, time_us, e);
+	if (rc == 0)
+		rc = ask_end(r, e);
 	take_as_success(r, res);
 	if (rc == 0)
 		rc = turn_over(r, res, e);
@@ -651,23 +653,12 @@ tell_agent(struct run *r, uint8_t type, const void *p, size_t n, struct err *e)
 	return 0;
 }
 
-/* Nobody is there to answer. */
-static void
-deny_asks(struct run *r)
-{
-	const struct ask_answer deny = { .text = DENY_TEXT };
-
-	for (int i = 0; i < r->out.ask_count; i++)
-		r->adapter->answer(r->adapter_state, r->out.asks[i].id, &deny, &r->out.reply);
-}
-
 int
 run_take_adapter_out(struct run *r, struct err *e)
 {
 	int64_t time_us = now_us();
 	int rc = 0;
 
-	deny_asks(r);
 	for (int i = 0; rc == 0 && i < r->out.event_count; i++) {
 		const struct event *ev = &r->out.events[i];
 
@@ -681,6 +672,8 @@ run_take_adapter_out(struct run *r, struct err *e)
 		turn_heard(r, ev->type, ev->time_us);
 		time_us = ev->time_us;
 	}
+	if (rc == 0 && (r->out.ask_count || r->out.asks_gone))
+		rc = ask_take(r, e);
 	if (rc == 0 && r->out.reply.len)
 		rc = tell_agent(r, FRAME_INPUT, r->out.reply.data, r->out.reply.len, e);
 	if (rc == 0 && r->out.turn_done && r->turn.open)
@@ -766,8 +759,10 @@ run_freeze(struct run *r, bool frozen, struct err *e)
 	if (rc != ACT_FREEZE && rc != ACT_THAW)
 		return rc < 0 ? rc : 0;
 	hold_grace(r, frozen);
+	rc = ask_frozen(r, frozen, e);
 	watch_frozen(r, frozen);
-	rc = add_freeze_event(r, frozen, e);
+	ask_arm(r);
+	rc = rc < 0 ? rc : add_freeze_event(r, frozen, e);
 	if (rc == 0 && !frozen)
 		rc = turn_thawed(r, e);
 	return rc < 0 ? rc : run_save(r, e);

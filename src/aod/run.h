@@ -13,6 +13,7 @@
 #include "adapter/adapter.h"
 #include "aod/admission.h"
 #include "aod/budget.h"
+#include "aod/ask.h"
 #include "aod/contain.h"
 #include "aod/gitguard.h"
 #include "aod/session.h"
@@ -81,6 +82,7 @@ struct run {
 	struct watched w;
 	struct budgeted b;
 	struct turn turn;
+	struct asked asked;
 	struct git_guard git;
 	/* When the run's end is committed: delete the session, and answer these requests. */
 	bool delete_after;

@@ -439,6 +439,8 @@ run_attach(struct run *r, const struct run_row *row, struct err *e)
 	git_guard_restore(&r->git, args);
 	r->input_seq = row->in_seq;
 	rc = turn_restore(r, args, e);
+	if (rc == 0)
+		rc = ask_restore(r, args, e);
 	look_at_input(r);
 	r->other_boot = row->boot_id && *row->boot_id && strcmp(row->boot_id, r->m->boot_id);
 	spool = look_at_spool(r);

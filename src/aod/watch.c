@@ -46,13 +46,13 @@ since_base(const struct run *r)
 static int64_t
 since_quiet(const struct run *r)
 {
-	return at_work(r) ? r->w.quiet_us : 0;
+	return at_work(r) && !r->w.waiting_us ? r->w.quiet_us : 0;
 }
 
 static int64_t
 since_tool(const struct run *r)
 {
-	return at_work(r) && r->adapter->tool_since ? r->adapter->tool_since(r->adapter_state) : 0;
+	return at_work(r) && !r->w.waiting_us && r->adapter->tool_since ? r->adapter->tool_since(r->adapter_state) : 0;
 }
 
 static const struct limit {
@@ -178,9 +178,27 @@ watch_frozen(struct run *r, bool frozen)
 		w->base_us += w->base_us ? still : 0;
 		w->quiet_us += w->quiet_us ? still : 0;
 		w->look_us += w->look_us ? still : 0;
+		w->waiting_us += w->waiting_us ? still : 0;
 		if (r->adapter->shift)
 			r->adapter->shift(r->adapter_state, still);
 	}
+	watch_arm(r);
+}
+
+void
+watch_waiting(struct run *r, bool waiting)
+{
+	struct watched *w = &r->w;
+	int64_t now = now_us();
+
+	if (waiting == (w->waiting_us != 0))
+		return;
+	if (!waiting) {
+		if (r->adapter->shift && now > w->waiting_us)
+			r->adapter->shift(r->adapter_state, now - w->waiting_us);
+		w->quiet_us = w->look_us = now;
+	}
+	w->waiting_us = waiting ? now : 0;
 	watch_arm(r);
 }
 
@@ -280,6 +298,7 @@ static const struct {
 	{ "frozen_us", offsetof(struct run, w.frozen_us) },
 	{ "heard_us", offsetof(struct run, turn.heard_us) },
 	{ "interrupt_seq", offsetof(struct run, turn.interrupt_seq) },
+	{ "waiting_us", offsetof(struct run, w.waiting_us) },
 };
 
 void

@@ -23,6 +23,7 @@ struct watched {
 	int64_t first_us; /* its first line came */
 	int64_t quiet_us; /* since then nothing was heard of it, nor seen at work */
 	int64_t frozen_us; /* since then it stands still */
+	int64_t waiting_us; /* since then it waits for an answer */
 	/* the last look at its control group */
 	int64_t look_us, cpu_us, io_bytes;
 	ev_timer limit_w, stop_w;
@@ -43,6 +44,8 @@ void watch_save(struct buf *out, const struct run *r);
 void watch_started(struct run *r, int64_t time_us);
 void watch_heard(struct run *r, int stream, int64_t time_us);
 void watch_frozen(struct run *r, bool frozen);
+/* It waits for an answer, or has none to wait for any more: neither its silence nor its tools are held against it meanwhile. */
+void watch_waiting(struct run *r, bool waiting);
 void watch_arm(struct run *r);
 
 #endif

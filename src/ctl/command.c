@@ -334,6 +334,27 @@ put_status(struct buf *out, struct json_object *s)
 	buf_free(&b);
 }
 
+/* What it waits for, a line each. */
+static void
+put_questions(struct ctl *c, struct buf *out, const char *id)
+{
+	struct json_object *o, *list;
+	struct err e = { 0 };
+
+	if (ctl_session_call(c, "GET", id, "/questions", NULL, &e) < 0)
+		return;
+	o = js_parse(c->reply.data, c->reply.len);
+	list = js_get(o, "questions");
+	for (size_t i = 0; json_object_is_type(list, json_type_array) && i < json_object_array_length(list); i++) {
+		struct buf text = BUF_INIT;
+
+		question_text(&text, js_get(json_object_array_get_idx(list, i), "about"));
+		put_field(out, "Asks", text.data);
+		buf_free(&text);
+	}
+	json_object_put(o);
+}
+
 /* "name: state", or the id of one that is not there, or not for us to see. */
 static void
 put_relative(struct buf *out, struct json_object *s, const char *id)
@@ -453,6 +474,8 @@ cmd_status(struct ctl *c)
 		buf_puts(&out, ",\"events\":[");
 	} else {
 		put_status(&out, s);
+		if (js_str(s, "state") && !strcmp(js_str(s, "state"), "waiting"))
+			put_questions(c, &out, q.id);
 		put_parent(c, &out, js_str(s, "parent_session_id"));
 		put_children(&out, children, c->args.words[0]);
 	}

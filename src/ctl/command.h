@@ -37,6 +37,8 @@ int cmd_slices(struct ctl *c);
 int cmd_list_timers(struct ctl *c);
 int cmd_queue(struct ctl *c);
 int cmd_cost(struct ctl *c);
+int cmd_questions(struct ctl *c);
+int cmd_answer(struct ctl *c);
 int cmd_list(struct ctl *c);
 int cmd_status(struct ctl *c);
 int cmd_logs(struct ctl *c);

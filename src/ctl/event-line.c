@@ -235,6 +235,63 @@ say_denied(struct buf *out, struct json_object *ev)
 	}
 }
 
+/* "Which one? (red | blue)" */
+static void
+put_choice(struct buf *out, struct json_object *question)
+{
+	const char *text = js_str(question, "question"), *label;
+	struct json_object *options = js_get(question, "options");
+
+	buf_puts(out, text ? text : "");
+	for (size_t i = 0; json_object_is_type(options, json_type_array) && i < json_object_array_length(options); i++) {
+		label = js_str(json_object_array_get_idx(options, i), "label");
+		buf_printf(out, "%s%s", i ? " | " : " (", label ? label : "");
+		if (i + 1 == json_object_array_length(options))
+			buf_putc(out, ')');
+	}
+}
+
+void
+question_text(struct buf *out, struct json_object *o)
+{
+	const char *name = js_str(o, "tool_name");
+	struct json_object *questions = js_get(o, "questions"), *input = js_get(o, "tool_input");
+
+	if (json_object_is_type(questions, json_type_array)) {
+		for (size_t i = 0; i < json_object_array_length(questions); i++) {
+			if (i)
+				buf_puts(out, "; ");
+			put_choice(out, json_object_array_get_idx(questions, i));
+		}
+		return;
+	}
+	buf_printf(out, "%s: ", name ? name : "tool");
+	put_tool_input(out, input ? input : js_get(o, "input"));
+}
+
+static void
+say_question(struct buf *out, struct json_object *ev)
+{
+	const char *name = js_str(ev, "session_name");
+
+	question_text(out, ev);
+	buf_printf(out, "\naoctl answer %s %s", name ? name : "NAME", js_get(ev, "questions") ? "choose LABEL" : "allow|deny");
+}
+
+static void
+say_answer(struct buf *out, struct json_object *ev)
+{
+	const char *how = js_str(ev, "answer"), *by = js_str(ev, "by"), *name = js_str(ev, "tool_name"), *text = js_str(ev, "text");
+
+	buf_printf(out, "%s: %s", name ? name : "tool", how ? how : "answered");
+	if (by)
+		buf_printf(out, ", by %s", by);
+	if (js_get(ev, "answers"))
+		buf_printf(out, ": %s", compact(js_get(ev, "answers")));
+	else if (text)
+		buf_printf(out, ": %s", text);
+}
+
 static void
 say_refused(struct buf *out, struct json_object *ev)
 {
@@ -314,6 +371,8 @@ static const struct form {
 	{ "denied", say_refused, COL_YELLOW },
 	{ "permission_request", say_denied, COL_YELLOW },
 	{ "permission_denied", say_denied, COL_YELLOW },
+	{ "question", say_question, COL_YELLOW },
+	{ "answer", say_answer, COL_YELLOW },
 	{ "task", say_task, COL_BLUE },
 	{ "control", say_control, COL_DIM },
 	{ "error", say_any, COL_RED },
@@ -375,7 +434,8 @@ event_short(struct buf *out, const struct look *l, struct json_object *ev, bool 
 		buf_puts(out, colour_on(l, COL_NONE));
 	buf_printf(out, "%*s  ", pad > 0 ? pad : 0, "");
 	columns = l->width - indent > 10 ? l->width - indent : 10;
-	if (l->width && !full)
+	/* How to answer stands in its second line. */
+	if (l->width && !full && strcmp(type, "question"))
 		put_cut(out, l, text.data ? text.data : "", text.len, columns);
 	else
 		put_indented(out, l, text.data ? text.data : "", text.len, indent);

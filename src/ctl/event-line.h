@@ -10,6 +10,8 @@
 
 /* What the event says, uncut and as it came (not yet harmless for a terminal). */
 void event_text(struct buf *out, struct json_object *ev);
+/* What an agent asks: an event of type question, or the `about` of a question. */
+void question_text(struct buf *out, struct json_object *o);
 /*
  * "HH:MM:SS.mmm  type  text\n". On a terminal cut to its width, unless full; else with the further lines of a
  * text indented below the first.

@@ -43,6 +43,7 @@ static const struct handler {
 	[CMD_USAGE] = { cmd_usage, false },   [CMD_SLICES] = { cmd_slices, false },
 	[CMD_LIST_TIMERS] = { cmd_list_timers, false }, [CMD_QUEUE] = { cmd_queue, false },   [CMD_COST] = { cmd_cost, false },
 	[CMD_INTERRUPT] = { cmd_interrupt, false }, [CMD_PROMPTS] = { cmd_prompts, false },
+	[CMD_QUESTIONS] = { cmd_questions, false }, [CMD_ANSWER] = { cmd_answer, false },
 	[CMD_HELP] = { cmd_help, true },      [CMD_VERSION] = { cmd_version, true },  [CMD_COMPLETE] = { cmd_complete, true },
 };
 

@@ -47,6 +47,11 @@ const struct ctl_command ctl_commands[CMD_COUNT] = {
 	[CMD_QUEUE] = { "queue", NULL, "", 0, 0, false, false, "List the sessions that wait to be started, and what for.",
 			"In the order in which they are started: greater priority first, then who waits for longer; one whose own blueprint or slice is "
 			"full does not hold up those behind it. Below it are the limits and what is used of them." },
+	[CMD_QUESTIONS] = { "questions", NULL, "[NAME]", 0, 1, false, false, "List what sessions ask and wait to be answered.",
+			    "Who asks, the question's id, how long ago it was asked, how long it waits for an answer, and what it is." },
+	[CMD_ANSWER] = { "answer", NULL, "NAME [QUESTION] allow|deny|choose LABEL...", 2, -1, false, false, "Answer a question of a session.",
+			 "QUESTION is its id, or the beginning of it, and can be left out when the session asks one thing only. A choice takes a LABEL for each "
+			 "of its questions, in their order." },
 	[CMD_LIST] = { "list", NULL, "[SESSION]", 0, 1, false, false, NULL,
 		       "With --tree each session is below the one that started it; a SESSION, which goes with that, is the one that the tree begins with." },
 	[CMD_COST] = { "cost", NULL, "[BLUEPRINT]", 0, 1, false, false, "Show what sessions used, by day and blueprint.",
@@ -156,6 +161,7 @@ const struct ctl_option ctl_options[] = {
 	{ OPT_OUTPUT, 'o', "output", "FORM", NULL, B(LOGS),
 	  "short: time, type and text (default); cat: the text alone; json: one JSON object a line; raw: the lines that "
 	  "the agent printed." },
+	{ OPT_TEXT, 0, "text", "TEXT", NULL, B(ANSWER), "What the agent is told with a refusal." },
 	{ OPT_FULL, 'l', "full", NULL, NULL, B(LOGS) | B(STATUS) | B(RUN) | B(RESUME),
 	  "Do not cut long lines on a terminal." },
 	{ OPT_ALL, 0, "all", NULL, NULL, B(DELETE), "Every session; asks before it does so." },

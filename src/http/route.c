@@ -21,6 +21,7 @@
 #include "http/qs.h"
 #include "http/prompts.h"
 #include "http/query.h"
+#include "http/questions.h"
 #include "http/refuse.h"
 #include "http/reply.h"
 #include "http/route.h"
@@ -40,6 +41,8 @@ static const struct route {
 	{"session.result", query_result},
 	{"session.plan", query_plan},
 	{"prompt.list", prompts_list},
+	{"session.questions", questions_session},
+	{"question.list", questions_all},
 	{"session.events", stream_events},
 	{"event.list-old", stream_events_old},
 	{"feed", live_feed},

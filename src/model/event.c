@@ -43,7 +43,10 @@ const struct event_type event_types[] = {
 	{"api_retry", "A call of the model's API failed and is tried again: attempt, max_retries, "
 		      "retry_delay_ms, error_status."},
 	{"permission_request", "The agent asked whether it may use a tool: tool_name, tool_input, tool_use_id, request_id. "
-			       "Nobody is there to say yes, so it is denied."},
+			       "What follows is said in question and answer."},
+	{"question", "A person is asked: question_id, kind (permission or choice), tool_name, tool_input or questions, until (when it is too late)."},
+	{"answer", "What an agent was answered that asked: question_id, answer (allow, deny, or gone: it does not ask any more), text, answers, and by whom: "
+		   "a person, rule:RULE, timeout, or agent."},
 	{"denied", "The sandbox refused something: what (system call, start), and reason as text; of a system call: syscall, args, "
 		   "program, pid; of a start that failed: step; key: the directive with the value that would allow it, where one would. "
 		   "Of one call the same program is told of once a run."},

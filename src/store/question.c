@@ -99,3 +99,16 @@ store_question_list(struct store *s, int64_t session, bool all, int64_t limit, s
 		sqlite3_bind_int64(st, 2, session);
 	return each(s, st, cb, arg, e);
 }
+
+int
+store_question_run(struct store *s, int64_t session, int64_t run, int64_t limit, store_question_cb cb, void *arg, struct err *e)
+{
+	sqlite3_stmt *st = store_query(s, Q_QUESTION_RUN, e);
+
+	if (!st)
+		return s->code;
+	sqlite3_bind_int64(st, 1, limit);
+	sqlite3_bind_int64(st, 2, session);
+	sqlite3_bind_int64(st, 3, run);
+	return each(s, st, cb, arg, e);
+}

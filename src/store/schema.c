@@ -299,6 +299,8 @@ const char *const store_sql[Q_COUNT] = {
 			     " WHERE session = ?1 AND run = ?2 AND id = ?3 AND closed IS NULL",
 	[Q_QUESTION_LIST_OPEN] = QUESTION "WHERE q.closed IS NULL ORDER BY q.asked_us, q.id LIMIT ?1",
 	[Q_QUESTION_LIST_SESSION] = QUESTION "WHERE q.session = ?2 AND q.closed IS NULL ORDER BY q.asked_us, q.id LIMIT ?1",
+	[Q_QUESTION_RUN] = QUESTION "WHERE q.session = ?2 AND q.run = ?3 AND (q.closed IS NULL OR q.closed = 'answer')"
+				    " ORDER BY q.closed_us = 0 DESC, q.closed_us DESC, q.asked_us, q.id LIMIT ?1",
 	[Q_QUESTION_LIST] = QUESTION "WHERE q.session = ?2 ORDER BY q.asked_us DESC, q.id LIMIT ?1",
 	[Q_QUESTION_DELETE] = "DELETE FROM question WHERE session = ?1",
 	[Q_USAGE_ADD] = "INSERT INTO usage_day (day, blueprint, turns, input_tokens, output_tokens, cost_usd) VALUES (?1, ?2, ?3, ?4, ?5, ?6)"

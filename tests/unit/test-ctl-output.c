@@ -180,6 +180,12 @@ test_event_texts(void **state)
 	expect_event("{\"event_type\":\"permission_request\",\"tool_name\":\"Bash\",\"tool_input\":{\"command\":\"rm\"}}", "Bash: rm");
 	expect_event("{\"event_type\":\"denied\",\"what\":\"system call\",\"syscall\":\"mount\",\"reason\":\"mount(2) by sh was refused\"}",
 		     "mount(2) by sh was refused");
+	expect_event("{\"event_type\":\"question\",\"session_name\":\"s\",\"tool_name\":\"Bash\",\"tool_input\":{\"command\":\"rm\"}}",
+		     "Bash: rm\naoctl answer s allow|deny");
+	expect_event("{\"event_type\":\"question\",\"questions\":[{\"question\":\"Which?\",\"options\":[{\"label\":\"a\"},{\"label\":\"b\"}]},{\"question\":\"Why?\"}]}",
+		     "Which? (a | b); Why?\naoctl answer NAME choose LABEL");
+	expect_event("{\"event_type\":\"answer\",\"tool_name\":\"Bash\",\"answer\":\"deny\",\"by\":\"uid:0\",\"text\":\"no\"}", "Bash: deny, by uid:0: no");
+	expect_event("{\"event_type\":\"answer\",\"answer\":\"allow\",\"by\":\"uid:0\",\"answers\":{\"Which?\":\"a\"}}", "tool: allow, by uid:0: {\"Which?\":\"a\"}");
 	expect_event("{\"event_type\":\"permission_denied\",\"tool_name\":\"Bash\",\"message\":\"no\"}", "Bash: no");
 	expect_event("{\"event_type\":\"task\",\"subtype\":\"task_started\",\"description\":\"d\"}", "task_started: d");
 	expect_event("{\"event_type\":\"session_stop\",\"exit_code\":3,\"reason\":\"exit-code\",\"error\":\"exit status 3\"}",

@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: MIT */
+/* Questions; see questions.h. Called by route.c. */
+#ifdef HAVE_CONFIG_H
+#include "config.h"
+#endif
+
+#include "http/questions.h"
+
+#include <string.h>
+
+#include "base/util.h"
+#include "http/query.h"
+#include "http/reply.h"
+#include "http/server.h"
+
+#define LIST_MAX 10000
+
+static void
+put_text(struct buf *b, const char *name, const char *text)
+{
+	buf_printf(b, ",\"%s\":", name);
+	buf_put_json_str(b, text);
+}
+
+static void
+put_time(struct buf *b, const char *name, int64_t us)
+{
+	char text[TIME_ISO_SIZE];
+
+	put_text(b, name, us && us != INT64_MAX ? time_iso(us, text) : NULL);
+}
+
+static int
+on_question(const struct question_row *row, void *arg)
+{
+	struct buf *b = arg;
+	const char *status = !row->closed ? "open" : strcmp(row->closed, "answer") ? row->closed : "answered";
+
+	buf_puts(b, b->data[b->len - 1] == '[' ? "{\"session_id\":" : ",{\"session_id\":");
+	buf_put_json_str(b, row->session_id);
+	put_text(b, "session_name", row->session_name);
+	buf_printf(b, ",\"run_number\":%lld", (long long)row->run);
+	put_text(b, "question_id", row->id);
+	put_text(b, "kind", row->kind);
+	put_text(b, "status", status);
+	put_time(b, "asked_at", row->asked_us);
+	put_time(b, "until", row->due_us);
+	put_time(b, "closed_at", row->closed_us);
+	put_text(b, "by", row->author);
+	/* What it is about, and what was said: objects, as they were stored. */
+	buf_printf(b, ",\"about\":%s,\"answer\":%s}", row->json, row->answer ? row->answer : "null");
+	return 0;
+}
+
+/* session 0: of all */
+static void
+list(const struct request *rq, int64_t session, bool all)
+{
+	struct buf b = BUF_INIT;
+	struct err e = { 0 };
+	int r;
+
+	buf_puts(&b, "{\"questions\":[");
+	r = store_question_list(front.store, session, all, LIST_MAX, on_question, &b, &e);
+	buf_puts(&b, "]}");
+	if (r < 0)
+		reply_err(rq->req, &e);
+	else
+		reply_buf(rq->req, 200, &b);
+	buf_free(&b);
+}
+
+void
+questions_session(const struct request *rq)
+{
+	struct err e = { 0 };
+	struct found f;
+
+	if (query_find(rq->id, rq->id_len, &f, &e) < 0)
+		reply_err(rq->req, &e);
+	else
+		list(rq, f.n, request_bool(rq, "all"));
+}
+
+void
+questions_all(const struct request *rq)
+{
+	list(rq, 0, false);
+}
