@@ -243,11 +243,71 @@ def test_max_turns(w):
 
 
 def test_a_tool_that_is_not_allowed(w, aod, tmp_path):
+    w.blueprint("[Session]\nAskTimeoutSec=0")
     w.api.script([rule("touch", {"text": "so I was told: {{tool_result}}"}, tool_result=True), rule("touch", tool("touch not-allowed"))])
     s, ev = w.run("touch", project_dir=str(tmp_path))
     assert s["state"] == "finished" and not (tmp_path / "not-allowed").exists()
-    assert of(ev, "permission_denied") or of(ev, "permission_request"), kinds(ev)
-    assert of(ev, "post_tool")[0]["error"]
+    assert of(ev, "permission_request") and [(e["answer"], e["by"]) for e in of(ev, "answer")] == [("deny", "timeout")], kinds(ev)
+    assert "Nobody answered" in of(ev, "post_tool")[0]["error"]
+
+
+def asked(aod, sid):
+    """The question that a session waits with."""
+    def look():
+        s = aod.session(sid)
+        assert s["status"] == "running", (s, aod.events(sid))
+        q = aod.get("/sessions/%s/questions" % sid).json["questions"]
+        return q[0] if q else None
+    return wait_for("a question", look, 60)
+
+
+def test_a_person_allows_a_tool(w, aod, tmp_path):
+    w.api.script([rule("touch", {"text": "it said: {{tool_result}}"}, tool_result=True), rule("touch", tool("touch allowed; echo really"))])
+    sid = w.start("touch", project_dir=str(tmp_path))
+    q = asked(aod, sid)
+    assert (q["kind"], q["about"]["tool_name"], q["about"]["input"]["command"]) == ("permission", "Bash", "touch allowed; echo really")
+    assert aod.session(sid)["state"] == "waiting" and not (tmp_path / "allowed").exists()
+    p = aod.aoctl("answer", sid, "allow")
+    assert p.returncode == 0, p
+    s = aod.wait_status(sid, timeout=60)
+    assert s["state"] == "finished" and (tmp_path / "allowed").exists() and aod.result(sid) == "it said: really"
+    assert w.api.stats()["prompts"]["touch"] == {"sent": 1, "answered": 1}
+
+
+def test_a_person_chooses(w, aod):
+    ask = {"tool_use": [{"name": "AskUserQuestion", "input": {"questions": [{"question": "Which?", "header": "Pick", "multiSelect": False, "options": [
+        {"label": "A", "description": "the first"}, {"label": "B", "description": "the second"}]}]}}]}
+    w.api.script([rule("choose", {"text": "it said: {{tool_result}}"}, tool_result=True), rule("choose", ask)])
+    sid = w.start("choose")
+    assert asked(aod, sid)["kind"] == "choice"
+    p = aod.aoctl("answer", sid, "choose", "B")
+    assert p.returncode == 0, p
+    aod.wait_status(sid, timeout=60)
+    assert '"Which?"="B"' in aod.result(sid)
+
+
+def test_aod_is_killed_while_a_person_is_asked(w, aod, tmp_path):
+    w.blueprint("[Session]\nAskRule=deny Write")
+    w.api.script([rule("touch", {"text": "it said: {{tool_result}}"}, tool_result=True), rule("touch", tool("touch allowed; echo really"))])
+    sid = w.start("touch", project_dir=str(tmp_path))
+    q = asked(aod, sid)
+    aod.kill9()
+    aod.start()
+    assert asked(aod, sid) == q
+    assert aod.post("/sessions/%s/answer" % sid, {"question": q["question_id"], "answer": "allow"}).status == 200
+    s = aod.wait_status(sid, timeout=60)
+    assert s["state"] == "finished" and (tmp_path / "allowed").exists() and aod.result(sid) == "it said: really"
+    assert w.api.stats()["prompts"]["touch"] == {"sent": 1, "answered": 1}
+
+
+def test_a_stop_while_a_person_is_asked(w, aod, tmp_path):
+    w.api.script([rule("touch", tool("touch not-allowed"))])
+    sid = w.start("touch", project_dir=str(tmp_path))
+    asked(aod, sid)
+    assert aod.post("/sessions/%s/stop" % sid).status == 200
+    s = aod.wait_status(sid, timeout=60)
+    assert s["state"] == "stopped" and not (tmp_path / "not-allowed").exists()
+    assert [e["answer"] for e in of(aod.events(sid), "answer")] == ["gone"]
 
 
 def test_huge_answer(w, aod):

@@ -151,8 +151,10 @@ def test_deep_and_odd_messages(aod):
     assert any(e["tool_use_id"] == "never-asked" for e in of(ev, "post_tool"))
 
 
-def test_a_permission_is_answered_by_deny(aod):
-    s, ev = run(aod, "ask Bash\nsay went on")
+def test_a_permission_that_nobody_gives_is_denied(aod):
+    aod.blueprint("unattended", "[Agent]\nExecStart=%s\n[Session]\nAskTimeoutSec=0\n" % DEMO)
+    s = aod.wait_status(aod.create(prompt="ask Bash\nsay went on", agent_name="unattended")["session_id"])
+    ev = aod.events(s["session_id"])
     assert s["state"] == "finished"
     assert any(t.startswith("Bash: deny: ") for t in texts(ev)), texts(ev)
     rq = of(ev, "permission_request")
