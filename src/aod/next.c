@@ -125,7 +125,7 @@ answered(const struct run *r)
 }
 
 static enum restart_step
-decide(struct run *r, const struct run_result *res, bool working)
+decide(struct run *r, const struct run_result *res)
 {
 	struct session_row *s = &r->s.row;
 	struct restart_count count = { s->restarts, s->limit_begin_us, s->limit_count };
@@ -137,7 +137,7 @@ decide(struct run *r, const struct run_result *res, bool working)
 		.ended_us = now_us(),
 		.retry_us = res->retry_us,
 		.stopped = by_request(r),
-		.idle = s->persistent && !working,
+		.idle = r->turn.idle,
 		.queued = s->prompts_queued,
 		.random = random_u64(),
 	};
@@ -178,7 +178,7 @@ next_after(struct run *r, const struct run_result *res, struct next *next, struc
 
 	if (rc < 0 && rc != -ENOENT)
 		return rc;
-	next->step = decide(r, res, working);
+	next->step = decide(r, res);
 	next->event = res->outcome == OUTCOME_SUCCESS ? SEV_EXIT_OK : SEV_EXIT_BAD;
 	if (next->step == RESTART_AGAIN || next->step == RESTART_QUEUE)
 		next->event = SEV_RESTART;

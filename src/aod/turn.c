@@ -238,6 +238,16 @@ note_end(struct run *r, enum outcome outcome, int64_t time_us, struct err *e)
 	return manager_check(r->m, store_session_set_result(r->m->store, s->n, end->result, strlen(end->result), e), e);
 }
 
+/*
+ * Whether the next prompt has its turn in the same process. After a failure it is the end of the run that says what comes next; one that is persistent goes
+ * on, but not where the next prompts would be refused as this one was, until some time.
+ */
+static bool
+goes_on(const struct run *r, enum outcome outcome)
+{
+	return outcome == OUTCOME_SUCCESS || outcome == OUTCOME_CANCELLED || (r->turn.stays && outcome != OUTCOME_RATE_LIMITED);
+}
+
 int
 turn_ended(struct run *r, int64_t time_us, struct err *e)
 {
@@ -250,7 +260,7 @@ turn_ended(struct run *r, int64_t time_us, struct err *e)
 	if (t->interrupt_seq && outcome != OUTCOME_SUCCESS)
 		outcome = OUTCOME_CANCELLED;
 	/* What else there is to say is said at the end of the run. */
-	if (!more || (r->s.row.prompts_queued == 0 && !t->stays))
+	if (!more || (r->s.row.prompts_queued > 0 ? !goes_on(r, outcome) : !t->stays))
 		return 1;
 	t->interrupt_seq = 0;
 	rc = prompt_ended(r, outcome, e);

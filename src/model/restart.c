@@ -171,7 +171,8 @@ restart_next(const struct restart_policy *p, const struct restart_end *end, stru
 	/* What went well, or for long, begins a new row. */
 	if (end->outcome == OUTCOME_SUCCESS || (p->limit_us > 0 && end->ended_us - end->started_us >= p->limit_us))
 		c->restarts = 0;
-	if (end->stopped || restart_never(end->outcome))
+	/* Where only a turn was to end, the next prompt has its turn. */
+	if (end->stopped || (restart_never(end->outcome) && end->outcome != OUTCOME_CANCELLED))
 		return RESTART_END;
 	if (!again && end->queued == 0)
 		return RESTART_END;

@@ -2,12 +2,15 @@
 """Persistent sessions, the queue of prompts, interrupts: each prompt has its turn once, in order, whatever ends in between."""
 import json
 import os
+import random
 import signal
+import sqlite3
 import time
+import uuid
 
 import pytest
 
-from aod import DEMO, alive, kinds, texts, wait_for
+from aod import DEMO, kinds, texts, wait_for
 
 PERSISTENT = "Lifecycle=persistent"
 
@@ -417,3 +420,191 @@ def test_the_agent_is_killed_in_a_turn_without_a_restart(aod):
     assert [e["reason"] for e in stops] == ["signal"]
     assert s["result"] == "success" and result(aod, sid) == "after"
     aod.aoctl("stop", sid)
+
+
+def test_a_command_is_interrupted_and_has_a_queue(aod):
+    blueprint(aod, "p-cut-queue", PERSISTENT, "command", "/bin/sh -c 'read x; echo \"got $x\"; [ \"$x\" != first ] || exec sleep 1000'")
+    sid = start(aod, "p-cut-queue", "first\n")
+    aod.wait_event(sid, lambda e: e.get("text") == "got first")
+    assert resume(aod, sid, "second\n")["position"] == 1
+    assert aod.post("/sessions/%s/interrupt" % sid).status == 200
+    s = wait_for("the next run", lambda: (lambda s: s if s["state"] == "finished" else None)(aod.session(sid)))
+    assert s["runs"] == 2 and result(aod, sid).strip() == "got second"
+    assert [p["state"] for p in prompts(aod, sid)] == ["cancelled", "done"]
+
+
+def test_after_a_failure_a_oneshot_does_as_restart_says(aod):
+    blueprint(aod, "p-fails", "Restart=on-transient\nRestartSec=10ms\nRestartPrompt=say again")
+    go = fifo(aod, "go-fails")
+    sid = start(aod, "p-fails", "bash read x < %s\nfail success 529" % go)
+    turns_open(aod, sid, 1)
+    resume(aod, sid, "say queued", queue=True)
+    with open(go, "w") as f:
+        f.write("x\n")
+    s = wait_for("the end", lambda: (lambda s: s if s["state"] == "finished" else None)(aod.session(sid)))
+    # First what it failed at goes on, in a process of its own, then the next prompt, in the same.
+    assert said(aod, sid)[-2:] == ["again", "queued"] and s["runs"] == 2
+    assert [(p["source"], p["state"]) for p in prompts(aod, sid)] == [("request", "failed"), ("request", "done"), ("restart", "done")]
+
+
+def test_what_is_queued_waits_out_a_rate_limit(aod):
+    blueprint(aod, "p-limited")
+    go = fifo(aod, "go-limited")
+    sid = start(aod, "p-limited", "bash read x < %s\nlimit 2" % go)
+    turns_open(aod, sid, 1)
+    resume(aod, sid, "say later")
+    t = time.monotonic()
+    with open(go, "w") as f:
+        f.write("x\n")
+    s = wait_for("the wait", lambda: (lambda s: s if s["state"] == "auto-restart" else None)(aod.session(sid)))
+    assert s["result"] == "rate-limited" and s["prompts_queued"] == 1
+    s = is_idle(aod, sid)
+    assert time.monotonic() - t > 1 and s["runs"] == 2 and said(aod, sid)[-1] == "later"
+    assert [p["state"] for p in prompts(aod, sid)] == ["failed", "done"]
+    aod.aoctl("stop", sid)
+
+
+# ---- kill -9 of aod at each step of giving a prompt
+
+
+def edit(a, *statements):
+    """Change the database of an aod that is not there."""
+    db = sqlite3.connect(a.db_path, timeout=10)
+    with db:
+        for s in statements:
+            db.execute(*s)
+    db.close()
+
+
+def input_path(a, sid, run=1):
+    return os.path.join(a.session_dir(sid), "%d.in" % run)
+
+
+def test_killed_before_the_commit(make_aod):
+    """The database cannot be written to: the client is told, and the agent hears nothing of it."""
+    a = make_aod()
+    blueprint(a, "p-before")
+    sid = start(a, "p-before", "say one")
+    is_idle(a, sid)
+    size = os.path.getsize(input_path(a, sid))
+    db = sqlite3.connect(a.db_path, timeout=30, isolation_level=None)
+    db.execute("BEGIN IMMEDIATE")
+    r = a.post("/sessions/%s/resume" % sid, {"prompt": "say no"})
+    assert r.status == 503, r
+    a.kill9()
+    db.execute("ROLLBACK")
+    db.close()
+    assert os.path.getsize(input_path(a, sid)) == size
+    a.start()
+    assert a.session(sid)["state"] == "idle" and states(a, sid) == [("say one", "done")]
+    resume(a, sid, "count")
+    is_idle(a, sid)
+    assert result(a, sid) == "2"
+
+
+def test_rolled_back_and_read_again(make_aod):
+    """The same without a kill: the state is read again, by the same aod."""
+    a = make_aod()
+    blueprint(a, "p-rolled")
+    sid = start(a, "p-rolled", "say one")
+    is_idle(a, sid)
+    db = sqlite3.connect(a.db_path, timeout=30, isolation_level=None)
+    db.execute("BEGIN IMMEDIATE")
+    assert a.post("/sessions/%s/resume" % sid, {"prompt": "say no"}).status == 503
+    db.execute("ROLLBACK")
+    db.close()
+    wait_for("aod to have read its state again", lambda: a.post("/sessions/%s/resume" % sid, {"prompt": "count"}).status == 200)
+    is_idle(a, sid)
+    assert result(a, sid) == "2"
+
+
+def test_killed_between_the_commit_and_the_write(make_aod):
+    a = make_aod()
+    blueprint(a, "p-between")
+    sid = start(a, "p-between", "say one")
+    is_idle(a, sid)
+    a.kill9()
+    # What the commit says, and nothing of it in the input file.
+    n, seq = a.sql("SELECT n, (SELECT in_seq FROM run WHERE session = s.n) FROM session s WHERE id = ?", sid)[0]
+    edit(a, ("UPDATE session SET state = 'running', outcome = NULL WHERE n = ?", (n,)),
+         ("UPDATE run SET in_seq = in_seq + 1 WHERE session = ?", (n,)),
+         ("INSERT INTO prompt (session, uuid, source, state, run, in_seq, created_us, given_us, ended_us, text)"
+          " VALUES (?, ?, 'request', 'given', 1, ?, 1, 1, 0, 'count')", (n, str(uuid.uuid4()), seq + 1)))
+    a.start()
+    is_idle(a, sid)
+    assert result(a, sid) == "2" and states(a, sid) == [("say one", "done"), ("count", "done")]
+    # And once only, whoever looks again.
+    a.restart()
+    resume(a, sid, "count")
+    is_idle(a, sid)
+    assert result(a, sid) == "3"
+
+
+@pytest.mark.parametrize("cut", [0, 10, 600000, 1048600 + 5, 2500000])
+def test_killed_in_the_middle_of_the_write(make_aod, cut):
+    """A long prompt is several frames: what is missing of them is written, and what is there is not written twice."""
+    a = make_aod()
+    blueprint(a, "p-middle")
+    sid = start(a, "p-middle", "say one")
+    is_idle(a, sid)
+    size = os.path.getsize(input_path(a, sid))
+    shim, = a.shims()
+    os.kill(shim, signal.SIGSTOP)
+    try:
+        resume(a, sid, "count\n# " + "x" * 3000000)
+        wait_for("the input", lambda: os.path.getsize(input_path(a, sid)) > size + 3000000)
+        a.kill9()
+        os.truncate(input_path(a, sid), size + cut)
+        a.start()
+        wait_for("the rest of the input", lambda: os.path.getsize(input_path(a, sid)) > size + 3000000)
+    finally:
+        os.kill(shim, signal.SIGCONT)
+    is_idle(a, sid)
+    assert result(a, sid) == "2"
+    resume(a, sid, "count")
+    is_idle(a, sid)
+    assert result(a, sid) == "3"
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_killed_at_any_moment(make_aod, seed):
+    """Prompts are given and aod is killed, over and over: every prompt that was taken has one turn, in order."""
+    rng = random.Random(seed)
+    a = make_aod()
+    blueprint(a, "p-any")
+    sid = start(a, "p-any", "count")
+    taken = ["count"]
+    for i in range(12):
+        for k in range(rng.randrange(1, 4)):
+            text = "count\n# %d.%d" % (i, k)
+            r = a.post("/sessions/%s/resume" % sid, {"prompt": text})
+            assert r.status == 200, r
+            taken.append(text)
+        t = time.monotonic() + rng.random() * 0.02
+        while time.monotonic() < t:
+            pass
+        a.kill9()
+        a.start()
+    wait_for("all turns", lambda: all(s == "done" for _, s in states(a, sid)) and a.session(sid)["state"] == "idle")
+    assert [p for p, _ in states(a, sid)] == taken
+    assert said(a, sid) == [str(i + 1) for i in range(len(taken))]
+    assert texts(a.events(sid), role="user") == taken
+
+
+def test_the_interrupt_is_not_lost(make_aod):
+    """Asked for and committed, but not written: the next aod interrupts the turn."""
+    a = make_aod()
+    blueprint(a, "p-lost")
+    sid = start(a, "p-lost", "say up\nwait")
+    a.wait_event(sid, lambda e: e["event_type"] == "message" and e.get("role") == "assistant")
+    a.kill9()
+    n, watch = a.sql("SELECT r.session, r.watch FROM run r JOIN session s ON s.n = r.session WHERE s.id = ?", sid)[0]
+    saved = json.loads(watch)
+    assert saved["heard_us"] > 0 and saved["interrupt_seq"] == 0
+    saved["interrupt_seq"] = 1000
+    edit(a, ("UPDATE run SET watch = ? WHERE session = ?", (json.dumps(saved), n)))
+    a.start()
+    assert is_idle(a, sid)["result"] == "cancelled"
+    resume(a, sid, "count")
+    is_idle(a, sid)
+    assert result(a, sid) == "2"

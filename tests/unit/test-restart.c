@@ -157,6 +157,7 @@ static const struct next_case {
 	{ "but first what it worked on", RESTART_ON_FAILURE, OUTCOME_SIGNAL, false, false, 1, 0, RESTART_AGAIN, 2 * S },
 	{ "not where it would be refused", RESTART_NO, OUTCOME_RATE_LIMITED, false, false, 1, 90 * S, RESTART_QUEUE, 90 * S },
 	/* What waited for a prompt has nothing to go on with. */
+	{ "only its turn was ended", RESTART_ALWAYS, OUTCOME_CANCELLED, false, false, 1, 0, RESTART_QUEUE, 0 },
 	{ "idle", RESTART_ALWAYS, OUTCOME_SIGNAL, false, true, 0, 0, RESTART_END, 0 },
 	{ "idle, with a prompt", RESTART_NO, OUTCOME_SIGNAL, false, true, 1, 0, RESTART_QUEUE, 0 },
 	/* Times that a service says. */
