@@ -473,3 +473,141 @@ def test_out_of_memory_and_on_again(w, aod):
     assert (s["state"], s["result"], s["runs"]) == ("finished", "success", 2), s
     assert aod.result(s["session_id"]) == "Better not again."
     aod.assert_no_process_left(s["session_id"])
+
+
+# ---- one prompt after the other
+
+
+def persistent(w, more="", **kw):
+    w.blueprint("AllowedTools=Bash\n[Session]\nLifecycle=persistent\n" + more, **kw)
+
+
+def is_idle(aod, sid, **want):
+    return wait_for("the session to be idle", lambda: (lambda s: s if s["state"] == "idle" and all(s[k] == v for k, v in want.items()) else None)(
+        aod.session(sid)), 60)
+
+
+def resume(aod, sid, prompt, **more):
+    r = aod.post("/sessions/%s/resume" % sid, {"prompt": prompt, **more})
+    assert r.status == 200, r
+    return r.json
+
+
+def agent(aod, sid):
+    found = [p for p, name in aod.session_processes(sid).items() if name.startswith("claude")]
+    assert found
+    return min(found)
+
+
+def prompt_states(aod, sid):
+    return [p["state"] for p in aod.get("/sessions/%s/prompts" % sid).json["prompts"]]
+
+
+def test_two_prompts_in_one_process(w, aod):
+    persistent(w)
+    w.api.script([rule("^first$", {"text": "one"}), rule("^second$", {"text": "I know: {{history}}"})])
+    sid = w.start("first")
+    s = is_idle(aod, sid)
+    assert (s["status"], s["result"], s["usage"]["turns"]) == ("finished", "success", 1) and aod.result(sid) == "one"
+    pid = agent(aod, sid)
+    resume(aod, sid, "second")
+    s = is_idle(aod, sid)
+    assert aod.result(sid) == "I know: first|second" and agent(aod, sid) == pid and s["runs"] == 1
+    assert w.api.stats()["prompts"] == {"first": {"sent": 1, "answered": 1}, "second": {"sent": 1, "answered": 1}}
+    assert w.api.stats()["main"] == 2
+    aod.post("/sessions/%s/stop" % sid)
+    s = aod.wait_status(sid)
+    assert s["state"] == "stopped" and s["usage"]["turns"] == 2 and s["usage"]["input_tokens"] == 200, s
+    aod.assert_no_process_left(sid)
+
+
+def test_three_prompts_during_a_turn(w, aod):
+    persistent(w, "IdleTimeoutSec=2s\n")
+    go = os.path.join(aod.project, "go")
+    os.mkfifo(go)
+    w.api.script([rule("slow", {"text": "slow is done"}, tool_result=True), rule("slow", tool("read x < %s" % go)),
+                  rule("^(a|b|c)$", {"text": "it was {{user}}"})])
+    sid = w.start("slow", project_dir=aod.project)
+    aod.wait_event(sid, lambda e: e["event_type"] == "pre_tool", timeout=60)
+    assert [resume(aod, sid, p)["position"] for p in "abc"] == [1, 2, 3]
+    with open(go, "w") as f:
+        f.write("x\n")
+    is_idle(aod, sid, prompts_queued=0)
+    assert texts(aod.events(sid))[-4:] == ["slow is done", "it was a", "it was b", "it was c"]
+    assert prompt_states(aod, sid) == ["done"] * 4
+    assert all(v == {"sent": 1, "answered": 1} for k, v in w.api.stats()["prompts"].items() if k in "abc"), w.api.stats()["prompts"]
+    # Nobody asks any more: it ends well.
+    s = wait_for("the end", lambda: (lambda s: s if s["state"] == "finished" else None)(aod.session(sid)), 60)
+    assert (s["result"], s["exit_code"], s["runs"]) == ("success", 0, 1)
+
+
+def test_interrupt(w, aod):
+    persistent(w)
+    w.api.script([rule("long", tool("sleep 1000")), rule("after", {"text": "still here"}), rule("slow", {"text": "word " * 400, "chunk_ms": 50, "chunk_chars": 5})])
+    sid = w.start("long")
+    aod.wait_event(sid, lambda e: e["event_type"] == "pre_tool", timeout=60)
+    pid = agent(aod, sid)
+    assert aod.post("/sessions/%s/interrupt" % sid).status == 200
+    s = is_idle(aod, sid)
+    assert (s["result"], s["error"]) == ("cancelled", None) and agent(aod, sid) == pid
+    resume(aod, sid, "after")
+    is_idle(aod, sid)
+    assert aod.result(sid) == "still here"
+    # At once after the prompt, too, and with a prompt in the queue.
+    resume(aod, sid, "slow")
+    resume(aod, sid, "after")
+    assert aod.post("/sessions/%s/interrupt" % sid).status == 200
+    is_idle(aod, sid, result="success")
+    assert prompt_states(aod, sid) == ["cancelled", "done", "cancelled", "done"]
+    assert agent(aod, sid) == pid
+    aod.post("/sessions/%s/stop" % sid)
+    aod.wait_status(sid)
+
+
+def test_a_turn_that_fails_leaves_the_process(w, aod):
+    persistent(w, env="CLAUDE_CODE_MAX_RETRIES=0")
+    w.api.script([rule("bad", {"error": {"status": 529, "type": "overloaded_error", "message": "busy"}}), rule("good", {"text": "fine"})])
+    sid = w.start("bad")
+    s = is_idle(aod, sid)
+    assert s["result"] == "overloaded" and s["error"]
+    pid = agent(aod, sid)
+    resume(aod, sid, "good")
+    is_idle(aod, sid, result="success")
+    assert agent(aod, sid) == pid and prompt_states(aod, sid) == ["failed", "done"]
+    aod.post("/sessions/%s/stop" % sid)
+    aod.wait_status(sid)
+
+
+def test_the_agent_is_killed_in_a_turn(w, aod):
+    """The same prompt, by its uuid, in a new process; the next one after it; and an aod that is killed meanwhile."""
+    persistent(w, "Restart=on-failure\nRestartSec=10ms\n")
+    w.api.script([rule("first", {"text": "one"}), rule("second", tool("sleep 1000"), times=1), rule("second", {"text": "two"}), rule("third", {"text": "three"})])
+    sid = w.start("first")
+    is_idle(aod, sid)
+    resume(aod, sid, "second")
+    aod.wait_event(sid, lambda e: e["event_type"] == "pre_tool", timeout=60)
+    assert resume(aod, sid, "third")["position"] == 1
+    os.kill(agent(aod, sid), 9)
+    s = is_idle(aod, sid, runs=2, prompts_queued=0, result="success")
+    assert texts(aod.events(sid))[-2:] == ["two", "three"] and prompt_states(aod, sid) == ["done"] * 3
+    assert s["result"] == "success"
+    aod.post("/sessions/%s/stop" % sid)
+    aod.wait_status(sid)
+
+
+def test_aod_is_killed_while_it_is_idle(w, make_aod):
+    a = make_aod()
+    w.aod = a
+    persistent(w)
+    w.api.script([rule("first", {"text": "one"}), rule("second", {"text": "two"})])
+    sid = w.start("first")
+    is_idle(a, sid)
+    pid = agent(a, sid)
+    a.kill9()
+    a.start()
+    resume(a, sid, "second")
+    a.kill9()
+    a.start()
+    is_idle(a, sid)
+    assert a.result(sid) == "two" and agent(a, sid) == pid
+    assert w.api.stats()["prompts"] == {"first": {"sent": 1, "answered": 1}, "second": {"sent": 1, "answered": 1}}
