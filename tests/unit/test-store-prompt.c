@@ -1,0 +1,232 @@
+/* SPDX-License-Identifier: MIT */
+/* What sessions are asked, in a real database. */
+#ifdef HAVE_CONFIG_H
+#include "config.h"
+#endif
+
+#include <errno.h>
+#include <inttypes.h>
+
+#include "store-rig.h"
+
+static struct store *s;
+static int64_t session, other;
+
+static int64_t
+add_session(const char *id)
+{
+	struct session_row row = { .id = id, .name = id, .state = SESSION_RUNNING, .exit_code = -1 };
+
+	OK(store_session_add(s, &row, &e));
+	return row.n;
+}
+
+static int
+set_up(void **state)
+{
+	if (make_dir(state) || store_open(path, &s, &e) || store_begin(s, &e))
+		return -1;
+	session = add_session("a");
+	other = add_session("b");
+	return 0;
+}
+
+static int
+tear_down(void **state)
+{
+	store_close(s);
+	return remove_dir(state);
+}
+
+static int64_t
+add_from(int64_t n, const char *text, const char *source, const char *origin, int want)
+{
+	struct prompt_row row = { .session = n, .uuid = text, .text = text, .source = source, .origin = origin, .author = "uid:0",
+				  .state = PROMPT_QUEUED, .created_us = 5 };
+
+	assert_int_equal(store_prompt_add(s, &row, &e), want);
+	return row.id;
+}
+
+static int64_t
+add(int64_t n, const char *text)
+{
+	return add_from(n, text, "request", NULL, 1);
+}
+
+static void
+move(int64_t id, const char *uuid, enum prompt_state state, int64_t run, int64_t in_seq)
+{
+	const struct prompt_row row = { .id = id, .uuid = uuid, .state = state, .run = run, .in_seq = in_seq, .given_us = 7, .ended_us = 9 };
+
+	OK(store_prompt_update(s, &row, &e));
+}
+
+static int
+put(const struct prompt_row *row, void *arg)
+{
+	buf_printf(arg, "%s:%s ", row->text, prompt_state_name(row->state));
+	return 0;
+}
+
+static int
+stop(const struct prompt_row *row, void *arg)
+{
+	put(row, arg);
+	return 7;
+}
+
+static void
+is(bool open, int64_t n, int64_t after, int64_t limit, const char *want)
+{
+	struct buf b = BUF_INIT;
+
+	buf_puts(&b, "");
+	if (open)
+		OK(store_prompt_open(s, n, limit, put, &b, &e));
+	else
+		OK(store_prompt_list(s, n, after, limit, put, &b, &e));
+	assert_string_equal(b.data, want);
+	buf_free(&b);
+}
+
+/* What is given comes first, then what a restart wants, then the order of asking; what is over is not open. */
+static void
+test_order(void **state)
+{
+	int64_t one = add(session, "one"), two = add(session, "two"), three = add(session, "three");
+	struct buf b = BUF_INIT;
+
+	add(other, "else");
+	is(true, session, 0, 10, "one:queued two:queued three:queued ");
+	add_from(session, "again", "restart", NULL, 1);
+	is(true, session, 0, 10, "again:queued one:queued two:queued three:queued ");
+	move(two, "two", PROMPT_GIVEN, 1, 0);
+	is(true, session, 0, 2, "two:given again:queued ");
+	move(one, "one", PROMPT_DONE, 1, 4);
+	move(three, "three", PROMPT_FAILED, 1, 4);
+	is(true, session, 0, 10, "two:given again:queued ");
+	is(false, session, 0, 10, "one:done two:given three:failed again:queued ");
+	is(false, session, one, 2, "two:given three:failed ");
+	is(true, other, 0, 10, "else:queued ");
+	buf_puts(&b, "");
+	assert_int_equal(store_prompt_open(s, session, 10, stop, &b, &e), 7);
+	assert_string_equal(b.data, "two:given ");
+	buf_free(&b);
+}
+
+static int
+all_of(const struct prompt_row *row, void *arg)
+{
+	assert_string_equal(row->uuid, "another");
+	assert_string_equal(row->text, "one");
+	assert_string_equal(row->source, "callback");
+	assert_string_equal(row->origin, "child");
+	assert_string_equal(row->author, "uid:0");
+	assert_int_equal(row->session, session);
+	assert_int_equal(row->run, 3);
+	assert_int_equal(row->in_seq, 12);
+	assert_int_equal(row->created_us, 5);
+	assert_int_equal(row->given_us, 7);
+	assert_int_equal(row->ended_us, 9);
+	return 0;
+}
+
+static void
+test_a_row(void **state)
+{
+	int64_t id = add_from(session, "one", "callback", "child", 1);
+
+	move(id, "another", PROMPT_GIVEN, 3, 12);
+	OK(store_prompt_list(s, session, 0, 10, all_of, NULL, &e));
+}
+
+/* One of each origin for a session, also when it is over. */
+static void
+test_origin(void **state)
+{
+	int64_t id;
+
+	assert_int_equal(store_prompt_known(s, session, "x", &e), 0);
+	id = add_from(session, "one", "callback", "x", 1);
+	add_from(session, "two", "callback", "x", 0);
+	add_from(other, "three", "callback", "x", 1);
+	assert_int_equal(store_prompt_known(s, session, "x", &e), 1);
+	assert_int_equal(store_prompt_known(s, session, "y", &e), 0);
+	move(id, "one", PROMPT_DONE, 1, 0);
+	assert_int_equal(store_prompt_known(s, session, "x", &e), 1);
+	add_from(session, "four", "callback", "x", 0);
+	is(false, session, 0, 10, "one:done ");
+}
+
+static void
+test_cancel(void **state)
+{
+	int64_t one = add(session, "one"), two = add(session, "two");
+	char value[RAW_VALUE_SIZE];
+
+	add(session, "three");
+	add(other, "else");
+	move(one, "one", PROMPT_GIVEN, 1, 0);
+	assert_int_equal(store_prompt_cancel(s, session, one, 77, &e), 0);
+	assert_int_equal(store_prompt_cancel(s, other, two, 77, &e), 0);
+	assert_int_equal(store_prompt_cancel(s, session, two, 77, &e), 1);
+	assert_int_equal(store_prompt_cancel(s, session, two, 78, &e), 0);
+	is(false, session, 0, 10, "one:given two:cancelled three:queued ");
+	assert_int_equal(store_prompt_cancel(s, session, 0, 79, &e), 1);
+	is(false, session, 0, 10, "one:given two:cancelled three:cancelled ");
+	is(true, other, 0, 10, "else:queued ");
+	OK(store_commit(s, &e));
+	raw_value("SELECT group_concat(ended_us) FROM (SELECT ended_us FROM prompt ORDER BY id)", value);
+	assert_string_equal(value, "9,77,79,0");
+}
+
+/* They go with their session. */
+static void
+test_delete(void **state)
+{
+	char value[RAW_VALUE_SIZE];
+	int64_t events;
+
+	add(session, "one");
+	add(other, "else");
+	OK(store_session_delete(s, session, &events, &e));
+	is(false, session, 0, 10, "");
+	OK(store_commit(s, &e));
+	raw_value("SELECT count(*) FROM prompt", value);
+	assert_string_equal(value, "1");
+}
+
+/* A write that cannot be done is said. */
+static void
+test_errors(void **state)
+{
+	struct prompt_row row = { .session = session, .uuid = "x", .text = "x", .source = "request" };
+
+	OK(store_commit(s, &e));
+	raw_sql("DROP TABLE prompt");
+	OK(store_begin(s, &e));
+	assert_true(store_prompt_add(s, &row, &e) < 0);
+	assert_true(store_prompt_update(s, &row, &e) < 0);
+	assert_true(store_prompt_cancel(s, session, 0, 1, &e) < 0);
+	assert_true(store_prompt_known(s, session, "x", &e) < 0);
+	assert_true(store_prompt_open(s, session, 1, put, NULL, &e) < 0);
+	assert_true(store_prompt_list(s, session, 0, 1, put, NULL, &e) < 0);
+	store_rollback(s);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_order, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_a_row, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_origin, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_cancel, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_delete, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_errors, set_up, tear_down),
+	};
+
+	cmocka_set_message_output(CM_OUTPUT_TAP);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
