@@ -232,6 +232,39 @@ add_event(struct run *r, const struct budget_used *u, enum budget_scope s, enum 
 	return rc;
 }
 
+static int
+stop(struct run *r, const char *text, struct err *e)
+{
+	run_end_for(r, OUTCOME_BUDGET, text);
+	return 0;
+}
+
+static int
+freeze(struct run *r, const char *text, struct err *e)
+{
+	return run_freeze(r, true, e);
+}
+
+/* The turn may end in good order; how the run ends is known already. One that does not hear of it is stopped. */
+static int
+interrupt(struct run *r, const char *text, struct err *e)
+{
+	int rc = r->in.why != OUTCOME_NONE ? 0 : turn_interrupt(r, e);
+
+	if (rc < 0 || r->in.why != OUTCOME_NONE)
+		return rc;
+	r->in.why = OUTCOME_BUDGET;
+	r->in.why_text = xstrdup(text);
+	run_start_grace(r);
+	return 0;
+}
+
+static int (*const actions[])(struct run *r, const char *text, struct err *e) = {
+	[BUDGET_STOP] = stop,
+	[BUDGET_INTERRUPT] = interrupt,
+	[BUDGET_FREEZE] = freeze,
+};
+
 static void
 act(struct run *r, const struct budget_used *u, enum budget_scope s, enum budget_quantity q)
 {
@@ -239,9 +272,8 @@ act(struct run *r, const struct budget_used *u, enum budget_scope s, enum budget
 	struct err e = { 0 };
 
 	budget_text(&text, &r->b.may, u, s, q);
-	if (r->b.may.action != BUDGET_FREEZE || run_freeze(r, true, &e) < 0) {
-		if (e.code)
-			log_warn("session %s: %s: stopping it instead", r->s.row.name, e.text);
+	if (actions[r->b.may.action](r, text.data, &e) < 0) {
+		log_warn("session %s: %s: stopping it instead", r->s.row.name, e.text);
 		run_end_for(r, OUTCOME_BUDGET, text.data);
 	}
 	buf_free(&text);

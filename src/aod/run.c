@@ -676,6 +676,9 @@ run_take_adapter_out(struct run *r, struct err *e)
 		rc = ask_take(r, e);
 	if (rc == 0 && r->out.reply.len)
 		rc = tell_agent(r, FRAME_INPUT, r->out.reply.data, r->out.reply.len, e);
+	/* First: with nothing left there is no further turn. */
+	if (rc == 0 && r->out.dirty)
+		rc = budget_count(r, r->out.turn_done, e);
 	if (rc == 0 && r->out.turn_done && r->turn.open)
 		rc = turn_ended(r, time_us, e);
 	if (rc == 1) {
@@ -683,8 +686,6 @@ run_take_adapter_out(struct run *r, struct err *e)
 		r->closed = true;
 		run_start_grace(r);
 	}
-	if (rc == 0 && r->out.dirty)
-		rc = budget_count(r, r->out.turn_done, e);
 	adapter_out_reset(&r->out);
 	return rc;
 }

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from aod import wait_for
+from aod import DEMO, wait_for
 
 # An agent whose prompt says what it claims to use: one word a message, IN:OUT tokens; "wait" waits for a line in a FIFO; the turn costs a quarter of a
 # dollar. An interrupt ends the turn.
@@ -161,3 +161,54 @@ def test_restarts_end_with_the_budget(aod, agent):
     s = aod.wait_status(sid)
     assert (s["state"], s["result"]) == ("failed", "budget"), s
     assert s["runs"] == 3 and "SessionMaxTurns=3 is used up (3)" in s["error"]
+
+
+def demo(aod, name, session):
+    aod.blueprint(name, "[Agent]\nAdapter=claude\nExecStart=%s\n[Session]\n%s\n[Sandbox]\nSandbox=none\n" % (DEMO, session))
+
+
+def test_a_budget_can_interrupt(aod):
+    demo(aod, "b-interrupt", "MaxTokens=1000\nBudgetAction=interrupt\nResultGraceSec=20s")
+    s = aod.wait_status(start(aod, "b-interrupt", "usage 2000 10\nwait"))
+    assert (s["state"], s["result"]) == ("failed", "budget"), s
+    events = aod.events(s["session_id"])
+    # It ended its turn, and then by itself.
+    assert [e for e in events if e["event_type"] == "result"], events
+    assert (s["exit_code"], s["signal"]) == (0, None) or s["exit_code"] == 1, s
+
+
+def test_one_that_cannot_be_interrupted_is_stopped(aod):
+    demo(aod, "b-deaf", "MaxTokens=1000\nBudgetAction=interrupt\nResultGraceSec=200ms\nTimeoutStopSec=1s")
+    s = aod.wait_status(start(aod, "b-deaf", "usage 2000 10\nhang"))
+    assert (s["state"], s["result"]) == ("failed", "budget"), s
+    aod.assert_no_process_left(s["session_id"])
+
+
+def test_a_persistent_session_ends_with_its_budget(aod):
+    demo(aod, "b-stays", "Lifecycle=persistent\nMaxTokens=1000\nSessionMaxTokens=3000")
+    sid = start(aod, "b-stays", "usage 100 1\nsay one")
+    assert aod.wait_status(sid)["state"] == "idle"
+    # What is answered is answered, but the process gets no more: the next prompt has a run of its own, with a budget of its own.
+    aod.resume(sid, "usage 1500 1\nsay two")
+    s = aod.wait_state(sid, "finished", "failed")
+    assert (s["result"], s["runs"]) == ("success", 1), s
+    assert aod.result(sid) == "two"
+    aod.resume(sid, "usage 2000 1\nsay three")
+    s = aod.wait_state(sid, "finished", "failed")
+    assert (s["result"], s["runs"]) == ("success", 2), s
+    assert aod.post("/sessions/%s/resume" % sid, {"prompt": "say four"}).status == 409
+
+
+def test_a_tree_shares_a_budget(aod):
+    demo(aod, "b-tree", "TreeMaxTokens=3000")
+    demo(aod, "b-leaf", "TreeMaxTokens=1")
+    first = start(aod, "b-tree", "usage 1000 10")
+    name = aod.wait_status(first)["session_name"]
+    # What the leaf's own blueprint says of trees is not about this one.
+    leaf = aod.create(prompt="usage 500 10", agent_name="b-leaf", parent_session_name=name)["session_id"]
+    assert aod.wait_status(leaf)["result"] == "success"
+    second = aod.create(prompt="usage 2000 10\nwait", agent_name="b-leaf", parent_session_name=aod.session(leaf)["session_name"])["session_id"]
+    s = aod.wait_status(second)
+    assert s["result"] == "budget" and "TreeMaxTokens=3000" in s["error"], s
+    r = aod.post("/sessions", {"prompt": "say x", "agent_name": "b-leaf", "parent_session_name": name})
+    assert r.status == 409 and "TreeMaxTokens" in r.detail
