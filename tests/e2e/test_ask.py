@@ -3,11 +3,13 @@
 import json
 import os
 import signal
+import sqlite3
+import subprocess
 import threading
 
 import pytest
 
-from aod import DEMO, alive, kinds, texts, wait_for
+from aod import DEMO, WAIT, clean_env, kinds, texts, wait_for
 
 
 def blueprint(aod, name="asking", session="", agent="", exec_start=DEMO):
@@ -292,7 +294,6 @@ def test_an_answer_that_was_committed_and_not_told_is_told_by_the_next_aod(make_
     q = questions(a, sid)[0]["question_id"]
     a.kill9()
     # What an aod leaves that dies between the two: the row has the answer, the adapter's state still has the question.
-    import sqlite3
     db = sqlite3.connect(a.db_path)
     with db:
         n = db.execute("SELECT n FROM session WHERE id = ?", (sid,)).fetchone()[0]
@@ -375,3 +376,87 @@ def test_no_session_answers_not_even_its_child(aod):
     for s in (child, sid):
         assert answer(aod, s, answer="deny").status == 200
         ended(aod, s)
+
+
+# ---- persistent sessions
+
+def test_questions_of_one_turn_after_the_other(aod):
+    blueprint(aod, session="Lifecycle=persistent")
+    sid = start(aod, "ask Bash")
+    for tool in ("Bash", "Write"):
+        q = questions(aod, sid)[0]
+        assert aod.session(sid)["state"] == "waiting" and q["about"]["tool_name"] == tool
+        assert answer(aod, sid, answer="allow").status == 200
+        wait_for("the turn's end", lambda: aod.session(sid)["state"] == "idle")
+        assert texts(aod.events(sid))[-1] == tool + ": allow"
+        if tool == "Bash":
+            aod.resume(sid, "ask Write")
+    assert aod.post("/sessions/%s/stop" % sid).status == 200
+    ended(aod, sid)
+
+
+def test_an_interrupt_closes_the_question_and_ends_the_turn_only(aod):
+    blueprint(aod, session="Lifecycle=persistent")
+    sid = start(aod, "asks 2 Bash\nsay not reached")
+    q = questions(aod, sid, 2)
+    assert aod.post("/sessions/%s/interrupt" % sid).status == 200
+    wait_for("the turn's end", lambda: aod.session(sid)["state"] == "idle")
+    assert aod.get("/sessions/%s/questions" % sid).json["questions"] == []
+    assert [e["answer"] for e in of(aod.events(sid), "answer")] == ["gone", "gone"]
+    assert answer(aod, sid, question=q[0]["question_id"], answer="allow").status == 409
+    aod.resume(sid, "say next")
+    wait_for("the next answer", lambda: texts(aod.events(sid))[-1:] == ["next"])
+    aod.post("/sessions/%s/stop" % sid)
+    ended(aod, sid)
+
+
+def test_a_prompt_that_comes_meanwhile_waits(aod):
+    blueprint(aod, session="Lifecycle=persistent")
+    sid = start(aod, "ask Bash")
+    questions(aod, sid)
+    aod.resume(sid, "say second")
+    assert aod.session(sid)["state"] == "waiting"
+    assert answer(aod, sid, answer="deny", text="no").status == 200
+    wait_for("both answers", lambda: texts(aod.events(sid)) == ["Bash: deny: no", "second"])
+    aod.post("/sessions/%s/stop" % sid)
+    ended(aod, sid)
+
+
+def test_a_run_in_the_foreground_says_how_to_answer(aod):
+    blueprint(aod)
+    p = subprocess.Popen([os.path.join(aod.programs, "aoctl"), "run", "-a", "asking", "-p", "ask Bash {\"command\":\"make\"}", "shown"],
+                         env=clean_env(AOD_SOCKET=aod.socket), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    clock = threading.Timer(WAIT, p.kill)
+    clock.start()
+    try:
+        seen = ""
+        for line in p.stderr:
+            seen += line
+            if "aoctl answer shown allow|deny" in line:
+                break
+        assert "question" in seen and "Bash: make" in seen
+        assert aod.aoctl("answer", "shown", "allow").returncode == 0
+        out, _ = p.communicate()
+        assert p.returncode == 0 and out.strip() == "Bash: allow"
+    finally:
+        clock.cancel()
+        p.kill()
+        p.wait()
+
+
+def test_an_agent_that_cannot_be_told_is_stopped(make_aod):
+    """Its answer is in the database, and cannot be written for it: it would wait for ever."""
+    a = make_aod()
+    blueprint(a)
+    sid = start(a, "ask Bash")
+    questions(a, sid)
+    a.kill9()
+    path = os.path.join(a.session_dir(sid), "1.in")
+    os.rename(path, path + ".away")
+    os.mkdir(path)
+    a.start()
+    assert answer(a, sid, answer="allow").status == 200
+    s, ev = ended(a, sid)
+    assert s["state"] in ("failed", "stopped") and of(ev, "answer")[0]["answer"] == "allow" and not texts(ev)
+    assert "stopping the agent, which waits for an answer" in a.log()
+    a.assert_no_process_left(sid)
