@@ -96,6 +96,9 @@ quit_begin(struct manager *m)
 	m->draining = true;
 	log_note("draining: %d sessions may come to their ends, nothing more is started", m->run_count);
 	service_draining(m, m->cfg->drain_us > LONGEST_US ? LONGEST_US : m->cfg->drain_us + EXTRA_US);
+	for (size_t i = 0; i < RUN_BUCKETS; i++)
+		for (struct run *r = m->runs[i]; r; r = r->next)
+			turn_drain(r);
 	if (m->cfg->drain_us < INT64_MAX)
 		arm(m, (double)m->cfg->drain_us / 1e6);
 	quit_look(m);

@@ -144,7 +144,7 @@ give(struct run *r, struct prompt *p, enum session_event why, struct err *e)
 static bool
 takes_more(const struct run *r)
 {
-	return r->adapter->prompt && !budget_used_up(r) && !r->closed && !r->exited && !r->w.stop_told && !r->w.kill_at_us && r->in.why == OUTCOME_NONE &&
+	return r->adapter->prompt && !r->m->draining && !budget_used_up(r) && !r->closed && !r->exited && !r->w.stop_told && !r->w.kill_at_us && r->in.why == OUTCOME_NONE &&
 	       r->s.row.state != SESSION_STOPPING;
 }
 
@@ -190,11 +190,30 @@ idle_left(const struct run *r)
 }
 
 static void
+end_idle(struct run *r)
+{
+	struct err e = { 0 };
+
+	if (run_input(r, FRAME_CLOSE, NULL, 0, &e) < 0) {
+		log_warn("session %s: %s: stopping it", r->s.row.name, e.text);
+		run_stop(r, -1);
+	}
+	r->closed = true;
+	run_start_grace(r);
+}
+
+void
+turn_drain(struct run *r)
+{
+	if (r->s.row.state == SESSION_IDLE && !r->exited && !r->closed)
+		end_idle(r);
+}
+
+static void
 on_idle(struct ev_loop *loop, ev_timer *w, int revents)
 {
 	struct run *r = CONTAINER_OF(w, struct run, turn.idle_w);
 	int64_t left = idle_left(r);
-	struct err e = { 0 };
 
 	if (!r->m->loaded || r->m->broken.code || r->exited || r->closed || r->s.row.state != SESSION_IDLE)
 		return;
@@ -203,12 +222,7 @@ on_idle(struct ev_loop *loop, ev_timer *w, int revents)
 		return;
 	}
 	log_info("session %s: idle for IdleTimeoutSec=: ending it", r->s.row.name);
-	if (run_input(r, FRAME_CLOSE, NULL, 0, &e) < 0) {
-		log_warn("session %s: %s: stopping it", r->s.row.name, e.text);
-		run_stop(r, -1);
-	}
-	r->closed = true;
-	run_start_grace(r);
+	end_idle(r);
 }
 
 static int
@@ -285,6 +299,8 @@ turn_thawed(struct run *r, struct err *e)
 	if (!r->turn.idle || r->closed)
 		return 0;
 	rc = be_idle(r, SEV_TURN_DONE, e);
+	if (rc == 0 && r->m->draining)
+		turn_drain(r);
 	if (rc == 0 && takes_more(r))
 		rc = give_next(r, SEV_TURN, e);
 	return rc < 0 ? rc : 0;

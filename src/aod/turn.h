@@ -62,6 +62,8 @@ int turn_over(struct run *r, struct run_result *res, struct err *e);
  * End the turn, not the session: by the agent's own means, as soon as it has begun, else by SIGINT. -EBUSY (409): no turn is open. Asking twice is fine.
  */
 int turn_interrupt(struct run *r, struct err *e);
+/* Nothing more is begun: a process that is idle is told that there is nothing more for it, as one that works is after its turn. */
+void turn_drain(struct run *r);
 /* The transaction is committed: write what runs are to be given. */
 void turns_committed(struct manager *m);
 

@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 
-from aod import WAIT, alive, wait_for
+from aod import DEMO, WAIT, alive, texts, wait_for
 
 
 def gate(aod):
@@ -116,6 +116,28 @@ def test_a_restart_is_the_next_ones(make_aod):
     a.start()
     s = a.wait_status(sid)
     assert (s["state"], s["runs"], a.result(sid)) == ("finished", 2, "up\nwell"), s
+
+
+def test_persistent_sessions_come_to_their_ends(make_aod):
+    """One that is idle is ended, one that works after its turn; what is in its queue is not lost."""
+    a = make_aod(args=["--on-stop=drain", "--drain-timeout=infinity"])
+    a.blueprint("stays", "[Agent]\nExecStart=%s\n[Session]\nLifecycle=persistent\n[Sandbox]\nSandbox=none\nPrivateTmp=no\n" % DEMO)
+    idle = a.create(agent_name="stays", prompt="say first")["session_id"]
+    a.wait_state(idle, "idle")
+    busy = a.create(agent_name="stays", prompt="bash while [ ! -e %s ]; do sleep 0.02; done\nsay done" % gate(a))["session_id"]
+    a.wait_event(busy, lambda e: e["event_type"] == "pre_tool")
+    assert a.post("/sessions/%s/resume" % busy, {"prompt": "say next"}).json["queued"]
+    begin_drain(a)
+    assert a.wait_state(idle, "finished")["result"] == "success"
+    # During the drain, too.
+    assert a.post("/sessions/%s/resume" % busy, {"prompt": "say last"}).json["queued"]
+    open_gate(a)
+    assert a.proc.wait(WAIT) == 0
+    a.assert_no_process_left()
+    assert a.sql("SELECT text FROM prompt WHERE state = 'queued' ORDER BY id") == [("say next",), ("say last",)]
+    a.start()
+    wait_for("both answers", lambda: texts(a.events(busy)) == ["done", "next", "last"])
+    assert a.wait_state(busy, "idle")["runs"] == 2 and a.session(idle)["state"] == "finished"
 
 
 def test_words_of_the_options(make_aod):
