@@ -86,6 +86,8 @@ def test_a_second_signal_hurries(make_aod):
     assert b.stop() == 0
     b.start()
     assert b.session(sid)["state"] == "running"
+    open_gate(b)
+    assert b.wait_status(sid)["state"] == "finished"
 
 
 def test_what_stands_still_is_not_waited_for(make_aod):
