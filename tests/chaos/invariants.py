@@ -65,13 +65,15 @@ def check_case(w, case):
 
 def split(case, events):
     """[(token of the prompt, [events of a run])]: several runs where it was started again."""
-    runs = []
+    runs, stopped = [], True
     for e in events:
         if e["event_type"] == "session_start":
-            need(not runs or stop_of(runs[-1]), "run %d of %s has no session_stop, but %r", len(runs), case.name, runs and runs[-1][-3:])
+            need(stopped, "run %d of %s has no session_stop, but %r", len(runs), case.name, runs and runs[-1][-3:])
             runs.append([])
+            stopped = False
         need(runs, "%s begins with %r", case.name, e["event_type"])
-        need(e["event_type"] in AFTER or not stop_of(runs[-1]), "%s goes on after session_stop with %r", case.name, e)
+        need(e["event_type"] in AFTER or not stopped, "%s goes on after session_stop with %r", case.name, e)
+        stopped |= e["event_type"] == "session_stop"
         runs[-1].append(e)
     parts = []
     for n, run in enumerate(runs, 1):
