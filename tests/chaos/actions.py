@@ -243,13 +243,27 @@ def ask_resume(w, rng):
     return "resume %s" % case.name
 
 
+def ask_prompt(w, rng):
+    """One more prompt for a session that may be at work on another."""
+    case = pick(rng, [c for c in w.live_cases() if c.kind.queue])
+    tokens = ["%032x" % rng.getrandbits(128) for _ in range(rng.choice((1, 1, 2, 5)))]
+    if not case:
+        return None
+    for token in tokens:
+        give_resume(w, case, token)
+    return "%d prompts for %s" % (len(tokens), case.name)
+
+
 def give_resume(w, case, token, wait=False):
     run = Run(token)
+    # An agent that could not keep its conversation has none to go on with.
+    run.cut |= {"disk"} & set().union(*[r.cut for r in case.runs])
     case.runs.append(run)
     w.figures["prompts given"] += 1
 
     def go():
-        run.status, _ = w.ask("POST", "/sessions/%s/resume" % case.sid, {"prompt": case.kind.prompt(w, case, token)})
+        run.status, _ = w.ask("POST", "/sessions/%s/resume" % case.sid,
+                              dict({"prompt": case.kind.prompt(w, case, token)}, **({"queue": True} if case.kind.queue else {})))
     if wait:
         go()
     else:
@@ -325,6 +339,7 @@ ACTIONS = [
     Action("thaw", 2, ask_thaw, None),
     Action("delete", 3, ask_delete, None),
     Action("resume", 3, ask_resume, None),
+    Action("prompt", 5, ask_prompt, None),
     Action("fill-disk", 2, fill_disk, "disk"),
     Action("make-room", 1, make_room, "disk"),
     Action("fail-database", 2, lambda w, rng: fault_in_aod(w, rng, DATABASE, "io"), "strace"),

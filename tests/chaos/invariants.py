@@ -6,7 +6,7 @@ import sqlite3
 
 from aod import wait_for
 from kinds import EXCUSES, mark_path, partial_numbered
-from world import Broken
+from world import Broken, Run
 
 AFTER = ("restart", "notice")  # events that come between session_stop and the next session_start
 STRUCK = ("signal", "core-dump", "shim-lost")
@@ -37,9 +37,15 @@ def check_case(w, case):
     case.delete = None
     s = answer["session"]
     case.sid = s["session_id"]
-    need(s["state"] in ("finished", "failed", "stopped"), "%s is %s", case.name, s["state"])
+    need(s["state"] in ("finished", "failed", "stopped") or case.kind.queue and s["state"] == "idle", "%s is %s", case.name, s["state"])
     events = w.a.events(case.sid)  # looks at seq and id itself
     w.figures["events checked"] += len(events)
+    if case.kind.queue:
+        # A process that stays says something more after its answer.
+        while s["seq"] < len(events):
+            s = w.a.session(case.sid)
+        check_turns(w, case, s, events[:s["seq"]])
+        return s
     parts = split(case, events)
     need(s["runs"] == sum(len(x) for _, x in parts) and s["seq"] == len(events), "%s has %d runs and seq %d, but its events are %r", case.name,
          s["runs"], s["seq"], [(token, len(x)) for token, x in parts])
@@ -63,8 +69,59 @@ def check_case(w, case):
     return s
 
 
-def split(case, events):
-    """[(token of the prompt, [events of a run])]: several runs where it was started again."""
+def token_in(text):
+    found = re.search(r"[0-9a-f]{32}", text)
+    return found and found[0]
+
+
+def check_turns(w, case, s, events):
+    """Prompts that queued: each had its turn once, in their order, and those that were done have every line."""
+    runs = split_runs(case, events, s["state"] == "idle")
+    need(s["runs"] == len(runs) and s["seq"] == len(events), "%s has %d runs and seq %d, but %d and %d in its events", case.name, s["runs"], s["seq"],
+         len(runs), len(events))
+    turns = []
+    for e in events:
+        if e["event_type"] == "message" and e["role"] == "user" and not e.get("synthetic"):
+            turns.append((token_in(e["content"][0]["text"]), []))
+        elif turns:
+            turns[-1][1].append(e)
+    rows = {token_in(p["prompt"]): p["state"] for p in prompt_rows(w, case)}
+    by_token = dict(turns)
+    need(len(by_token) == len(turns), "a prompt of %s was said twice", case.name)
+    need(list(by_token) == [t for t in rows if t in by_token], "the turns of %s are not in the order of its prompts", case.name)
+    every = Run(None)
+    every.cut = set().union(*[r.cut for r in case.runs])
+    for r in case.runs:
+        state = rows.pop(r.token, None)
+        need(state or r.status != 200, "a prompt of %s was answered with 200, and is not there", case.name)
+        need(not state or r.status in (200, None), "a prompt of %s was answered with %r, and is there", case.name, r.status)
+        need(state in (None, "done", "failed", "cancelled"), "a prompt of %s is %s", case.name, state)
+        need(state in (None, "done") or every.cut, "a prompt of %s is %s, and nothing was done to it", case.name, state)
+        said = by_token.get(r.token, [])
+        results = [e for e in said if e["event_type"] == "result"]
+        lines = case.kind.lines(said)
+        w.figures["lines checked"] += len(lines)
+        need(len(results) <= 1, "a turn of %s has %d results", case.name, len(results))
+        wrong = case.kind.whole(case, lines) if state == "done" else partial_spoken(lines)
+        need(not wrong, "a turn of %s that is %s: %s", case.name, state, wrong)
+        need(state or not said, "%s worked on what it was not given", case.name)
+        count_prompt(w, case, r, [], state == "done")
+    need(not rows, "%s has prompts that nobody gave: %r", case.name, rows)
+    reason = end_of(stop_of(runs[-1]))[0] if stop_of(runs[-1]) else "completed"
+    need(reason == "completed" or may(every, reason), "%s ended with %r; what was done: %r", case.name, reason, sorted(every.cut))
+    for r in case.runs:
+        r.status = 200 if r.status is None and r.token in by_token else r.status
+    case.runs = [r for r in case.runs if r.status == 200]
+
+
+def prompt_rows(w, case):
+    status, answer = w.ask("GET", "/sessions/%s/prompts?limit=1000" % case.sid)
+    need(status == 200 and not answer["more"], "the prompts of %s: %r", case.name, status)
+    return answer["prompts"]
+
+
+def split_runs(case, events, goes_on=False):
+    """The events of each run, from session_start to session_stop and what follows from that; the last may go on."""
     runs, stopped = [], True
     for e in events:
         if e["event_type"] == "session_start":
@@ -75,16 +132,21 @@ def split(case, events):
         need(e["event_type"] in AFTER or not stopped, "%s goes on after session_stop with %r", case.name, e)
         stopped |= e["event_type"] == "session_stop"
         runs[-1].append(e)
-    parts = []
+    need(stopped or goes_on, "the last run of %s has no session_stop, but %d events up to %r", case.name, len(runs[-1]), runs[-1][-1:])
     for n, run in enumerate(runs, 1):
-        need(stop_of(run), "run %d of %s has no session_stop, but %d events up to %r", n, case.name, len(run), run[-1])
         need(run[0]["run_number"] == n and {e["run"] for e in run} == {n}, "run %d of %s has events of another", n, case.name)
+    return runs
+
+
+def split(case, events):
+    """[(token of the prompt, [events of a run])]: several runs where it was started again."""
+    parts = []
+    for run in split_runs(case, events):
         if run[0].get("started_by") == "restart":
             parts[-1][1].append(run)
             continue
         said = next((e["content"][0]["text"] for e in run if e["event_type"] == "message" and e["role"] == "user"), "")
-        found = re.search(r"[0-9a-f]{32}", said)
-        parts.append((found and found[0], [run]))
+        parts.append((token_in(said), [run]))
     return parts
 
 

@@ -23,8 +23,8 @@ EXCUSES = {
 # name; weight; body(world, case, token): what is POSTed; prompt(world, case, token): of a resume; lines(events): what the agent said;
 # whole(case, lines): None, or what is wrong with all lines of a run that ended by itself; end(case): its (reason, exit code, signal);
 # room: what it needs to be there, or None; fails: ends of its own that are followed by a restart: [(reason, exit code, signal)] for each prompt,
-# None: there are no restarts
-Kind = collections.namedtuple("Kind", "name weight body prompt lines whole end room fails", defaults=[None])
+# None: there are no restarts; queue: prompts are given to it while it works on others
+Kind = collections.namedtuple("Kind", "name weight body prompt lines whole end room fails queue", defaults=[None, False])
 
 
 def blueprints(w):
@@ -35,6 +35,7 @@ def blueprints(w):
     w.a.blueprint("chaos-again", "[Agent]\nAdapter=command\n" + again + "[Sandbox]\nPrivateTmp=no\n")
     w.a.blueprint("chaos-demo-again", "[Agent]\nAdapter=claude\nExecStart=aod-demo-agent\n" + again)
     w.a.blueprint("chaos-demo", "[Agent]\nAdapter=claude\nExecStart=aod-demo-agent\n" + session + "[Sandbox]\nPrivateTmp=yes\n")
+    w.a.blueprint("chaos-stays", "[Agent]\nAdapter=claude\nExecStart=aod-demo-agent\n" + session + "Lifecycle=persistent\n")
     w.a.blueprint("chaos-none", "[Agent]\nAdapter=claude\nExecStart=%s\n" % DEMO + session + "[Sandbox]\nSandbox=none\n")
     w.a.blueprint("chaos-strict", "[Agent]\nAdapter=claude\nExecStart=aod-demo-agent\n" + session + "[Sandbox]\nSandbox=strict\n")
 
@@ -124,9 +125,15 @@ def demo_prompt(w, case, token):
     return "\n".join(script + [{0: "say end", 1: "fail error_during_execution 529", 7: "exit 7"}[case.number]])
 
 
-def demo(agent):
+def turn_prompt(w, case, token):
+    """Of a session that has several: only some last until the round ends."""
+    script = demo_prompt(w, case, token).split("\n")
+    return "\n".join(x for x in script if int(token, 16) % 4 == 0 or "while" not in x)
+
+
+def demo(agent, prompt=demo_prompt):
     def body(w, case, token):
-        return {"agent_name": agent, "prompt": demo_prompt(w, case, token), "project_dir": w.project}
+        return {"agent_name": agent, "prompt": prompt(w, case, token), "project_dir": w.project}
     return body
 
 
@@ -174,9 +181,11 @@ KINDS = [
     Kind("claude", 0.5, claude, claude_prompt, texts, claude_whole, lambda case: ("completed", 0, None), "claude"),
     Kind("again", 3, again, token_prompt, stdout, numbered, command_end, None, [("exit-code", 7, None)] * 2),
     Kind("demo-again", 3, demo("chaos-demo-again"), demo_prompt, texts, demo_whole, demo_end, None, []),
+    Kind("stays", 3, demo("chaos-stays", turn_prompt), turn_prompt, texts, demo_whole, demo_end, None, None, True),
+    Kind("queued", 2, demo("chaos-demo", turn_prompt), turn_prompt, texts, demo_whole, demo_end, None, None, True),
     Kind("passive", 2, passive, None, None, None, None, None),
 ]
-ENDS = {"demo-again": (0,), "slow": (0, 0, 3, 42, 255, -10), "fast": (0, 5), "wide": (0, 9), "tree": (0, 1, -12), "deaf": (0, 4), "demo": (0, 0, 1, 7),
+ENDS = {"slow": (0, 0, 3, 42, 255, -10), "fast": (0, 5), "wide": (0, 9), "tree": (0, 1, -12), "deaf": (0, 4), "demo": (0, 0, 1, 7),
         "none": (0, 7), "strict": (0, 0, 1)}
 
 

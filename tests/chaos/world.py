@@ -10,6 +10,7 @@ import http.client
 import os
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 import tempfile
@@ -17,7 +18,7 @@ import threading
 import time
 
 import aod as lib
-from aod import children_of, read_proc, wait_for
+from aod import children_of, read_proc, stat_of, wait_for
 from model_api import ModelApi
 
 DISK_MIB = 48
@@ -206,7 +207,8 @@ class World:
                     path = os.readlink("/proc/%d/fd/%s" % (pid, fd))
                     if path.endswith(".spool"):
                         out[pid] = os.path.basename(os.path.dirname(path))
-        return out
+        # Its child is like it until it becomes the agent.
+        return {p: sid for p, sid in out.items() if (stat_of(p) or (0, 0, 0))[2] not in out}
 
     def main_process(self, sid):
         """The agent's own: the child of the shim, or of the init between the two."""
@@ -219,7 +221,12 @@ class World:
         return None
 
     def case_of(self, sid):
-        return next((c for c in self.cases + self.pool if c.sid == sid), None)
+        """By its name where the answer that tells the id was lost."""
+        try:
+            name = self.a.sql("SELECT name FROM session WHERE id = ?", sid)
+        except sqlite3.Error:
+            name = []
+        return next((c for c in self.cases + self.pool if c.sid == sid or name == [(c.name,)]), None)
 
     def live_cases(self):
         return [c for c in self.cases if c.sid and not c.delete and c.kind.name != "passive"]
