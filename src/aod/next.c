@@ -141,8 +141,15 @@ decide(struct run *r, const struct run_result *res)
 		.queued = s->prompts_queued,
 		.random = random_u64(),
 	};
-	enum restart_step step = restart_next(&r->restart, &end, &count, &s->due_us);
+	enum restart_step step;
 
+	/* A person has it started again, which begins a new count. */
+	if (r->in.why == OUTCOME_CANCELLED && !end.stopped) {
+		s->restarts = s->limit_begin_us = s->limit_count = 0;
+		s->due_us = end.ended_us;
+		return RESTART_AGAIN;
+	}
+	step = restart_next(&r->restart, &end, &count, &s->due_us);
 	s->restarts = count.restarts;
 	s->limit_begin_us = count.limit_begin_us;
 	s->limit_count = count.limit_count;

@@ -94,6 +94,11 @@ int action_usage(struct request *q, struct err *e);
 int action_set_property(struct request *q, struct err *e);
 int action_slices(struct request *q, struct err *e);
 
+/* action-restart.c */
+int action_restart(struct request *q, struct err *e);
+int action_reset_failed(struct request *q, struct err *e);
+int action_reset_failed_all(struct request *q, struct err *e);
+
 /* action-token.c */
 int action_token_create(struct request *q, struct err *e);
 int action_token_revoke(struct request *q, struct err *e);

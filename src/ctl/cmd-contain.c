@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Commands on what contains sessions: freeze, thaw, set-property, usage, slices. */
+/* Commands on sessions by name that need no more than a call, and on what contains sessions: set-property, usage, slices. */
 #ifdef HAVE_CONFIG_H
 #include "config.h"
 #endif
@@ -40,6 +40,32 @@ int
 cmd_thaw(struct ctl *c)
 {
 	return each_session(c, "/thaw", "thawed");
+}
+
+int
+cmd_restart(struct ctl *c)
+{
+	return each_session(c, "/restart", "is started again");
+}
+
+int
+cmd_reset_failed(struct ctl *c)
+{
+	struct json_object *o;
+	struct err e = { 0 };
+
+	if (c->args.word_count)
+		return each_session(c, "/reset-failed", "reset");
+	if (client_call(c->client, "POST", "/sessions/reset-failed", "{}", 0, CLIENT_REPLY_MAX, &c->reply, &e) < 0)
+		return ctl_fail(NULL, &e);
+	if (ctl_json(c)) {
+		print_json(c->reply.data, c->reply.len);
+		return 0;
+	}
+	o = js_parse(c->reply.data, c->reply.len);
+	print_note("%" PRId64 " sessions reset", js_int(o, "reset", 0));
+	json_object_put(o);
+	return 0;
 }
 
 int

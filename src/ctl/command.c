@@ -19,6 +19,7 @@
 #include "ctl/event-line.h"
 #include "ctl/output.h"
 #include "ctl/stream.h"
+#include "model/session.h"
 
 #define STATUS_EVENTS 10
 #define STATUS_CHILDREN 20
@@ -178,11 +179,24 @@ session_put_state(struct buf *out, struct json_object *session)
 
 /* ---- list ---------------------------------------------------------------------------------------------- */
 
+/* How long it is until it is started again; "" where it is not. */
+static void
+put_until_restart(struct buf *out, struct json_object *s)
+{
+	const char *state = js_str(s, "state"), *at = js_str(s, "next_start_at");
+	int64_t us;
+
+	if (!state || strcmp(state, "auto-restart") || !at || !time_parse_iso(at, &us))
+		return;
+	buf_puts(out, "in ");
+	put_span(out, us > now_us() ? us - now_us() : 0);
+}
+
 static void
 put_session_row(struct table *t, struct json_object *s)
 {
 	struct json_object *usage = js_get(s, "usage");
-	struct buf age = BUF_INIT, cost = BUF_INIT, runs = BUF_INIT;
+	struct buf age = BUF_INIT, cost = BUF_INIT, runs = BUF_INIT, until = BUF_INIT;
 	const char *created = js_str(s, "created_at"), *state = js_str(s, "state"), *result = js_str(s, "result");
 	int64_t us;
 
@@ -192,13 +206,17 @@ put_session_row(struct table *t, struct json_object *s)
 		buf_putc(&age, '-');
 	buf_put_int(&runs, js_int(s, "runs", 0));
 	put_cost(&cost, js_double(usage, "cost_usd"));
+	put_until_restart(&until, s);
+	if (until.len && result)
+		buf_printf(&until, ", %s", result);
 	table_row(t,
-		  (const char *[]){ js_str(s, "session_name"), state ? state : js_str(s, "status"), result,
+		  (const char *[]){ js_str(s, "session_name"), state ? state : js_str(s, "status"), until.len ? until.data : result,
 				    js_str(s, "agent_name"), age.data, runs.data, cost.data },
 		  1, colour_state(state, result));
 	buf_free(&age);
 	buf_free(&cost);
 	buf_free(&runs);
+	buf_free(&until);
 }
 
 int
@@ -291,6 +309,26 @@ put_usage(struct buf *out, struct json_object *s)
 	put_cost(out, js_double(u, "cost_usd"));
 }
 
+/* What the word for its result means. */
+static const char *
+result_doc(struct json_object *s)
+{
+	const char *result = js_str(s, "result");
+	int o = result && strcmp(result, "success") ? outcome_parse(result) : -1;
+
+	return o < 0 ? NULL : outcome_doc((enum outcome)o);
+}
+
+static void
+put_restarts(struct buf *out, struct json_object *s)
+{
+	int64_t n = js_int(s, "restarts", 0);
+
+	put_until_restart(out, s);
+	if (n > 0)
+		buf_printf(out, "%s%" PRId64 " in a row", out->len ? "; " : "", n);
+}
+
 static void
 put_status(struct buf *out, struct json_object *s)
 {
@@ -317,7 +355,11 @@ put_status(struct buf *out, struct json_object *s)
 		put_field(out, "Queue", b.data);
 		buf_reset(&b);
 	}
+	put_field(out, "Result", result_doc(s));
 	put_field(out, "Error", js_str(s, "error"));
+	put_restarts(&b, s);
+	put_field(out, "Restarts", b.data);
+	buf_reset(&b);
 	if (agent && adapter && strcmp(agent, adapter) != 0)
 		buf_printf(&b, "%s (adapter %s)", agent, adapter);
 	else

@@ -29,6 +29,8 @@ int cmd_resume(struct ctl *c);
 int cmd_interrupt(struct ctl *c);
 int cmd_prompts(struct ctl *c);
 int cmd_stop(struct ctl *c);
+int cmd_restart(struct ctl *c);
+int cmd_reset_failed(struct ctl *c);
 int cmd_freeze(struct ctl *c);
 int cmd_thaw(struct ctl *c);
 int cmd_set_property(struct ctl *c);

@@ -107,6 +107,22 @@ say_stop(struct buf *out, struct json_object *ev)
 }
 
 static void
+say_restart(struct buf *out, struct json_object *ev)
+{
+	const char *reason = js_str(ev, "reason"), *at = js_str(ev, "at");
+	int64_t due, now, attempt = js_int(ev, "attempt", 0);
+
+	buf_puts(out, "is started again");
+	if (at && time_parse_iso(at, &due) && time_parse_iso(js_str(ev, "timestamp") ? js_str(ev, "timestamp") : at, &now) && due > now) {
+		buf_puts(out, " in ");
+		put_span(out, due - now);
+	}
+	if (attempt > 0)
+		buf_printf(out, ", restart %" PRId64, attempt);
+	buf_printf(out, " (%s)", reason ? reason : "unknown");
+}
+
+static void
 say_message(struct buf *out, struct json_object *ev)
 {
 	const char *role = js_str(ev, "role");
@@ -361,6 +377,7 @@ static const struct form {
 } forms[] = {
 	{ "session_start", say_start, COL_BOLD },
 	{ "session_stop", say_stop, COL_BOLD },
+	{ "restart", say_restart, COL_YELLOW },
 	{ "message", say_message, COL_NONE },
 	{ "pre_tool", say_pre_tool, COL_BLUE },
 	{ "post_tool", say_post_tool, COL_BLUE },

@@ -39,6 +39,7 @@ static const struct handler {
 	[CMD_VERIFY] = { cmd_verify, true },  [CMD_HISTORY] = { cmd_history, false }, [CMD_DIFF] = { cmd_diff, false },
 	[CMD_DOC] = { cmd_doc, true },	      [CMD_TOKEN] = { cmd_token, false },	      [CMD_AUDIT] = { cmd_audit, false },
 	[CMD_REVERT] = { cmd_revert, false }, [CMD_IMPORT] = { cmd_import, false },
+	[CMD_RESTART] = { cmd_restart, false }, [CMD_RESET_FAILED] = { cmd_reset_failed, false },
 	[CMD_FREEZE] = { cmd_freeze, false }, [CMD_THAW] = { cmd_thaw, false },	      [CMD_SET_PROPERTY] = { cmd_set_property, false },
 	[CMD_USAGE] = { cmd_usage, false },   [CMD_SLICES] = { cmd_slices, false },
 	[CMD_LIST_TIMERS] = { cmd_list_timers, false }, [CMD_QUEUE] = { cmd_queue, false },   [CMD_COST] = { cmd_cost, false },

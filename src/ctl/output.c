@@ -76,7 +76,7 @@ colour_state(const char *state, const char *result)
 		return COL_GREEN;
 	if (!strcmp(state, "frozen") || !strcmp(state, "idle"))
 		return COL_BLUE;
-	if (!strcmp(state, "stopping"))
+	if (!strcmp(state, "stopping") || !strcmp(state, "auto-restart"))
 		return COL_YELLOW;
 	if (!strcmp(state, "failed"))
 		return COL_RED;

@@ -29,6 +29,11 @@ const struct ctl_command ctl_commands[CMD_COUNT] = {
 	[CMD_PROMPTS] = { "prompts", NULL, "NAME", 1, 1, false, false, "List what a session was and is to be asked.", NULL },
 	[CMD_STOP] = { "stop", NULL, "NAME...", 1, -1, false, false, NULL,
 		       "Returns when the session has ended, unless --no-wait is given." },
+	[CMD_RESTART] = { "restart", NULL, "NAME...", 1, -1, false, false, NULL,
+			  "An agent whose turn had not ended is given its prompt again, which it knows by its uuid; one that had ended its turn goes on in its "
+			  "conversation with RestartPrompt=. A command runs again. RestartMode=fresh starts over." },
+	[CMD_RESET_FAILED] = { "reset-failed", NULL, "[NAME...]", 0, -1, false, false, "Forget that sessions failed, and how often they were started again.",
+			       "Without a NAME it is all that failed. They count as stopped then; `resume` works with and without it." },
 	[CMD_FREEZE] = { "freeze", NULL, "NAME...", 1, -1, false, false, NULL,
 			 "It stays frozen, also across restarts of aod, until it is thawed or stopped; the times that limit it stand still." },
 	[CMD_THAW] = { "thaw", NULL, "NAME...", 1, -1, false, false, NULL, NULL },

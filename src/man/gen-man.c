@@ -18,6 +18,7 @@
 #include "ctl/table.h"
 #include "model/blueprint.h"
 #include "model/event.h"
+#include "model/restart.h"
 #include "model/sandbox.h"
 #include "model/session.h"
 #include "model/verb.h"
@@ -425,6 +426,25 @@ put_outcomes(void)
 	puts(".El");
 }
 
+/* Which result is followed by a restart under which Restart=. */
+static void
+put_restarts(void)
+{
+	puts(".Bl -column -offset indent start-limit-hit \"always, on-success, on-failure\"\n.It Sy result Ta Sy Restart=");
+	for (int o = OUTCOME_NONE + 1; o < OUTCOME_COUNT; o++) {
+		const char *sep = "";
+
+		printf(".It Li %s Ta ", outcome_name((enum outcome)o));
+		for (int r = 0; r < RESTART_COUNT; r++)
+			if (restart_after((enum restart)r, (enum outcome)o)) {
+				printf("%s%s", sep, restart_name((enum restart)r));
+				sep = ", ";
+			}
+		puts(*sep ? "" : restart_never((enum outcome)o) ? "never" : "only RestartForceExitStatus=");
+	}
+	puts(".El");
+}
+
 /* The states with their words in `status`, and the table of moves. */
 static void
 put_states(void)
@@ -465,6 +485,7 @@ static const struct part {
 	{ "@version@", put_version }, { "@commands@", put_commands }, { "@options@", put_options },
 	{ "@old@", put_old_sessions }, { "@documents@", put_documents }, { "@exits@", put_exits },     { "@directives@", put_directives }, { "@specifiers@", put_specifiers }, { "@verbs@", put_verbs },
 	{ "@events@", put_events },   { "@outcomes@", put_outcomes }, { "@states@", put_states },
+	{ "@restarts@", put_restarts },
 };
 
 static int

@@ -110,10 +110,10 @@ D(Session, RestartPreventExitStatus, STATUSES, "", "0.1", NULL, 0,
 D(Session, RestartForceExitStatus, STATUSES, "", "0.1", NULL, 0,
   "Ends after which there is a restart, whatever Restart= says.")
 D(Session, StartLimitIntervalSec, TIMESPAN, "10min", "0.1", NULL, 0,
-  "The time in which StartLimitBurst= starts are allowed; 0: no limit.")
+  "The time in which StartLimitBurst= restarts are allowed; 0: no limit.")
 D(Session, StartLimitBurst, INT, "5", "0.1", "0 1000000", 0,
-  "How many starts are allowed within StartLimitIntervalSec=; one more ends with the result "
-  "start-limit-hit.")
+  "How many restarts are allowed within StartLimitIntervalSec=; one more ends with the result "
+  "start-limit-hit. 0: no limit.")
 D(Session, TimeoutStartSec, TIMESPAN, "infinity", "0.1", NULL, 0,
   "How long the agent gets until its first message, or a command until its first line. The result "
   "is timeout.")

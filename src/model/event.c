@@ -32,6 +32,7 @@ const struct event_type event_types[] = {
 		      "tool_use_id."},
 	{"session_stop", "The run ended: exit_code, and reason (completed, or how it failed). "
 			 "resources: what it used of memory, processor time, tasks, input and output."},
+	{"restart", "The run ended and another one follows: at (when), reason (how it ended), attempt (restarts in a row)."},
 	{"init", "The agent's own start message: model, cwd, tools, mcp_servers, its version."},
 	{"result", "The end of a turn: subtype, is_error, num_turns, duration_ms, usage, "
 		   "total_cost_usd, result. "

@@ -458,22 +458,34 @@ store_each_live(struct store *s, int (*cb)(const struct session_row *, const str
 	return r;
 }
 
-int
-store_session_due(struct store *s, int64_t until_us, int64_t limit, int (*cb)(const struct session_row *, void *), void *arg, struct err *e)
+static int
+each_session(struct store *s, enum query q, int64_t bound, int64_t limit, store_session_cb cb, void *arg, struct err *e)
 {
-	sqlite3_stmt *st = store_query(s, Q_SESSION_DUE, e);
+	sqlite3_stmt *st = store_query(s, q, e);
 	struct session_row row;
 	int r = 0;
 
 	if (!st)
 		return s->code;
-	sqlite3_bind_int64(st, 1, until_us);
+	sqlite3_bind_int64(st, 1, bound);
 	sqlite3_bind_int64(st, 2, limit);
 	while (store_next(s, st, &r, e)) {
 		session_row(s, st, &row);
 		r = cb(&row, arg);
 	}
 	return r;
+}
+
+int
+store_session_due(struct store *s, int64_t until_us, int64_t limit, store_session_cb cb, void *arg, struct err *e)
+{
+	return each_session(s, Q_SESSION_DUE, until_us, limit, cb, arg, e);
+}
+
+int
+store_session_failed(struct store *s, int64_t after, int64_t limit, store_session_cb cb, void *arg, struct err *e)
+{
+	return each_session(s, Q_SESSION_FAILED, after, limit, cb, arg, e);
 }
 
 int

@@ -253,6 +253,7 @@ const char *const store_sql[Q_COUNT] = {
 	[Q_SESSION_LIST_LIVE] = SESSION "WHERE state IN " LIVE " ORDER BY created_us DESC, n DESC LIMIT ?1 OFFSET ?2",
 	[Q_SESSION_LIST_ENDED] = SESSION "WHERE state NOT IN " LIVE " ORDER BY created_us DESC, n DESC LIMIT ?1 OFFSET ?2",
 	[Q_SESSION_DUE] = SESSION "WHERE state = 'auto-restart' AND due_us <= ?1 ORDER BY due_us, n LIMIT ?2",
+	[Q_SESSION_FAILED] = SESSION "WHERE state = 'failed' AND passive = 0 AND n > ?1 ORDER BY n LIMIT ?2",
 	[Q_SESSION_NEXT_DUE] = "SELECT due_us FROM session WHERE state = 'auto-restart' ORDER BY due_us LIMIT 1",
 	[Q_LIVE] = "SELECT n FROM session WHERE state IN " LIVE " AND passive = 0 ORDER BY n LIMIT ?1",
 

@@ -100,7 +100,9 @@ int store_each_live(struct store *s, int (*cb)(const struct session_row *, const
 		    struct err *e);
 /* Those that are to be started again by then, the first first. */
 int store_session_due(struct store *s, int64_t until_us, int64_t limit, int (*cb)(const struct session_row *, void *), void *arg, struct err *e);
-/* When the first of them is; INT64_MAX: there are none. */
+/* Those that failed, with n > after, by n. */
+int store_session_failed(struct store *s, int64_t after, int64_t limit, int (*cb)(const struct session_row *, void *), void *arg, struct err *e);
+/* When the first of those that are to be started again is; INT64_MAX: there are none. */
 int store_session_next_due(struct store *s, int64_t *due_us, struct err *e);
 /* The latest run of a session. The rows are valid during the call of cb. -ENOENT */
 int store_run_latest(struct store *s, int64_t session, int (*cb)(const struct run_row *, void *), void *arg, struct err *e);

@@ -368,3 +368,128 @@ def test_a_stop_takes_the_queue_with_it(make_aod):
     s = ends(a, sid)
     assert (s["state"], s["runs"], s["prompts_queued"]) == ("stopped", 1, 0)
     assert [r[0] for r in prompts(a, sid)] == ["cancelled", "cancelled"]
+
+
+# ---- by request
+
+
+def test_reset_failed(aod):
+    command_blueprint(aod, "r-reset", "Restart=on-failure\nRestartSec=0\nStartLimitBurst=2")
+    sid = start_command(aod, "r-reset", "exit 1")
+    s = ends(aod, sid)
+    assert (s["result"], s["restarts"]) == ("start-limit-hit", 2)
+    r = aod.post("/sessions/%s/reset-failed" % sid)
+    assert r.status == 200 and r.json["session"]["state"] == "stopped"
+    s = aod.session(sid)
+    assert (s["state"], s["restarts"], s["runs"]) == ("stopped", 0, 3)
+    assert aod.sql("SELECT limit_begin_us, limit_count FROM session WHERE id = ?", sid) == [(0, 0)]
+    assert aod.post("/sessions/nobody-here/reset-failed").status == 404
+    # One that lives is as it was, but for the count.
+    sid = start_command(aod, "r-reset", "[ -e n ] && { echo up; exec sleep 1000; }; touch n; exit 1")
+    aod.wait_event(sid, lambda e: e.get("text") == "up")
+    assert aod.session(sid)["restarts"] == 1
+    assert aod.post("/sessions/%s/reset-failed" % sid).status == 200
+    s = aod.session(sid)
+    assert (s["state"], s["restarts"]) == ("running", 0)
+    assert aod.post("/sessions/%s/stop" % sid).status == 200
+
+
+def test_reset_failed_of_all(make_aod):
+    a = make_aod()
+    failed = [a.sh("exit 1") for _ in range(120)]
+    good = a.sh("exit 0")
+    for sid in [*failed, good]:
+        ends(a, sid)
+    r = a.aoctl("reset-failed")
+    assert r.returncode == 0 and "120 sessions" in r.stdout + r.stderr, r
+    assert {a.session(sid)["state"] for sid in failed} == {"stopped"} and a.session(good)["state"] == "finished"
+    assert a.post("/sessions/reset-failed").json == {"ok": True, "reset": 0}
+
+
+def test_restart_by_request(aod):
+    """A live one is ended and started again with its prompt, whatever Restart= says; it counts as nobody's failure."""
+    blueprint(aod, "r-now", "")
+    begun_file = aod.project + "/begun"
+    if os.path.exists(begun_file):
+        os.unlink(begun_file)
+    sid = start(aod, "r-now", "append begun x\nsay up\nhang", project_dir=aod.project)
+    aod.wait_event(sid, lambda e: e["event_type"] == "message" and e["role"] == "assistant")
+    r = aod.aoctl("restart", aod.session(sid)["session_name"])
+    assert r.returncode == 0, r
+    wait_for("the second run", lambda: aod.session(sid)["runs"] == 2 and aod.session(sid)["state"] == "running")
+    ev = aod.events(sid)
+    assert [e["reason"] for e in of(ev, "session_stop")] == ["cancelled"]
+    s = aod.session(sid)
+    assert (s["restarts"], s["result"], s["next_start_at"]) == (0, None, None)
+    assert aod.post("/sessions/%s/stop" % sid).status == 200
+    s = ends(aod, sid)
+    assert (s["state"], s["runs"]) == ("stopped", 2)
+    # One that has ended begins anew, in its conversation.
+    assert aod.post("/sessions/%s/restart" % sid).status == 200
+    wait_for("the third run", lambda: aod.session(sid)["runs"] == 3)
+    ends(aod, sid)
+    assert prompts(aod, sid)[-1][1] == "restart"
+
+
+def test_restart_of_a_command_and_of_a_parked_one(aod):
+    command_blueprint(aod, "r-now-command", "Restart=on-failure\nRestartSec=1h")
+    sid = start_command(aod, "r-now-command", "cat; [ -e n ] || { touch n; exit 1; }", prompt="words\n")
+    aod.wait_state(sid, "auto-restart")
+    out = aod.aoctl("status", sid).stdout
+    assert "auto-restart" in out and "in 1h" in out.replace("59min", "1h") and "1 in a row" in out, out
+    assert "exited with a status other than 0" in out, out
+    row = [line for line in aod.aoctl("list").stdout.split("\n") if "r-now-command" in line][0]
+    assert "auto-restart" in row and "in " in row and "exit-code" in row, row
+    assert "is started again in " in aod.aoctl("logs", sid).stdout
+    assert aod.post("/sessions/%s/restart" % sid).status == 200
+    s = ends(aod, sid)
+    assert (s["result"], s["runs"]) == ("success", 2)
+    assert aod.post("/sessions/%s/restart" % sid).status == 200
+    wait_for("the third run", lambda: aod.session(sid)["runs"] == 3 and aod.session(sid)["state"] == "finished")
+    assert outputs(aod.events(sid)) == ["words"] * 3
+
+
+def test_restart_is_refused(aod):
+    blueprint(aod, "r-refuse", "TimeoutStopSec=1h")
+    sid = start(aod, "r-refuse", "say up\ndeaf")
+    aod.wait_event(sid, lambda e: e["event_type"] == "message" and e["role"] == "assistant")
+    assert aod.post("/sessions/%s/stop" % sid).status == 200
+    assert aod.post("/sessions/%s/restart" % sid).status == 409
+    assert aod.post("/sessions/%s/stop" % sid, {"timeout_ms": 0}).status == 200
+    assert ends(aod, sid)["state"] == "stopped"
+    aod.post("/sessions", {"session_id": "r-theirs", "session_name": "r-theirs"})
+    assert aod.post("/sessions/r-theirs/restart").status == 409
+
+
+def test_a_restart_by_request_survives_aod(make_aod):
+    a = make_aod()
+    blueprint(a, "r-now-crash", "TimeoutStopSec=1s")
+    sid = start(a, "r-now-crash", "say up\ndeaf")
+    a.wait_event(sid, lambda e: e["event_type"] == "message" and e["role"] == "assistant")
+    assert a.post("/sessions/%s/restart" % sid).status == 200
+    a.kill9()
+    a.start()
+    wait_for("the second run", lambda: a.session(sid)["runs"] == 2)
+    assert a.post("/sessions/%s/stop" % sid, {"timeout_ms": 0}).status == 200
+    assert ends(a, sid)["state"] == "stopped"
+
+
+# ---- where it has to wait for room
+
+
+def test_a_restart_waits_for_room(make_aod):
+    a = make_aod()
+    command_blueprint(a, "r-room", "Restart=on-failure\nRestartSec=0\nMaxSessions=1")
+    os.mkfifo(a.project + "/go")
+    sid = start_command(a, "r-room", "[ -e n ] && exit; touch n; read x < go; exit 1", project_dir=a.project, prompt="x")
+    other = start_command(a, "r-room", "echo up; exec sleep 1000")
+    a.wait_state(other, "queued")
+    with open(a.project + "/go", "w") as f:
+        f.write("go\n")
+    # It was there first, and comes back behind the one that waits for longer.
+    a.wait_event(other, lambda e: e.get("text") == "up")
+    a.wait_state(sid, "queued")
+    assert a.post("/sessions/%s/stop" % other, {"timeout_ms": 0}).status == 200
+    s = ends(a, sid)
+    assert (s["result"], s["runs"]) == ("success", 2), s
+    assert [r[:2] for r in prompts(a, sid)] == [("done", "request")]

@@ -259,7 +259,7 @@ test_types_table(void **state)
 	static const char *const need[] = { "session_start", "message", "pre_tool", "post_tool", "session_stop", "init",
 					    "result", "output", "usage", "api_retry", "permission_request",
 					    "permission_denied", "task", "status", "thinking", "control", "stream",
-					    "notice", "unknown", "error", "denied", "freeze", "thaw", "oom", "limit", "budget", "question", "answer" };
+					    "notice", "unknown", "error", "denied", "freeze", "thaw", "oom", "limit", "budget", "restart", "question", "answer" };
 	size_t count = 0;
 
 	for (const struct event_type *t = event_types; t->name; t++, count++) {
