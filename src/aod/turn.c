@@ -253,13 +253,17 @@ note_end(struct run *r, enum outcome outcome, int64_t time_us, struct err *e)
 }
 
 /*
- * Whether the next prompt has its turn in the same process. After a failure it is the end of the run that says what comes next; one that is persistent goes
- * on, but not where the next prompts would be refused as this one was, until some time.
+ * A turn that failed is the end of a process that would not stay anyway, and of one whose Restart= is about such ends: next_after() says what
+ * follows, and when. Nor does the next prompt go to where it would be refused as this one was: for now, or for want of a login or credit.
  */
 static bool
-goes_on(const struct run *r, enum outcome outcome)
+ends_run(const struct run *r, enum outcome o)
 {
-	return outcome == OUTCOME_SUCCESS || outcome == OUTCOME_CANCELLED || (r->turn.stays && outcome != OUTCOME_RATE_LIMITED);
+	if (o == OUTCOME_SUCCESS || o == OUTCOME_CANCELLED)
+		return false;
+	if (!r->turn.stays || restart_wanted(&r->restart, o, -1, 0))
+		return true;
+	return r->s.row.prompts_queued > 0 && (o == OUTCOME_RATE_LIMITED || restart_never(o));
 }
 
 int
@@ -274,7 +278,7 @@ turn_ended(struct run *r, int64_t time_us, struct err *e)
 	if (t->interrupt_seq && outcome != OUTCOME_SUCCESS)
 		outcome = OUTCOME_CANCELLED;
 	/* What else there is to say is said at the end of the run. */
-	if (!more || (r->s.row.prompts_queued > 0 ? !goes_on(r, outcome) : !t->stays))
+	if (!more || ends_run(r, outcome) || (r->s.row.prompts_queued == 0 && !t->stays))
 		return 1;
 	t->interrupt_seq = 0;
 	rc = prompt_ended(r, outcome, e);

@@ -125,8 +125,8 @@ def test_followers_end_when_it_is_idle(aod):
 
 
 def test_a_turn_that_fails_leaves_it_idle(aod):
-    """What Restart= says is about ends of the program."""
-    blueprint(aod, "p-fail", PERSISTENT + "\nRestart=always")
+    """Unless Restart= names that failure."""
+    blueprint(aod, "p-fail", PERSISTENT + "\nRestart=on-abnormal")
     sid = start(aod, "p-fail", "fail error_during_execution 529")
     s = is_idle(aod, sid)
     assert (s["result"], s["restarts"]) == ("overloaded", 0), s

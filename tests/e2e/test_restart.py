@@ -356,6 +356,34 @@ def test_queued_prompts_have_their_turns(make_aod):
     assert texts(a.events(sid)) == ["up", "second", "third"]
 
 
+def test_a_persistent_session_is_restarted_after_an_overload(aod):
+    """Its turn failed, for which Restart= has an answer: what it was asked goes on before what is queued."""
+    blueprint(aod, "r-stays", "Lifecycle=persistent\nRestart=on-transient\nRestartSec=300ms\nRestartPrompt=say back again")
+    sid = start(aod, "r-stays", "say up\nsleep 300\nfail 529")
+    assert aod.post("/sessions/%s/resume" % sid, {"prompt": "say second"}).status == 200
+    s = aod.wait_state(sid, "auto-restart")
+    assert (s["result"], s["prompts_queued"]) == ("overloaded", 2)
+    wait_for("both", lambda: aod.session(sid)["state"] == "idle" and aod.session(sid)["prompts_queued"] == 0)
+    assert texts(aod.events(sid)) == ["up", "back again", "second"]
+    assert aod.session(sid)["runs"] == 2
+    # Another failure leaves it idle.
+    assert aod.post("/sessions/%s/resume" % sid, {"prompt": "say third\nfail"}).status == 200
+    wait_for("its end", lambda: aod.session(sid)["state"] == "idle" and aod.session(sid)["result"] == "agent-error")
+    # One that dies while it is idle has nothing to go on with.
+    for pid in aod.session_processes(sid):
+        os.kill(pid, signal.SIGKILL)
+    s = ends(aod, sid)
+    assert (s["result"], s["runs"]) == ("signal", 2), s
+
+
+def test_the_queue_waits_where_a_login_is_missing(aod):
+    blueprint(aod, "r-login", "Restart=always\nRestartSec=0")
+    sid = start(aod, "r-login", "say up\nsleep 300\nfail 401")
+    assert aod.post("/sessions/%s/resume" % sid, {"prompt": "say second", "queue": True}).status == 200
+    s = ends(aod, sid)
+    assert (s["state"], s["result"], s["runs"], s["prompts_queued"]) == ("failed", "auth", 1, 1)
+
+
 def test_a_stop_takes_the_queue_with_it(make_aod):
     a = make_aod()
     blueprint(a, "r-queue-stop", "Restart=always\nRestartSec=0")
