@@ -507,6 +507,24 @@ test_no_result(void **state)
 	ends((struct run_exit){ .known = true, .wait_status = 143 << 8, .stop_requested = true }, OUTCOME_CANCELLED, NULL, NULL);
 }
 
+/* Of a process that has several turns: the end is that of the turn that was open, or, where it waited for one, of the process. */
+static void
+test_several_turns(void **state)
+{
+	feed(OKAY);
+	ends((struct run_exit){ .known = true, .working = true }, OUTCOME_UNKNOWN, NULL, "the agent ended without a result");
+	feed(OKAY);
+	ends((struct run_exit){ .known = true, .wait_status = 9, .working = true }, OUTCOME_SIGNAL, NULL, "killed by signal 9 (SIGKILL)");
+	feed(OKAY);
+	ends((struct run_exit){ .known = true, .wait_status = 9, .idle = true }, OUTCOME_SIGNAL, "done", "killed by signal 9 (SIGKILL)");
+	feed(OKAY);
+	ends((struct run_exit){ .known = true, .idle = true }, OUTCOME_SUCCESS, "done", NULL);
+	feed(OKAY);
+	ends((struct run_exit){ .known = false, .idle = true }, OUTCOME_UNKNOWN, "done", "nobody saw how the process ended");
+	feed("{\"type\":\"result\",\"subtype\":\"success\",\"is_error\":true,\"api_error_status\":529,\"result\":\"busy\"}");
+	ends((struct run_exit){ .known = true, .idle = true }, OUTCOME_SUCCESS, NULL, NULL);
+}
+
 static void
 test_facts(void **state)
 {
@@ -1048,7 +1066,7 @@ main(void)
 		T(test_asks), T(test_choices), T(test_asks_taken_back), T(test_asks_bounded), T(test_control_requests), T(test_replay),
 		T(test_second_turn), T(test_interrupted), T(test_rate_limits), T(test_usage_so_far), T(test_prompt),
 		T(test_unknown), T(test_not_json), T(test_hostile), T(test_success), T(test_success_stays),
-		T(test_failures), T(test_no_result), T(test_facts), T(test_usage), T(test_cost_resumed), T(test_restore), T(test_huge),
+		T(test_failures), T(test_no_result), T(test_several_turns), T(test_facts), T(test_usage), T(test_cost_resumed), T(test_restore), T(test_huge),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);
