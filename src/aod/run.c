@@ -653,6 +653,17 @@ tell_agent(struct run *r, uint8_t type, const void *p, size_t n, struct err *e)
 	return 0;
 }
 
+/* The agent is given nothing further: it has ResultGraceSec= to end. */
+static int
+no_more(struct run *r, struct err *e)
+{
+	int rc = r->closed ? 0 : tell_agent(r, FRAME_CLOSE, NULL, 0, e);
+
+	r->closed = true;
+	run_start_grace(r);
+	return rc;
+}
+
 int
 run_take_adapter_out(struct run *r, struct err *e)
 {
@@ -679,13 +690,8 @@ run_take_adapter_out(struct run *r, struct err *e)
 	/* First: with nothing left there is no further turn. */
 	if (rc == 0 && r->out.dirty)
 		rc = budget_count(r, r->out.turn_done, e);
-	if (rc == 0 && r->out.turn_done && r->turn.open)
-		rc = turn_ended(r, time_us, e);
-	if (rc == 1) {
-		rc = r->closed ? 0 : tell_agent(r, FRAME_CLOSE, NULL, 0, e);
-		r->closed = true;
-		run_start_grace(r);
-	}
+	if (rc == 0 && r->out.turn_done && r->turn.open && (rc = turn_ended(r, time_us, e)) == 1)
+		rc = no_more(r, e);
 	adapter_out_reset(&r->out);
 	return rc;
 }

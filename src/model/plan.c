@@ -138,6 +138,8 @@ plan_json(struct buf *out, const struct plan *p)
 	buf_puts(out, ",\"secret_env\":");
 	put_strv(out, p->secret_env);
 	buf_printf(out, ",\"close_stdin\":%s,\"input_bytes\":%zu", bool_name(p->close_stdin), p->input.len);
+	buf_printf(out, ",\"lifecycle\":\"%s\",\"idle_timeout_us\":", p->persistent ? "persistent" : "oneshot");
+	put_span(out, p->idle_us);
 	buf_puts(out, ",\"timeout_stop_us\":");
 	put_span(out, p->timeout_stop_us);
 	buf_puts(out, ",\"result_grace_us\":");

@@ -323,6 +323,40 @@ def test_a_queue_is_not_without_end(aod):
     assert aod.aoctl("stop", sid).returncode == 0
 
 
+# ---- what else a turn has
+
+
+def test_a_question_in_a_further_turn(aod):
+    blueprint(aod, "p-ask", PERSISTENT + "\nAskTimeoutSec=1min")
+    sid = start(aod, "p-ask", "say one")
+    is_idle(aod, sid)
+    is_waiting = lambda: aod.session(sid)["state"] == "waiting"
+    resume(aod, sid, 'ask Bash {"command":"ls"}')
+    wait_for("the question", is_waiting)
+    assert resume(aod, sid, 'ask Bash {"command":"pwd"}')["position"] == 1
+    assert aod.aoctl("answer", sid, "allow").returncode == 0
+    wait_for("the question of the next turn", lambda: is_waiting() and states(aod, sid)[-1][1] == "given")
+    assert aod.post("/sessions/%s/interrupt" % sid).status == 200
+    assert is_idle(aod, sid)["result"] == "cancelled"
+    assert [p["state"] for p in prompts(aod, sid)] == ["done", "done", "cancelled"]
+    resume(aod, sid, "say fine")
+    assert is_idle(aod, sid)["result"] == "success"
+    aod.aoctl("stop", sid)
+
+
+def test_a_process_whose_budget_is_used_up_takes_no_more(aod):
+    blueprint(aod, "p-budget", PERSISTENT + "\nMaxTokens=200")
+    sid = start(aod, "p-budget", "say one")
+    is_idle(aod, sid)
+    resume(aod, sid, "say two")
+    s = wait_for("the end", lambda: (lambda s: s if s["state"] == "finished" else None)(aod.session(sid)))
+    assert (s["result"], s["runs"], s["usage"]["input_tokens"] + s["usage"]["output_tokens"]) == ("success", 1, 240), s
+    assert result(aod, sid) == "two"
+    resume(aod, sid, "say three")
+    assert is_idle(aod, sid)["runs"] == 2
+    aod.aoctl("stop", sid)
+
+
 # ---- interrupt
 
 

@@ -122,7 +122,8 @@ refused(const struct plan_request *rq, const char *says)
 static void
 test_command(void **state)
 {
-	struct blueprint *b = blueprint("[Agent]\nAdapter=command\nExecStart=foo \"a b\"\n[Session]\nTimeoutStopSec=3s\nRuntimeMaxSec=2min\nWatchdogSec=0\n");
+	struct blueprint *b = blueprint("[Agent]\nAdapter=command\nExecStart=foo \"a b\"\n[Session]\nTimeoutStopSec=3s\nRuntimeMaxSec=2min\nWatchdogSec=0\n"
+					"Lifecycle=persistent\nIdleTimeoutSec=5min\n");
 	struct plan_request rq = request(b, "some input");
 	struct plan *p;
 
@@ -135,6 +136,8 @@ test_command(void **state)
 	assert_true(p->close_stdin);
 	assert_int_equal(p->timeout_stop_us, 3000000);
 	assert_int_equal(p->may.runtime_us, 120000000);
+	assert_true(p->persistent);
+	assert_int_equal(p->idle_us, 300000000);
 	/* 0 and infinity are no limit. */
 	assert_true(p->may.watchdog_us == INT64_MAX && p->may.start_us == INT64_MAX && p->may.tool_us == INT64_MAX);
 	assert_int_equal(p->file_count, 0);
