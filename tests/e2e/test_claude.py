@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 """The real Claude CLI under aod, against the stand-in for the model's API. Skipped where the CLI is not there."""
+import datetime
 import json
 import os
 import re
@@ -473,6 +474,57 @@ def test_out_of_memory_and_on_again(w, aod):
     assert (s["state"], s["result"], s["runs"]) == ("finished", "success", 2), s
     assert aod.result(s["session_id"]) == "Better not again."
     aod.assert_no_process_left(s["session_id"])
+
+
+# ---- restarts
+
+
+BUSY = {"error": {"status": 529, "type": "overloaded_error", "message": "Overloaded"}}
+
+
+def test_overloaded_and_on_again(w, aod):
+    """The program gives up after retries of its own; the restart goes on in its conversation, with a prompt that says so."""
+    w.blueprint("[Session]\nRestart=on-transient\nRestartSec=100ms\nRestartPrompt=go on please", env="CLAUDE_CODE_MAX_RETRIES=1")
+    w.api.script([rule("^the task$", BUSY, times=2), rule("^go on please$", {"text": "Done: {{history}}"})])
+    s, ev = w.run("the task", timeout=90)
+    assert (s["state"], s["result"], s["runs"]) == ("finished", "success", 2), s
+    assert [e["reason"] for e in of(ev, "session_stop")] == ["overloaded", "completed"]
+    assert "the task" in aod.result(s["session_id"]), "its conversation was lost"
+    assert len({e["agent_session_id"] for e in of(ev, "init")}) == 1
+    assert texts(ev, role="user")[-1] == "go on please" and prompt_states(aod, s["session_id"]) == ["failed", "done"]
+    st = w.api.stats()["prompts"]
+    assert st["the task"]["answered"] == 0 and st["go on please"] == {"sent": 1, "answered": 1}, st
+
+
+def test_rate_limited_until_a_time(w, aod):
+    """It is not asked before the time that the service says, and then once."""
+    w.blueprint("[Session]\nRestart=on-transient\nRestartSec=100ms\nRestartPrompt=go on please", env="CLAUDE_CODE_MAX_RETRIES=0")
+    until = int(time.time()) + 8
+    w.api.script([rule("^the task$", {"error": {"status": 429, "type": "rate_limit_error", "message": "Claude AI usage limit reached|%d" % until}}),
+                  rule("^go on please$", {"text": "Done."})])
+    s, ev = w.run("the task", timeout=90)
+    assert (s["state"], s["result"], s["runs"]) == ("finished", "success", 2), s
+    assert [e["reason"] for e in of(ev, "restart")] == ["rate-limited"]
+    again = datetime.datetime.fromisoformat(of(ev, "session_start")[1]["timestamp"]).timestamp()
+    assert until <= again < until + 10
+    assert w.api.stats()["prompts"]["go on please"] == {"sent": 1, "answered": 1}
+
+
+def test_killed_in_mid_turn_and_on_again(w, aod):
+    """The same prompt under the same uuid: the model is asked once for each answer, and the conversation has the prompt once."""
+    w.blueprint("AllowedTools=Bash\n[Session]\nRestart=on-abnormal\nRestartSec=100ms")
+    w.api.script([rule("the task", tool("sleep 1000"), times=1), rule("the task", {"text": "Done: {{history}}"})])
+    sid = w.start("the task")
+    aod.wait_event(sid, lambda e: e["event_type"] == "pre_tool", timeout=60)
+    os.kill(agent(aod, sid), 9)
+    s = aod.wait_status(sid, timeout=90)
+    ev = aod.events(sid)
+    assert (s["state"], s["result"], s["runs"]) == ("finished", "success", 2), s
+    assert [e["reason"] for e in of(ev, "session_stop")] == ["signal", "completed"]
+    assert len({e["agent_session_id"] for e in of(ev, "init")}) == 1
+    assert texts(ev, role="user")[0] == "the task" and prompt_states(aod, sid) == ["done"]
+    assert w.api.stats()["prompts"]["the task"]["answered"] == 2, "one for the tool, one for the answer"
+    aod.assert_no_process_left(sid)
 
 
 # ---- one prompt after the other

@@ -231,6 +231,17 @@ def test_rate_limited_without_a_time_waits_a_minute_at_least(aod):
     assert aod.post("/sessions/%s/stop" % sid).status == 200
 
 
+def test_rate_limited_until_the_time_that_it_says(aod):
+    blueprint(aod, "r-until", "Restart=on-transient\nRestartSec=0\nRestartPrompt=say back again")
+    sid = start(aod, "r-until", "limit 3")
+    s = ends(aod, sid)
+    assert (s["result"], s["runs"]) == ("success", 2)
+    ev = aod.events(sid)
+    resets = of(ev, "notice")[0]["rate_limit_info"]["resetsAt"]
+    assert resets <= when(of(ev, "session_start")[1]["timestamp"]) < resets + 5
+    assert [e["attempt"] for e in of(ev, "restart")] == [1]
+
+
 @pytest.mark.parametrize("status", ["401", "402"])
 def test_never_without_a_login_or_credit(aod, status):
     blueprint(aod, "r-never", "Restart=always\nRestartSec=0\nRestartForceExitStatus=auth billing")
