@@ -467,13 +467,15 @@ serve(struct program *p, struct store *store, struct err *e)
 		registry_open(&p->m);
 	if (rc == 0)
 		rc = documents_open(&p->m, e);
-	if (rc == 0)
-		rc = manager_load(&p->m, e);
+	/* What can be answered from the database is, while the sessions are taken over; the rest waits for the loop. */
 	if (rc == 0) {
 		watch_signals(p, loop);
-		contain_warm(&p->m);
 		rc = front_start(&p->m, e);
 	}
+	if (rc == 0)
+		rc = manager_load(&p->m, e);
+	if (rc == 0)
+		contain_warm(&p->m);
 	if (rc == 0)
 		ev_run(loop, 0);
 	front_close(&p->m);
