@@ -80,6 +80,9 @@ set_state(struct run *r, struct err *e)
 	int rc = session_set_state(r->m, &r->s, waiting ? SEV_ASK : SEV_ANSWERED, e);
 
 	watch_waiting(r, waiting);
+	/* What asked may have been no turn, but a task of one that is idle. */
+	if (rc == ACT_NONE && !waiting)
+		rc = turn_thawed(r, e);
 	return rc < 0 ? rc : 0;
 }
 

@@ -52,7 +52,7 @@ void turn_attached(struct run *r, bool shim);
 void turn_heard(struct run *r, const char *type, int64_t time_us);
 /* The adapter says that the turn has ended (r->out.turn), at that time. 1: there is nothing further for this process. */
 int turn_ended(struct run *r, int64_t time_us, struct err *e);
-/* The run was thawed: one that was idle is so again. */
+/* The run was thawed, or waits for no answer any more: one that was idle is so again. */
 int turn_thawed(struct run *r, struct err *e);
 /* The process has ended: what it was at. */
 void turn_say(const struct run *r, struct run_exit *x);

@@ -323,7 +323,7 @@ turn_begin(const char *uuid)
 	me.started_us = now_us();
 	me.denials = json_object_new_array();
 	me.messages = 0;
-	me.failed = me.late_task = me.interrupted = false;
+	me.failed = me.late_task = me.task_asks = me.interrupted = false;
 	me.in_turn = true;
 	me.uuid = uuid;
 	me.fail_status = 0;
@@ -368,6 +368,8 @@ run_turn(const char *prompt, const char *uuid)
 	me.in_turn = false;
 	me.uuid = NULL;
 	if (me.late_task) {
+		if (me.task_asks)
+			ask_for("Bash", "{}");
 		finish_task();
 		state_save();
 	}

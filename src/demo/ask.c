@@ -90,16 +90,23 @@ do_asks(struct call *c)
 }
 
 void
+ask_for(const char *tool, const char *input)
+{
+	struct question q;
+
+	put_question(&q, tool, input);
+	take_answer(&q);
+}
+
+void
 do_ask(struct call *c)
 {
 	struct json_object *input = json_tokener_parse(*c->text ? c->text : "{}");
-	struct question q;
 
 	if (!json_object_is_type(input, json_type_object)) {
 		fail_with("ask: the input is no JSON object: %s", c->text);
 	} else {
-		put_question(&q, c->word[0], json_object_to_json_string_ext(input, JSON_C_TO_STRING_PLAIN));
-		take_answer(&q);
+		ask_for(c->word[0], json_object_to_json_string_ext(input, JSON_C_TO_STRING_PLAIN));
 	}
 	json_object_put(input);
 }
@@ -111,7 +118,6 @@ do_choose(struct call *c)
 	CLEANUP_FREE char *text = xstrdup(c->text);
 	struct json_object *input = json_object_new_object(), *one = json_object_new_object(), *options = json_object_new_array(),
 			   *list = json_object_new_array();
-	struct question q;
 	int i = 0;
 
 	for (char *save = NULL, *s = strtok_r(text, "|", &save); s; s = strtok_r(NULL, "|", &save), i++) {
@@ -129,7 +135,6 @@ do_choose(struct call *c)
 	json_object_object_add(one, "options", options);
 	json_object_array_add(list, one);
 	json_object_object_add(input, "questions", list);
-	put_question(&q, "AskUserQuestion", json_object_to_json_string_ext(input, JSON_C_TO_STRING_PLAIN));
-	take_answer(&q);
+	ask_for("AskUserQuestion", json_object_to_json_string_ext(input, JSON_C_TO_STRING_PLAIN));
 	json_object_put(input);
 }

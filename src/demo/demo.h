@@ -42,7 +42,7 @@ struct demo {
 	struct buf answer;
 	struct json_object *denials;
 	int messages, results;
-	bool failed, late_task, interrupted, in_turn;
+	bool failed, late_task, task_asks, interrupted, in_turn;
 	const char *uuid; /* of its prompt, or NULL */
 	/* what it used, beside what every turn does */
 	int64_t more_input, more_output;
@@ -107,6 +107,8 @@ void fail_with(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 void note_denial(const char *tool, const char *use_id);
 void do_ask(struct call *c);
 void do_asks(struct call *c);
+/* Ask for permission to use a tool, and say the answer. */
+void ask_for(const char *tool, const char *input);
 void do_choose(struct call *c);
 /* Do what the prompt says. */
 void run_script(const char *prompt);

@@ -321,6 +321,7 @@ do_task(struct call *c)
 {
 	put_task("task_started", ",\"description\":\"demo "
 				 "task\",\"is_backgrounded\":true,\"task_type\":\"local_bash\"");
+	me.task_asks = strcmp(c->word[0], "ask") == 0;
 	if (strcmp(c->word[0], "early") == 0)
 		finish_task();
 	else
@@ -643,9 +644,9 @@ static const struct command {
 	{"choose", "t", "QUESTION | LABEL ...", "ask which of the labels it is to be, as tool AskUserQuestion; say the answers as JSON", do_choose},
 	{"deny", "", "", "use a tool, and be denied it", do_deny},
 	{"retry", "n", "N", "tell of N requests that are tried again (529)", do_retry},
-	{"task", "W", "[early]",
-	 "a background task; it ends after the answer (early: before) in a turn with a result of "
-	 "its own",
+	{"task", "W", "[early|ask]",
+	 "a background task; it ends after the answer (early: before; ask: when it has asked for permission to use Bash) in a turn with a "
+	 "result of its own",
 	 do_task},
 	{"unknown", "", "", "messages, keys and blocks of kinds that nobody knows", do_unknown},
 	{"fail", "WW", "[SUBTYPE] [STATUS]",

@@ -460,3 +460,23 @@ def test_an_agent_that_cannot_be_told_is_stopped(make_aod):
     assert s["state"] in ("failed", "stopped") and of(ev, "answer")[0]["answer"] == "allow" and not texts(ev)
     assert "stopping the agent, which waits for an answer" in a.log()
     a.assert_no_process_left(sid)
+
+
+def test_a_task_of_an_idle_session_asks(aod):
+    """What asks is no turn: it is idle again with the answer, and what it was asked meanwhile has its turn then."""
+    blueprint(aod, session="Lifecycle=persistent")
+    sid = start(aod, "task ask\nsay done")
+    questions(aod, sid)
+    wait_for("waiting", lambda: aod.session(sid)["state"] == "waiting")
+    assert answer(aod, sid, answer="allow").status == 200
+    wait_for("idle", lambda: aod.session(sid)["state"] == "idle")
+    wait_for("its words", lambda: texts(aod.events(sid)) == ["done", "Bash: allow", "I heard that the task is done"])
+    aod.resume(sid, "task ask\nsay again")
+    questions(aod, sid)
+    wait_for("waiting", lambda: aod.session(sid)["state"] == "waiting")
+    aod.resume(sid, "say meanwhile")
+    assert answer(aod, sid, answer="deny", text="no").status == 200
+    wait_for("what it was asked meanwhile", lambda: texts(aod.events(sid))[-1:] == ["meanwhile"])
+    wait_for("idle", lambda: aod.session(sid)["state"] == "idle")
+    aod.post("/sessions/%s/stop" % sid)
+    ended(aod, sid)
