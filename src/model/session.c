@@ -342,7 +342,7 @@ static const struct {
 	[OUTCOME_CANCELLED] = {"cancelled", "It was stopped by request."},
 	[OUTCOME_START_LIMIT_HIT] = {"start-limit-hit",
 				     "It was started too often in too short a time."},
-	[OUTCOME_RESOURCES] = {"resources", "It could not be started."},
+	[OUTCOME_RESOURCES] = {"resources", "It could not be started, or again, or it used up a resource such as LogSizeMax=."},
 	[OUTCOME_SHIM_LOST] = {"shim-lost", "Its shim was killed, so nobody knows how it ended."},
 	[OUTCOME_HOST_REBOOT] = {"host-reboot", "The machine was restarted while it ran."},
 	[OUTCOME_UNKNOWN] = {"unknown", "It ended without saying how."},

@@ -532,3 +532,29 @@ def test_a_restart_waits_for_room(make_aod):
     s = ends(a, sid)
     assert (s["result"], s["runs"]) == ("success", 2), s
     assert [r[:2] for r in prompts(a, sid)] == [("done", "request")]
+
+
+# ---- results
+
+
+def test_results_can_be_looked_for(make_aod):
+    """Each end has its word, which the lists know, and its meaning, which status tells."""
+    a = make_aod()
+    a.blueprint("core", "[Agent]\nAdapter=command\n[Resources]\nLimitCORE=infinity\n[Sandbox]\nSandbox=none\n")
+    made = {
+        "success": a.sh("exit 0"),
+        "exit-code": a.sh("exit 3"),
+        "signal": a.sh("kill -KILL $$"),
+        "unknown": a.demo("say up\nexit 0"),
+        "overloaded": a.demo("fail 529"),
+        "refused": a.demo("raw {\"type\":\"result\",\"subtype\":\"success\",\"is_error\":true,\"stop_reason\":\"refusal\",\"result\":\"no\"}\nexit 1"),
+    }
+    core = a.create(command=["/bin/sh", "-c", "kill -SEGV $$"], agent_name="core")["session_id"]
+    for result, sid in made.items():
+        assert ends(a, sid)["result"] == result
+        assert [s["session_id"] for s in a.get("/sessions?result=" + result).json["sessions"]] == [sid], result
+        out = a.aoctl("status", sid).stdout
+        assert result in out and ("Result:" in out) == (result != "success"), out
+    # Whether a core is dumped is up to the host: what the kernel says is what is told.
+    assert ends(a, core)["result"] in ("core-dump", "signal") and a.session(core)["signal"] == signal.SIGSEGV
+    assert a.aoctl("list", "--result", "exit-code").stdout.count("exit-code") == 1
