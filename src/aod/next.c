@@ -125,7 +125,7 @@ answered(const struct run *r)
 }
 
 static enum restart_step
-decide(struct run *r, const struct run_result *res)
+decide(struct run *r, const struct run_result *res, bool unheard)
 {
 	struct session_row *s = &r->s.row;
 	struct restart_count count = { s->restarts, s->limit_begin_us, s->limit_count };
@@ -137,8 +137,8 @@ decide(struct run *r, const struct run_result *res)
 		.ended_us = now_us(),
 		.retry_us = res->retry_us,
 		.stopped = by_request(r),
-		.idle = r->turn.idle,
-		.queued = s->prompts_queued,
+		.idle = r->turn.idle || unheard,
+		.queued = s->prompts_queued + unheard,
 		.random = random_u64(),
 	};
 	enum restart_step step;
@@ -181,17 +181,17 @@ next_after(struct run *r, const struct run_result *res, struct next *next, struc
 {
 	struct prompt p;
 	int rc = prompt_next(r->m, r->s.row.n, &p, e);
-	bool working = rc == 0 && p.given;
+	bool working = rc == 0 && p.given, unheard = working && turn_unheard(r);
 
 	if (rc < 0 && rc != -ENOENT)
 		return rc;
-	next->step = decide(r, res);
+	next->step = decide(r, res, unheard);
 	next->event = res->outcome == OUTCOME_SUCCESS ? SEV_EXIT_OK : SEV_EXIT_BAD;
 	if (next->step == RESTART_AGAIN || next->step == RESTART_QUEUE)
 		next->event = SEV_RESTART;
 	if (next->step == RESTART_AGAIN)
 		rc = go_on(r, res, working ? &p : NULL, e);
-	else
+	else if (!unheard || next->step != RESTART_QUEUE)
 		rc = prompt_ended(r, res->outcome, e);
 	if (rc == 0 && by_request(r))
 		rc = prompts_over(r->m, &r->s, true, PROMPT_CANCELLED, e);

@@ -310,6 +310,12 @@ turn_thawed(struct run *r, struct err *e)
 	return rc < 0 ? rc : 0;
 }
 
+bool
+turn_unheard(const struct run *r)
+{
+	return r->turn.open && r->turn.first && !r->turn.heard_us && !r->turn.interrupt_seq;
+}
+
 void
 turn_say(const struct run *r, struct run_exit *x)
 {

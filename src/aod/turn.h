@@ -54,6 +54,8 @@ void turn_heard(struct run *r, const char *type, int64_t time_us);
 int turn_ended(struct run *r, int64_t time_us, struct err *e);
 /* The run was thawed, or waits for no answer any more: one that was idle is so again. */
 int turn_thawed(struct run *r, struct err *e);
+/* The process ended before it had anything to say to the further prompt that it was given: another one may have it. */
+bool turn_unheard(const struct run *r);
 /* The process has ended: what it was at. */
 void turn_say(const struct run *r, struct run_exit *x);
 /* And this is said to be how. One whose turn a client interrupted counts as stopped. */

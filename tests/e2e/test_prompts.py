@@ -10,7 +10,7 @@ import uuid
 
 import pytest
 
-from aod import DEMO, kinds, texts, wait_for
+from aod import DEMO, children_of, kinds, texts, wait_for
 
 PERSISTENT = "Lifecycle=persistent"
 
@@ -437,6 +437,28 @@ def test_the_agent_is_killed_in_a_turn(aod):
     assert s["result"] == "success" and [p["state"] for p in prompts(aod, sid)] == ["done"] * 3
     assert said(aod, sid)[-2:] == ["2", "after"]
     assert len([t for t in texts(aod.events(sid), role="user") if "count" in t]) == 1
+    aod.aoctl("stop", sid)
+
+
+def test_the_agent_is_dead_already(aod):
+    """Nobody knows yet when the prompt is given: it has its turn in another process."""
+    blueprint(aod, "p-dead")
+    sid = start(aod, "p-dead", "say one")
+    is_idle(aod, sid)
+    before = set(aod.shims())
+    resume(aod, sid, "count")
+    is_idle(aod, sid)
+    shim = next(p for p in before if agent_pid(aod, sid) in children_of(p))
+    os.kill(shim, signal.SIGSTOP)
+    try:
+        os.kill(agent_pid(aod, sid), signal.SIGKILL)
+        assert "queued" not in resume(aod, sid, "count")
+        assert resume(aod, sid, "say last")["position"] == 1
+    finally:
+        os.kill(shim, signal.SIGCONT)
+    s = wait_for("the next run", lambda: (lambda s: s if s["state"] == "idle" and s["runs"] == 2 else None)(aod.session(sid)))
+    assert said(aod, sid) == ["one", "2", "3", "last"] and [p["state"] for p in prompts(aod, sid)] == ["done"] * 4
+    assert texts(aod.events(sid), role="user") == ["say one", "count", "count", "say last"]
     aod.aoctl("stop", sid)
 
 
