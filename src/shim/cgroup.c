@@ -16,7 +16,7 @@
 
 #include "shim/shim.h"
 
-#define V1_MAX 12
+#define V1_MAX (CGROUPS_MAX - 1)
 #define FREEZE_TRIES 20 /* of 1 ms */
 
 static struct {
@@ -38,6 +38,22 @@ cgroup_init(const struct spec *spec)
 			return -errno;
 	}
 	return 0;
+}
+
+int
+cgroup_list(int out[CGROUPS_MAX])
+{
+	out[0] = groups.v2;
+	memcpy(out + 1, groups.v1, (size_t)groups.v1_count * sizeof(out[0]));
+	return 1 + groups.v1_count;
+}
+
+void
+cgroup_adopt(const int *list, int count)
+{
+	groups.v2 = list[0];
+	groups.v1_count = count - 1;
+	memcpy(groups.v1, list + 1, (size_t)groups.v1_count * sizeof(list[0]));
 }
 
 int

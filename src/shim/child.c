@@ -2,7 +2,8 @@
 /*
  * The child, from its birth to exec: into its control group and namespaces, then what mounts.c and confine.c do. Each step fails by its name through
  * the exec pipe. The shim is single-threaded, so that the child may call what it likes. In a pid namespace there are two: the first process, which
- * makes the mounts and goes on as init.c says, and the agent, its child.
+ * makes the mounts and goes on as init.c says, and the agent, its child. The agent is in the control group, the init is with the shim: so it can be there
+ * before there is a group, and does not count in it.
  */
 #ifdef HAVE_CONFIG_H
 #include "config.h"
@@ -37,6 +38,14 @@ static struct {
 } ends;
 
 static struct child_failure failure;
+static struct child prepared; /* waits for its spec, when it has a pid */
+
+/* What a prepared child is told, with descriptors in this order: the spec, the filter, the network namespace, groups of v2 and v1, and of the owners. */
+struct second_part {
+	bool seccomp, netns, v2;
+	int v1_count, owner_count;
+	struct idmap_owner owners[OWNERS_MAX];
+};
 
 void
 child_step(const char *step, const char *name)
@@ -128,9 +137,6 @@ enter_namespaces(const struct spec *spec)
 
 	if (ends.user_first && (r = ask_for_maps()) < 0)
 		return r;
-	/* Not at birth: the root of the namespace would be the shim's group. */
-	if ((spec->ns & CLONE_NEWCGROUP) && unshare(CLONE_NEWCGROUP) < 0)
-		return -errno;
 	if (spec->netns && setns(SHIM_NETNS_FD, CLONE_NEWNET) < 0)
 		return -errno;
 	if ((spec->ns & CLONE_NEWNET) && (r = loopback_up()) < 0)
@@ -138,6 +144,17 @@ enter_namespaces(const struct spec *spec)
 	if (spec->hostname && sethostname(spec->hostname, strlen(spec->hostname)) < 0)
 		return -errno;
 	return 0;
+}
+
+/* The namespace not at birth: its root would be the shim's group. */
+static int
+enter_cgroup(const struct spec *spec, bool born)
+{
+	int r = cgroup_enter(born);
+
+	if (r == 0 && (spec->ns & CLONE_NEWCGROUP) && unshare(CLONE_NEWCGROUP) < 0)
+		r = -errno;
+	return r;
 }
 
 /* A root's user namespace is made last, so that what it mounts is mounted with all rights, and not the agent's to change. */
@@ -190,35 +207,7 @@ run_agent(const struct spec *spec)
 	child_fail(-errno);
 }
 
-static _Noreturn void
-run_child(const struct spec *spec, bool born_in_cgroup)
-{
-	pid_t agent;
-
-	child_step("cgroup", NULL);
-	must(cgroup_enter(born_in_cgroup));
-	die_with_parent();
-	/* The ends of the pipes; later descriptors are close-on-exec from birth. Older kernels do without the flag. */
-	syscall(SYS_close_range, 3, ~0u, 4 /* CLOSE_RANGE_CLOEXEC */);
-	child_step("namespace", NULL);
-	must(enter_namespaces(spec));
-	umask(022);
-	if (spec->ns & CLONE_NEWNS)
-		must(mounts_make(spec));
-	if (!(spec->ns & CLONE_NEWPID))
-		run_agent(spec);
-	child_step("fork", NULL);
-	agent = (pid_t)syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0);
-	if (agent < 0)
-		child_fail(-errno);
-	if (agent == 0)
-		run_agent(spec);
-	init_run(spec, agent, ends.talk, ends.known);
-}
-
-/* ---- birth ---- */
-
-/* As fork(2), with namespaces, and in the v2 group where the kernel can: *born. */
+/* As fork(2), with namespaces, and in the v2 group where there is one and the kernel can: *born. */
 static pid_t
 give_birth(unsigned ns, bool *born)
 {
@@ -239,20 +228,144 @@ give_birth(unsigned ns, bool *born)
 
 /* What a failed birth was about. */
 static const char *
-birth_step(const struct spec *spec, int error)
+birth_step(unsigned ns, int error)
 {
 	if (error == EAGAIN || error == ENOMEM)
 		return "fork";
-	return error == EACCES || error == EBUSY || error == EOPNOTSUPP || !spec->ns ? "cgroup" : "namespace";
+	return error == EACCES || error == EBUSY || error == EOPNOTSUPP || !ns ? "cgroup" : "namespace";
 }
 
 static void
-close_pipe(int p[2])
+keep_to_itself(void)
 {
-	for (int i = 0; i < 2; i++)
-		if (p[i] >= 0)
-			close(p[i]);
+	die_with_parent();
+	/* The ends of the pipes; later descriptors are close-on-exec from birth. Older kernels do without the flag. */
+	syscall(SYS_close_range, 3, ~0u, 4 /* CLOSE_RANGE_CLOEXEC */);
+	umask(022);
 }
+
+/* The namespaces are entered and the mounts made: the agent is this process, or its child. */
+static _Noreturn void
+run_first(const struct spec *spec)
+{
+	pid_t agent;
+	bool born;
+
+	if (!(spec->ns & CLONE_NEWPID))
+		run_agent(spec);
+	agent = give_birth(0, &born);
+	if (agent < 0) {
+		child_step(birth_step(0, errno), NULL);
+		child_fail(-errno);
+	}
+	if (agent == 0) {
+		child_step("cgroup", NULL);
+		must(enter_cgroup(spec, born));
+		run_agent(spec);
+	}
+	init_run(spec, agent, ends.talk, ends.known);
+}
+
+static _Noreturn void
+run_child(const struct spec *spec, bool born_in_cgroup)
+{
+	if (!(spec->ns & CLONE_NEWPID)) {
+		child_step("cgroup", NULL);
+		must(enter_cgroup(spec, born_in_cgroup));
+	}
+	keep_to_itself();
+	child_step("namespace", NULL);
+	must(enter_namespaces(spec));
+	if (spec->ns & CLONE_NEWNS) {
+		must(mounts_begin(spec));
+		must(mounts_end());
+	}
+	run_first(spec);
+}
+
+/* ---- a child that is there before its run ---- */
+
+static void
+put_at(int fd, int number)
+{
+	if (dup3(fd, number, O_CLOEXEC) < 0)
+		_exit(127);
+	close(fd);
+}
+
+/* Ends with the shim. */
+static void
+take_second_part(struct spec *spec)
+{
+	struct second_part part;
+	int fds[TALK_FDS_MAX], groups[CGROUPS_MAX] = {-1}, *next = fds;
+	int n = talk_receive_fds(ends.talk, &part, sizeof(part), fds);
+
+	if (n != 1 + part.seccomp + part.netns + part.v2 + part.v1_count + part.owner_count)
+		_exit(127);
+	put_at(*next++, SHIM_SPEC_FD);
+	if (part.seccomp)
+		put_at(*next++, SHIM_SECCOMP_FD);
+	if (part.netns)
+		put_at(*next++, SHIM_NETNS_FD);
+	if (part.v2)
+		groups[0] = *next++;
+	for (int i = 1; i <= part.v1_count; i++)
+		groups[i] = *next++;
+	cgroup_adopt(groups, 1 + part.v1_count);
+	for (int i = 0; i < part.owner_count; i++)
+		part.owners[i].fd = *next++;
+	idmap_adopt(part.owners, part.owner_count);
+	spec_unload();
+	spec_load(spec, true);
+}
+
+static _Noreturn void
+run_prepared(const struct spec *first, bool born_in_cgroup)
+{
+	struct talk ready = {.kind = TALK_READY};
+	struct spec spec = *first;
+
+	keep_to_itself();
+	if (spec.ns & CLONE_NEWNS)
+		must(mounts_begin(&spec));
+	must(talk_send(ends.talk, &ready, -1, 0));
+	take_second_part(&spec);
+	child_step("namespace", NULL);
+	must(enter_namespaces(&spec));
+	if (spec.ns & CLONE_NEWNS) {
+		must(mounts_more(&spec));
+		must(mounts_end());
+	}
+	run_first(&spec);
+}
+
+static int
+hand_over(const struct spec *spec, int spec_fd, struct child *c, const char **step)
+{
+	struct second_part part = {.seccomp = spec->seccomp, .netns = spec->netns};
+	int fds[TALK_FDS_MAX], groups[CGROUPS_MAX], *next = fds;
+
+	*c = prepared;
+	part.owner_count = idmap_list(part.owners);
+	part.v1_count = cgroup_list(groups) - 1;
+	part.v2 = groups[0] >= 0;
+	*next++ = spec_fd;
+	if (part.seccomp)
+		*next++ = SHIM_SECCOMP_FD;
+	if (part.netns)
+		*next++ = SHIM_NETNS_FD;
+	if (part.v2)
+		*next++ = groups[0];
+	for (int i = 1; i <= part.v1_count; i++)
+		*next++ = groups[i];
+	for (int i = 0; i < part.owner_count; i++)
+		*next++ = part.owners[i].fd;
+	*step = "fork";
+	return talk_send_fds(c->talk, &part, sizeof(part), fds, (int)(next - fds));
+}
+
+/* ---- birth ---- */
 
 static int
 nonblock(int fd)
@@ -261,30 +374,17 @@ nonblock(int fd)
 	return fd;
 }
 
-int
-child_start(const struct spec *spec, struct child *c, const char **step)
+/* Makes the pipes and the child, which goes on in run. 0 or -errno. */
+static int
+bear(const struct spec *spec, unsigned ns, void (*run)(const struct spec *spec, bool born_in_cgroup), struct child *c, const char **step)
 {
 	enum { IN, OUT, ERR, EXEC, TALK, KNOWN, ENDS };
 	int p[ENDS][2], r = 0;
-	unsigned ns = spec->ns & ~(unsigned)CLONE_NEWCGROUP;
 	bool born = false;
 
 	for (int i = 0; i < ENDS; i++)
 		p[i][0] = p[i][1] = -1;
-	ends.user_first = (ns & CLONE_NEWUSER) && geteuid() != 0;
-	if (!ends.user_first)
-		ns &= ~(unsigned)CLONE_NEWUSER;
 	c->init = ns & CLONE_NEWPID;
-	*step = "namespace";
-	if (spec->ns & ~NAMESPACES) {
-		r = -EINVAL;
-		goto failed;
-	}
-	*step = "cgroup";
-	if ((r = cgroup_init(spec)) < 0)
-		goto failed;
-	if ((r = idmap_prepare(spec, step)) < 0 || (r = talk_keep_maps(spec)) < 0)
-		goto failed;
 	*step = "fork";
 	for (int i = 0; i < TALK; i++)
 		if (pipe2(p[i], O_CLOEXEC) < 0)
@@ -293,9 +393,9 @@ child_start(const struct spec *spec, struct child *c, const char **step)
 		goto failed;
 	if (c->init && pipe2(p[KNOWN], O_CLOEXEC) < 0)
 		goto failed_errno;
-	c->pid = give_birth(ns, &born);
+	c->pid = c->init ? (pid_t)syscall(SYS_clone, ns | SIGCHLD, 0, 0, 0, 0) : give_birth(ns, &born);
 	if (c->pid < 0) {
-		*step = birth_step(spec, errno);
+		*step = birth_step(ns, errno);
 		goto failed_errno;
 	}
 	if (c->pid == 0) {
@@ -310,7 +410,7 @@ child_start(const struct spec *spec, struct child *c, const char **step)
 		ends.exec = p[EXEC][1];
 		ends.talk = p[TALK][1];
 		ends.known = p[KNOWN][0];
-		run_child(spec, born);
+		run(spec, born);
 	}
 	c->in = nonblock(p[IN][1]);
 	c->out = nonblock(p[OUT][0]);
@@ -332,6 +432,40 @@ failed_errno:
 failed:
 	c->pid = 0;
 	for (int i = 0; i < ENDS; i++)
-		close_pipe(p[i]);
+		for (int k = 0; k < 2; k++)
+			if (p[i][k] >= 0)
+				close(p[i][k]);
 	return r;
+}
+
+/* What of the namespaces is made at birth. Root's user namespace is not, nor one of control groups. */
+static unsigned
+birth_namespaces(const struct spec *spec)
+{
+	return spec->ns & ~(unsigned)(CLONE_NEWCGROUP | (ends.user_first ? 0 : CLONE_NEWUSER));
+}
+
+int
+child_prepare(const struct spec *first, struct child *c)
+{
+	const char *step;
+	int r = bear(first, birth_namespaces(first), run_prepared, &prepared, &step);
+
+	*c = prepared;
+	return r;
+}
+
+int
+child_start(const struct spec *spec, int spec_fd, struct child *c, const char **step)
+{
+	int r;
+
+	ends.user_first = (spec->ns & CLONE_NEWUSER) && geteuid() != 0;
+	*step = "namespace";
+	if (spec->ns & ~NAMESPACES)
+		return -EINVAL;
+	*step = "cgroup";
+	if ((r = cgroup_init(spec)) < 0 || (r = idmap_prepare(spec, step)) < 0 || (r = talk_keep_maps(spec)) < 0)
+		return r;
+	return prepared.pid ? hand_over(spec, spec_fd, c, step) : bear(spec, birth_namespaces(spec), run_child, c, step);
 }

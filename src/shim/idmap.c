@@ -20,17 +20,26 @@
 #include "shim/shim.h"
 #include "shim/spec.h"
 
-#define OWNERS_MAX 16
 #define DEPTH_MAX 200
 #define STACK_SIZE 1024 /* for two system calls */
 
-static struct owner {
-	uid_t uid;
-	gid_t gid;
-	int fd;
-} owners[OWNERS_MAX];
+static struct idmap_owner owners[OWNERS_MAX];
 static int owner_count;
 static char stacks[OWNERS_MAX][STACK_SIZE] __attribute__((aligned(16)));
+
+int
+idmap_list(struct idmap_owner out[OWNERS_MAX])
+{
+	memcpy(out, owners, sizeof(owners));
+	return owner_count;
+}
+
+void
+idmap_adopt(const struct idmap_owner *list, int count)
+{
+	memcpy(owners, list, (size_t)count * sizeof(*list));
+	owner_count = count;
+}
 
 int
 idmap_find(uid_t uid, gid_t gid)
@@ -99,7 +108,7 @@ static int
 add_owner(const struct spec *spec, const struct mount_line *m)
 {
 	struct stat st;
-	int fd = place_open(m->src, PLACE_NONE, false), r;
+	int fd = place_open(PLACE_ROOT, m->src, PLACE_NONE, false), r;
 
 	if (fd < 0)
 		return 0; /* the child says what is wrong with it */
@@ -111,7 +120,7 @@ add_owner(const struct spec *spec, const struct mount_line *m)
 		return -E2BIG;
 	r = make_namespace(st.st_uid, st.st_gid, spec->uid, spec->gid);
 	if (r >= 0)
-		owners[owner_count++] = (struct owner){st.st_uid, st.st_gid, r};
+		owners[owner_count++] = (struct idmap_owner){st.st_uid, st.st_gid, r};
 	return r < 0 ? r : 0;
 }
 

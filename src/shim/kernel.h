@@ -58,6 +58,7 @@ k_mount_setattr(int fd, unsigned flags, struct k_mount_attr *attr)
 
 #define K_RESOLVE_NO_MAGICLINKS 0x02u
 #define K_RESOLVE_NO_SYMLINKS 0x04u
+#define K_RESOLVE_IN_ROOT 0x10u
 
 struct k_open_how {
 	uint64_t flags, mode, resolve;

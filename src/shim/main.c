@@ -192,8 +192,18 @@ open_files(const struct spec *s)
 /* ---- the process ---- */
 
 static void
+signal_set(sigset_t *set)
+{
+	sigemptyset(set);
+	sigaddset(set, SIGCHLD);
+	sigaddset(set, SIGTERM);
+}
+
+static void
 become_shim(void)
 {
+	sigset_t set;
+
 	/* The kernel's struct sigaction, all zero: SIG_DFL. signal(3) leaves out the signals that a libc keeps to itself. */
 	static const unsigned long dfl[4];
 	static const int ignored[] = SHIM_IGNORES;
@@ -210,6 +220,8 @@ become_shim(void)
 	for (size_t i = 0; i < sizeof(ignored) / sizeof(ignored[0]); i++)
 		sigaction(ignored[i], &ignore, NULL);
 	sigaction(SIGCHLD, &child, NULL);
+	signal_set(&set);
+	sigprocmask(SIG_SETMASK, &set, NULL);
 }
 
 static void
@@ -217,10 +229,7 @@ open_signals(void)
 {
 	sigset_t set;
 
-	sigemptyset(&set);
-	sigaddset(&set, SIGCHLD);
-	sigaddset(&set, SIGTERM);
-	sigprocmask(SIG_SETMASK, &set, NULL);
+	signal_set(&set);
 	run.signals = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
 	if (run.signals < 0)
 		die("signalfd", NULL, errno);
@@ -584,28 +593,43 @@ set_oom_score(int fd, int64_t v)
 	return pwrite(fd, text, (size_t)(end - text), 0) < 0 ? -errno : 0;
 }
 
+/* One that was prepared is there already, and inherits nothing. */
 static int
-start_child(const struct spec *spec, int oom_fd, struct child *child, const char **step)
+set_oom_score_of(pid_t pid, int64_t v)
+{
+	char path[40], text[24], *p = put_number(put_text(path, path + sizeof(path), "/proc/"), pid);
+
+	put_text(p, path + sizeof(path), "/oom_score_adj");
+	*put_number(text, v) = '\0';
+	return write_small(path, text);
+}
+
+static int
+start_child(const struct spec *spec, int spec_fd, int oom_fd, struct child *child, const char **step)
 {
 	char before[16] = "";
 	int r;
 
 	if (spec->oom_score_adj == INT64_MIN)
-		return child_start(spec, child, step);
+		return child_start(spec, spec_fd, child, step);
 	*step = "oom-score";
-	if (oom_fd < 0 || pread(oom_fd, before, sizeof(before) - 1, 0) <= 0)
-		return -EACCES;
-	r = set_oom_score(oom_fd, spec->oom_score_adj);
+	if (child->pid)
+		r = set_oom_score_of(child->pid, spec->oom_score_adj);
+	else if (oom_fd < 0 || pread(oom_fd, before, sizeof(before) - 1, 0) <= 0)
+		r = -EACCES;
+	else
+		r = set_oom_score(oom_fd, spec->oom_score_adj);
 	if (r == 0)
-		r = child_start(spec, child, step);
-	set_oom_score(oom_fd, strtol(before, NULL, 10));
+		r = child_start(spec, spec_fd, child, step);
+	if (before[0])
+		set_oom_score(oom_fd, strtol(before, NULL, 10));
 	return r;
 }
 
 int
 main(void)
 {
-	int oom_fd, r;
+	int oom_fd, spec_fd = -1, r;
 	struct child child = {.in = -1, .out = -1, .err = -1, .exec = -1, .talk = -1, .known = -1};
 	struct spec spec;
 	const char *step;
@@ -613,7 +637,8 @@ main(void)
 	become_shim();
 	oom_fd = open_oom_score();
 	prctl(PR_SET_DUMPABLE, 0);
-	spec_load(&spec);
+	spare_wait(&child, &spec_fd);
+	spec_load(&spec, true);
 	if (!spec.seccomp)
 		close(SHIM_SECCOMP_FD);
 	if (!spec.netns)
@@ -622,8 +647,10 @@ main(void)
 	open_signals();
 	run.stop_ms = spec.stop_ms;
 	run.notify_errno = (int)spec.notify_errno;
-	r = start_child(&spec, oom_fd, &child, &step);
+	r = start_child(&spec, spec_fd, oom_fd, &child, &step);
 	close(oom_fd);
+	if (spec_fd >= 0)
+		close(spec_fd);
 	if (spec.seccomp)
 		close(SHIM_SECCOMP_FD);
 	if (spec.netns)

@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The child's file systems: the operations of the spec, in order. All of it by descriptors: sources are cloned before the first operation, new
- * file systems are made apart and moved to where they are to be seen, and what goes read-only at the end is remembered by its descriptor.
+ * The child's file systems: the operations of the spec, in order. All of it by descriptors: new file systems are made apart and moved to where they are
+ * to be seen, and what goes read-only at the end is remembered by its descriptor.
  *
  * Files of ours that are shown (MOUNT_FILE, MOUNT_HIDE) lie on a tmpfs, the stage. It is mounted on "/", and a copy of the tree on top of it becomes
- * the root, so that nobody sees it, and nothing has to be unmounted (which would wait for an RCU grace period).
+ * the root, so that nobody sees it, and nothing has to be unmounted (which would wait for an RCU grace period). Sources are opened in the tree below, as it
+ * was, so that what one operation hides another can show.
+ *
+ * All of this comes in two parts: what many runs have in common may be done long before the run is known (spare.c).
  */
 #ifdef HAVE_CONFIG_H
 #include "config.h"
@@ -27,9 +30,9 @@
 
 #define OPTIONS_MAX 1024
 
-static int sources[SHIM_MOUNTS_MAX]; /* trees to bind, in order; -1: missing, and may be */
-static int late[SHIM_MOUNTS_MAX];	/* read-only at the end */
-static int source_count, late_count, stage = -1;
+static int late[SHIM_MOUNTS_MAX]; /* read-only at the end */
+static int operation_count, late_count, staged_count, stage = -1;
+static int host = -1; /* the root of the tree as it was, which sources are opened in */
 
 /* ---- the lines of the spec ---- */
 
@@ -179,7 +182,7 @@ show(int tree, const struct mount_line *m)
 
 	if (fstat(tree, &st) < 0)
 		return -errno;
-	place = place_open(m->dst, S_ISDIR(st.st_mode) ? PLACE_DIR : PLACE_FILE, true);
+	place = place_open(PLACE_ROOT, m->dst, S_ISDIR(st.st_mode) ? PLACE_DIR : PLACE_FILE, true);
 	if (place < 0)
 		return place;
 	r = move_to(tree, place);
@@ -214,22 +217,12 @@ write_file_at(int dir, const char *name, mode_t mode, const char *content)
 	return fd;
 }
 
-/* "fN" for the file of the operation numbered n. */
-static const char *
-stage_name(char out[16], int n)
-{
-	out[0] = 'f';
-	*put_number(out + 1, n) = '\0';
-	return out;
-}
-
+/* A tmpfs of ours, for what is to be shown; nothing of it is seen before it is read-only. */
 static int
-fill_stage(const struct spec *spec)
+make_stage(void)
 {
-	char **at = spec->mounts, name[16];
 	unsigned flags = SHIM_MF_NOSUID | SHIM_MF_NODEV | SHIM_MF_NOEXEC;
-	struct mount_line m;
-	int r, n = 0;
+	int r;
 
 	stage = new_fs("tmpfs", "mode=0755", &flags);
 	if (stage < 0)
@@ -239,37 +232,46 @@ fill_stage(const struct spec *spec)
 	if ((r = write_file_at(stage, "hidden-file", 0, "")) < 0)
 		return r;
 	close(r);
-	while ((r = mounts_next(&at, &m)) > 0) {
-		n++;
-		if (!is_op(&m, "file"))
-			continue;
-		child_step("mount", m.dst);
-		if ((r = write_file_at(stage, stage_name(name, n), 0444, m.opt ? m.opt : "")) < 0)
-			return r;
-		close(r);
-	}
-	return r < 0 ? r : set_attributes(stage, SHIM_MF_RO);
+	return 0;
 }
 
-/* Puts a copy of the whole tree on "/", on top of the stage if there is one, and makes it the root. */
+/* Out of sight, where it can be cloned from. */
 static int
-new_root(void)
+put_on_stage(int tree)
 {
-	int root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC), tree, r = 0;
+	int place = mkdirat(stage, "host", 0) < 0 ? -1 : openat(stage, "host", O_PATH | O_NOFOLLOW | O_CLOEXEC), r;
+
+	r = place < 0 ? -errno : move_to(tree, place);
+	if (place >= 0)
+		close(place);
+	return r;
+}
+
+/*
+ * Puts the stage on "/", and a copy of the whole tree on top of it, and makes that the root. The tree below stays as it was, but that the stage is in it
+ * for who clones "/" itself (whole): so that is a further copy.
+ */
+static int
+new_root(bool whole)
+{
+	int root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC), tree, copy = -1, r = 0;
 
 	if (root < 0)
 		return -errno;
 	tree = clone_tree(root, "", 0);
-	if (tree < 0)
-		return tree;
-	if (stage >= 0)
-		r = move_to(stage, root);
+	if (tree < 0 || (whole && (copy = clone_tree(root, "", 0)) < 0))
+		return tree < 0 ? tree : copy;
+	r = move_to(stage, root);
+	if (r == 0 && whole)
+		r = put_on_stage(copy);
 	if (r == 0)
 		r = move_to(tree, root);
 	if (r == 0 && (fchdir(tree) < 0 || chroot(".") < 0))
 		r = -errno;
 	close(tree);
-	close(root);
+	if (whole)
+		close(root);
+	host = whole ? copy : root;
 	return r;
 }
 
@@ -295,19 +297,17 @@ to_true_root(void)
 
 /*
  * Nothing that is mounted from here on is seen outside. In a plain chroot "/" is no mount, and the mount that it lies in is out of sight, so that
- * it has to be said from outside of the chroot. *chrooted tells.
+ * it has to be said from outside of the chroot.
  */
 static int
-make_private(bool *chrooted)
+make_private(void)
 {
 	int root, r;
 
-	*chrooted = false;
 	if (mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0)
 		return 0;
 	if (errno != EINVAL)
 		return -errno;
-	*chrooted = true;
 	root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (root < 0 || fchdir(root) < 0)
 		return -errno;
@@ -347,15 +347,45 @@ give_to_agent(const struct spec *spec, int tree, unsigned flags)
 	return idmap_own_tree(tree, (uid_t)spec->uid, (gid_t)spec->gid);
 }
 
+/* At or below a source that is given to the agent: what it leaves there belongs, on disk, to the owner of that, who may be root; or it is root itself. */
+static bool
+in_agents_hands(const struct spec *spec, const char *path)
+{
+	char **at = spec->mounts;
+	struct mount_line m;
+	size_t n;
+
+	while (mounts_next(&at, &m) > 0) {
+		n = m.src && (m.flags & (SHIM_MF_IDMAP | SHIM_MF_OWN | SHIM_MF_NOFOLLOW)) ? strlen(m.src) : 0;
+		if (n && strncmp(path, m.src, n) == 0 && (path[n] == '/' || path[n] == '\0'))
+			return true;
+	}
+	return false;
+}
+
 static int
-op_bind(const struct spec *spec, struct mount_line *m, int number)
+open_source(const struct spec *spec, const struct mount_line *m)
+{
+	int fd = m->src ? place_open(host, m->src, PLACE_NONE, false) : -EINVAL, tree;
+
+	if (fd == -ELOOP && !in_agents_hands(spec, m->src))
+		fd = place_open(host, m->src, PLACE_NONE, true);
+	if (fd < 0)
+		return fd;
+	tree = clone_tree(fd, "", m->flags);
+	close(fd);
+	return tree;
+}
+
+static int
+op_bind(const struct spec *spec, struct mount_line *m)
 {
 	bool tmp = strcmp(m->dst, "/tmp") == 0 || strcmp(m->dst, "/var/tmp") == 0;
 	bool agents = m->flags & (SHIM_MF_IDMAP | SHIM_MF_OWN);
-	int tree = sources[source_count++], r;
+	int tree = open_source(spec, m), r;
 
 	if (tree < 0)
-		return 0;
+		return tree;
 	r = give_to_agent(spec, tree, m->flags);
 	if (r == 0)
 		r = set_attributes(tree, m->flags);
@@ -384,7 +414,7 @@ show_own(int fd, const struct mount_line *m)
 }
 
 static int
-op_tmpfs(const struct spec *spec, struct mount_line *m, int number)
+op_tmpfs(const struct spec *spec, struct mount_line *m)
 {
 	int fd = new_fs("tmpfs", m->opt ? m->opt : "mode=0755", &m->flags);
 
@@ -415,7 +445,7 @@ op_proc(const struct spec *spec, struct mount_line *m, int number)
 
 /* Who must not see a part of the host's gets no new one from the kernel: then there is nothing. */
 static int
-op_sys(const struct spec *spec, struct mount_line *m, int number)
+op_sys(const struct spec *spec, struct mount_line *m)
 {
 	int fd;
 
@@ -423,7 +453,7 @@ op_sys(const struct spec *spec, struct mount_line *m, int number)
 	fd = new_fs("sysfs", "", &m->flags);
 	if (fd >= 0)
 		return show_kernels(fd, m);
-	return fd == -EPERM ? op_tmpfs(spec, m, number) : fd;
+	return fd == -EPERM ? op_tmpfs(spec, m) : fd;
 }
 
 static int
@@ -433,15 +463,17 @@ show_staged(const char *name, const struct mount_line *m)
 
 	if (tree < 0)
 		return tree;
-	r = show(tree, m);
+	r = set_attributes(tree, SHIM_MF_RO | SHIM_MF_NOREC);
+	if (r == 0)
+		r = show(tree, m);
 	close(tree);
 	return r;
 }
 
 static int
-op_hide(const struct spec *spec, struct mount_line *m, int number)
+op_hide(const struct spec *spec, struct mount_line *m)
 {
-	int fd = place_open(m->dst, PLACE_NONE, true), r;
+	int fd = place_open(PLACE_ROOT, m->dst, PLACE_NONE, true), r;
 	struct stat st;
 
 	if (fd < 0)
@@ -452,17 +484,23 @@ op_hide(const struct spec *spec, struct mount_line *m, int number)
 }
 
 static int
-op_file(const struct spec *spec, struct mount_line *m, int number)
+op_file(const struct spec *spec, struct mount_line *m)
 {
-	char name[16];
+	char name[16] = "f";
+	int fd;
 
-	return show_staged(stage_name(name, number), m);
+	*put_number(name + 1, staged_count++) = '\0';
+	fd = write_file_at(stage, name, 0444, m->opt ? m->opt : "");
+	if (fd < 0)
+		return fd;
+	close(fd);
+	return show_staged(name, m);
 }
 
 static int
-op_attr(const struct spec *spec, struct mount_line *m, int number)
+op_attr(const struct spec *spec, struct mount_line *m)
 {
-	int fd = place_open(m->dst, PLACE_NONE, true), tree, r;
+	int fd = place_open(PLACE_ROOT, m->dst, PLACE_NONE, true), tree, r;
 
 	if (fd < 0)
 		return fd;
@@ -503,7 +541,7 @@ write_credential(const struct spec *spec, int dir, const char *item)
 
 /* Never on swap where that can be had: a ramfs is not for everybody. */
 static int
-op_credentials(const struct spec *spec, struct mount_line *m, int number)
+op_credentials(const struct spec *spec, struct mount_line *m)
 {
 	int fd, r = 0;
 
@@ -606,9 +644,9 @@ fill_dev(int dev, const int trees[DEVICES], const char *shm_options)
 }
 
 static int
-op_dev(const struct spec *spec, struct mount_line *m, int number)
+op_dev(const struct spec *spec, struct mount_line *m)
 {
-	int old = place_open(m->dst, PLACE_DIR, true), dev, trees[DEVICES], r;
+	int old = place_open(PLACE_ROOT, m->dst, PLACE_DIR, true), dev, trees[DEVICES], r;
 	char shm[OPTIONS_MAX], *p = put_text(shm, shm + sizeof(shm), "mode=1777,");
 
 	if (old < 0)
@@ -639,12 +677,11 @@ op_dev(const struct spec *spec, struct mount_line *m, int number)
 
 static const struct {
 	const char *name;
-	int (*make)(const struct spec *spec, struct mount_line *m, int number);
+	int (*make)(const struct spec *spec, struct mount_line *m);
 	bool staged;
 } operations[] = {
-	{"bind", op_bind, false}, {"tmpfs", op_tmpfs, false}, {"hide", op_hide, true}, {"proc", op_proc, false},
-	{"sys", op_sys, false},
-	{"dev", op_dev, false}, {"file", op_file, true}, {"credentials", op_credentials, false}, {"attr", op_attr, false},
+	{"bind", op_bind}, {"tmpfs", op_tmpfs}, {"hide", op_hide}, {"proc", op_proc}, {"sys", op_sys},
+	{"dev", op_dev}, {"file", op_file}, {"credentials", op_credentials}, {"attr", op_attr},
 };
 #define OPERATIONS (sizeof(operations) / sizeof(operations[0]))
 
@@ -657,72 +694,17 @@ operation_of(const struct mount_line *m)
 	return -EINVAL;
 }
 
-/* Whether there is something for the stage; and whether all operations are known. */
+/* Whether one of them has all that there is for its source. */
 static int
-look_through(const struct spec *spec, bool *staged)
-{
-	char **at = spec->mounts;
-	struct mount_line m;
-	int r, op, n = 0;
-
-	*staged = false;
-	while ((r = mounts_next(&at, &m)) > 0) {
-		child_step("mount", m.dst);
-		op = operation_of(&m);
-		if (op < 0 || ++n > SHIM_MOUNTS_MAX)
-			return op < 0 ? op : -E2BIG;
-		*staged |= operations[op].staged;
-	}
-	return r;
-}
-
-/* At or below a source that is given to the agent: what it leaves there belongs, on disk, to the owner of that, who may be root; or it is root itself. */
-static bool
-in_agents_hands(const struct spec *spec, const char *path)
-{
-	char **at = spec->mounts;
-	struct mount_line m;
-	size_t n;
-
-	while (mounts_next(&at, &m) > 0) {
-		n = m.src && (m.flags & (SHIM_MF_IDMAP | SHIM_MF_OWN | SHIM_MF_NOFOLLOW)) ? strlen(m.src) : 0;
-		if (n && strncmp(path, m.src, n) == 0 && (path[n] == '/' || path[n] == '\0'))
-			return true;
-	}
-	return false;
-}
-
-static int
-open_source(const struct spec *spec, const struct mount_line *m)
-{
-	int fd = m->src ? place_open(m->src, PLACE_NONE, false) : -EINVAL, tree;
-
-	if (fd == -ELOOP && !in_agents_hands(spec, m->src))
-		fd = place_open(m->src, PLACE_NONE, true);
-	if (fd < 0)
-		return fd;
-	tree = clone_tree(fd, "", m->flags);
-	close(fd);
-	return tree;
-}
-
-static int
-open_sources(const struct spec *spec)
+look_through(const struct spec *spec, bool *whole)
 {
 	char **at = spec->mounts;
 	struct mount_line m;
 	int r;
 
-	while ((r = mounts_next(&at, &m)) > 0) {
-		if (!is_op(&m, "bind"))
-			continue;
-		child_step("mount", m.dst);
-		r = open_source(spec, &m);
-		if (r < 0 && !may_be_missing(&m, r))
-			return r;
-		sources[source_count++] = r < 0 ? -1 : r;
-	}
-	source_count = 0;
+	*whole = false;
+	while ((r = mounts_next(&at, &m)) > 0)
+		*whole |= m.src && m.src[strspn(m.src, "/")] == '\0';
 	return r;
 }
 
@@ -731,34 +713,44 @@ carry_out(const struct spec *spec)
 {
 	char **at = spec->mounts;
 	struct mount_line m;
-	int r, n = 0;
+	int r;
 
 	while ((r = mounts_next(&at, &m)) > 0) {
 		child_step("mount", m.dst);
-		r = operations[operation_of(&m)].make(spec, &m, ++n);
+		r = ++operation_count > SHIM_MOUNTS_MAX ? -E2BIG : operation_of(&m);
+		if (r >= 0)
+			r = operations[r].make(spec, &m);
 		if (r < 0 && !may_be_missing(&m, r))
 			return r;
 	}
-	for (int i = 0; i < late_count && r == 0; i++)
-		r = set_attributes(late[i], SHIM_MF_RO | SHIM_MF_NOREC);
 	return r;
 }
 
 int
-mounts_make(const struct spec *spec)
+mounts_begin(const struct spec *spec)
 {
-	bool staged, chrooted;
+	bool whole;
 	int r;
 
 	child_step("mount", "/");
-	if ((r = make_private(&chrooted)) < 0 || (r = look_through(spec, &staged)) < 0)
+	if ((r = make_private()) < 0 || (r = look_through(spec, &whole)) < 0 || (r = make_stage()) < 0 || (r = new_root(whole)) < 0)
 		return r;
-	if (staged && (r = fill_stage(spec)) < 0)
-		return r;
-	child_step("mount", "/");
-	if ((staged || chrooted) && (r = new_root()) < 0)
-		return r;
-	if ((r = open_sources(spec)) < 0 || (r = carry_out(spec)) < 0)
-		return r;
-	return chdir("/") < 0 ? -errno : 0;
+	return carry_out(spec);
+}
+
+int
+mounts_more(const struct spec *spec)
+{
+	return carry_out(spec);
+}
+
+int
+mounts_end(void)
+{
+	int r = set_attributes(stage, SHIM_MF_RO | SHIM_MF_NOREC);
+
+	for (int i = 0; i < late_count && r == 0; i++)
+		r = set_attributes(late[i], SHIM_MF_RO | SHIM_MF_NOREC);
+	close(host);
+	return r == 0 && chdir("/") < 0 ? -errno : r;
 }

@@ -135,13 +135,20 @@ step_down(int at, const char *name, bool last, enum place_make make)
 	return fd < 0 ? -errno : fd;
 }
 
+/* The directory that paths begin at. */
 static int
-walk(const char *path, enum place_make make)
+open_root(int root)
+{
+	return root == PLACE_ROOT ? open("/", O_PATH | O_CLOEXEC) : fcntl(root, F_DUPFD_CLOEXEC, 0);
+}
+
+static int
+walk(int root, const char *path, enum place_make make)
 {
 	static char text[PATH_MAX];
 	char name[NAME_MAX + 1];
 	const char *rest = text;
-	int at = open("/", O_PATH | O_CLOEXEC), next, links = 0;
+	int at = open_root(root), next, links = 0, depth = 0;
 	struct stat st;
 	size_t n;
 
@@ -149,13 +156,20 @@ walk(const char *path, enum place_make make)
 		return -ENAMETOOLONG;
 	put_text(text, text + sizeof(text), path);
 	while (at >= 0 && (n = next_name(&rest, name)) > 0) {
+		bool up = strcmp(name, "..") == 0;
+
+		/* There is nothing above the root, which need not be this process's. */
+		if (up && depth == 0)
+			continue;
 		next = n > NAME_MAX ? -ENAMETOOLONG : step_down(at, name, rest[strspn(rest, "/")] == '\0', make);
+		depth += up ? -1 : strcmp(name, ".") != 0;
 		if (next >= 0 && fstat(next, &st) == 0 && S_ISLNK(st.st_mode)) {
 			int r = ++links > LINKS_MAX ? -ELOOP : follow(at, next, text, rest);
 
 			close(next);
 			rest = text;
-			next = r < 0 ? r : text[0] == '/' ? open("/", O_PATH | O_CLOEXEC) : fcntl(at, F_DUPFD_CLOEXEC, 0);
+			depth = text[0] == '/' ? 0 : depth - 1;
+			next = r < 0 ? r : text[0] == '/' ? open_root(root) : fcntl(at, F_DUPFD_CLOEXEC, 0);
 		}
 		close(at);
 		at = next;
@@ -164,16 +178,18 @@ walk(const char *path, enum place_make make)
 }
 
 int
-place_open(const char *path, enum place_make make, bool links)
+place_open(int root, const char *path, enum place_make make, bool links)
 {
-	bool root = geteuid() == 0;
-	int fd = k_open(AT_FDCWD, path, O_PATH, K_RESOLVE_NO_MAGICLINKS | (root ? K_RESOLVE_NO_SYMLINKS : 0));
+	bool super = geteuid() == 0;
+	int fd;
 
 	if (path[0] != '/')
 		return -EINVAL;
+	fd = k_open(root, path, O_PATH,
+		    K_RESOLVE_NO_MAGICLINKS | (super ? K_RESOLVE_NO_SYMLINKS : 0) | (root == PLACE_ROOT ? 0 : K_RESOLVE_IN_ROOT));
 	if (fd >= 0)
 		return fd;
-	if ((errno == ELOOP && links && root) || (errno == ENOENT && make != PLACE_NONE))
-		return walk(path, make);
+	if ((errno == ELOOP && links && super) || (errno == ENOENT && make != PLACE_NONE))
+		return walk(root, path, make);
 	return -errno;
 }

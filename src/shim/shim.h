@@ -5,6 +5,7 @@
  *
  *	main.c      the loop, how a run ends
  *	spec.c      what aod wants
+ *	spare.c     a shim that is there before its run is
  *	child.c     the child between fork and exec
  *	mounts.c    its file systems; place.c: the paths of them; idmap.c: their owners
  *	confine.c   its limits, user, capabilities and system calls
@@ -33,6 +34,7 @@
 #define IN_PIECE 16384     /* bytes read of the input file at once */
 #define RETRY_SPOOL_MS 500 /* after a write to the spool that failed */
 #define RETRY_RING_MS 20   /* after a full up FIFO */
+#define CGROUPS_MAX 13 /* descriptors of groups: v2's and v1's */
 #define HELD_MS 500        /* between two looks at the input file, and rings, while output is held back: for bells that were lost */
 
 /* ---- spec.c ---- */
@@ -62,8 +64,8 @@ struct spec {
 	bool landlock_scope;
 };
 
-/* Maps and reads the spec from its descriptor, which is closed then. Does not return when it cannot be carried out at all. */
-void spec_load(struct spec *s);
+/* Maps and reads the spec from its descriptor, which is closed then. Does not return when it cannot be carried out at all. whole: not a spare's first part. */
+void spec_load(struct spec *s, bool whole);
 void spec_unload(void);
 /* Before the agent is there: nothing was done yet, and aod sees the status. */
 _Noreturn void die(const char *what, const char *name, int error);
@@ -107,17 +109,36 @@ struct child {
 	int known;        /* closed by the shim once it knows the agent, whom init does not reap before; or -1 */
 };
 
-/* 0 or -errno, with *step set. The child goes on by itself; its fate is read from c->exec. */
-int child_start(const struct spec *spec, struct child *c, const char **step);
+/*
+ * The child and its pipes, which in a pid namespace is its init: it makes the file systems of the first part of a spec, and says TALK_READY.
+ * 0 or -errno. When it fails it ends, and c->exec with it.
+ */
+int child_prepare(const struct spec *first, struct child *c);
+/*
+ * 0 or -errno, with *step set. The child goes on by itself; its fate is read from c->exec. One that was prepared goes on with this spec, which spec_fd is
+ * a descriptor of (else -1).
+ */
+int child_start(const struct spec *spec, int spec_fd, struct child *c, const char **step);
 /* In the child: the step that a failure from now on is of. */
 void child_step(const char *step, const char *name);
 /* In the child: ends it with an error of the current step. */
 _Noreturn void child_fail(int error);
 
+/* ---- spare.c ---- */
+
+/* Whether it was started as a spare; then it waits, with a child that is as far as it can be, until its run is known. As any shim from there on. *spec_fd: the
+ * spec once more, -1: nobody wants it. */
+void spare_wait(struct child *c, int *spec_fd);
+
 /* ---- mounts.c, place.c, idmap.c ---- */
 
-/* In the child, in its new mount namespace. 0 or -errno, with child_step() set to the operation. */
-int mounts_make(const struct spec *spec);
+/*
+ * In the child, in its new mount namespace. 0 or -errno, with child_step() set to the operation. The first part of a spec, the second when there is one, and
+ * what is done behind all operations.
+ */
+int mounts_begin(const struct spec *spec);
+int mounts_more(const struct spec *spec);
+int mounts_end(void);
 /* An operation of the spec. */
 struct mount_line {
 	const char *op, *src, *opt, *dst;
@@ -130,11 +151,21 @@ int mounts_next(char ***at, struct mount_line *line);
 /* Notes that things may be made in this mount; owner: by whom, -1: by root. */
 int place_add(int mount_fd, int64_t uid, int64_t gid);
 enum place_make { PLACE_NONE, PLACE_DIR, PLACE_FILE };
-/* An O_PATH descriptor of an absolute path, or -errno. Follows only links that nobody but root can have made, or none. */
-int place_open(const char *path, enum place_make make, bool links);
+#define PLACE_ROOT (-100) /* AT_FDCWD: paths begin at this process's root */
+/* An O_PATH descriptor of an absolute path, or -errno. Follows only links that nobody but root can have made, or none. root: where paths begin. */
+int place_open(int root, const char *path, enum place_make make, bool links);
 
 /* Before the child is there, as root: a user namespace for each owner of a source. 0 or -errno. */
 int idmap_prepare(const struct spec *spec, const char **step);
+#define OWNERS_MAX 16
+struct idmap_owner {
+	uid_t uid;
+	gid_t gid;
+	int fd;
+};
+/* All of them, and their count; in a child that was there before: takes them over. */
+int idmap_list(struct idmap_owner out[OWNERS_MAX]);
+void idmap_adopt(const struct idmap_owner *list, int count);
 /* In the child: its descriptor for this owner, -ENOENT. */
 int idmap_find(uid_t uid, gid_t gid);
 /* Gives a tree to a user, without following links and without files that have other names elsewhere. */
@@ -161,7 +192,7 @@ _Noreturn void init_run(const struct spec *spec, pid_t agent, int talk, int know
 
 /* ---- talk.c ---- */
 
-enum talk_kind { TALK_MAPS = 1, TALK_AGENT, TALK_LISTENER, TALK_EXIT };
+enum talk_kind { TALK_MAPS = 1, TALK_AGENT, TALK_LISTENER, TALK_EXIT, TALK_READY };
 
 struct talk {
 	int kind;
@@ -177,6 +208,11 @@ int talk_pair(int pair[2]);
 int talk_send(int talk, const struct talk *t, int fd, pid_t about);
 /* 1, 0 at the end, -EAGAIN when there is nothing now. */
 int talk_receive(int talk, struct talk *t);
+/* A message and up to TALK_FDS_MAX descriptors. 0 or -errno. */
+#define TALK_FDS_MAX (3 + CGROUPS_MAX + OWNERS_MAX)
+int talk_send_fds(int to, const void *p, size_t n, const int *fds, int count);
+/* Waits for one of just that size. How many descriptors there were, close-on-exec; -EPIPE at the end, -errno. */
+int talk_receive_fds(int from, void *p, size_t n, int fds[TALK_FDS_MAX]);
 /* Answers TALK_MAPS with 0 or -errno. */
 void talk_ack(int talk, int error);
 /* In the child: waits for that. 0 or the -errno that was told. */
@@ -191,6 +227,9 @@ bool talk_denied_setgroups(void);
 
 /* Opens the directories of the spec. 0 or -errno. */
 int cgroup_init(const struct spec *spec);
+/* The descriptors, v2's (or -1) first, and their count; in a child that was there before: takes them over. */
+int cgroup_list(int out[CGROUPS_MAX]);
+void cgroup_adopt(const int *list, int count);
 /* Of the v2 directory, or -1. */
 int cgroup_fd(void);
 /* In the child: moves itself in. born: it is in the v2 group already. */

@@ -187,7 +187,7 @@ read_items(struct spec *s, bool store)
 }
 
 void
-spec_load(struct spec *s)
+spec_load(struct spec *s, bool whole)
 {
 	struct stat st;
 
@@ -205,6 +205,8 @@ spec_load(struct spec *s)
 		die("the spec does not end in NUL", NULL, 0);
 	read_items(s, false);
 	read_items(s, true);
+	if (!whole)
+		return;
 	if (!s->argv[0] || !strchr(s->argv[0], '/'))
 		die("the spec has no argv with a slash in its first word", NULL, 0);
 	if (!s->spool)

@@ -9,6 +9,14 @@
  * and no other descriptor. Keys come in any order, but those that repeat (argv, env, mount…, cred…) keep their own. Unknown keys are ignored: an
  * old shim may be started by a newer aod only within one installation, but costs nothing to be tolerant.
  *
+ * A spare is started before its run is known, with
+ *	fd 3     a SOCK_SEQPACKET socket of aod's
+ *	fd 4     a sealed memfd with the first part of a spec: ns= and mount=, no others
+ * It writes one byte when it is ready: where ns= has CLONE_NEWPID the init is there and has made those mounts. Then it waits for a struct spare_run
+ * with descriptors (SCM_RIGHTS) of the spec, of the program and of the network namespace, and goes on as any shim. That spec has the whole of ns=,
+ * as it was, and of mount= what is to be made behind the first part. A spare that fails ends, as does one whose socket is closed. What a first part may
+ * have is what does not depend on the run: no MF_IDMAP, MF_OWN or MF_NOFOLLOW, no credentials, no source "/".
+ *
  * Files:
  *	spool=PATH       file of frames to append to (made by the shim, 0640); flock(2)ed LOCK_EX as long as the shim lives
  *	spool_max=BYTES  while so much of the spool is not taken by aod (FRAME_TAKEN), nothing more is read of the agent's output, and an agent that goes
@@ -38,7 +46,7 @@
  *	stop_ms=N        what FRAME_STOP does when the agent's main process has ended and others are left: SIGTERM, then
  *	                 SIGKILL after this time; default 200
  *
- * Control groups: the child is born in, or before all else moves itself into,
+ * Control groups: the agent is born in, or before all else moves itself into,
  *	cgroup=PATH      a cgroup v2 directory; clone3(2) with CLONE_INTO_CGROUP, else through cgroup.procs. Killing is through cgroup.kill, until
  *	                 cgroup.procs (and those below) are empty
  *	cgroup_v1=PATH   a v1 directory, repeated, the freezer's first: "0" to `tasks`. Killing: freeze, SIGKILL to all, thaw, until empty.
@@ -47,8 +55,8 @@
  *
  * Namespaces:
  *	ns=HEX           CLONE_NEW… flags for the child. With CLONE_NEWPID the child is an init of its own (of the shim's code: it reaps, holds no
- *	                 secret, is not dumpable, has no capability, and dies with the shim), and the agent is its child; the agent's pid as
- *	                 aod and FRAME_START have it is that of the shim's namespace.
+ *	                 secret, is not dumpable, has no capability, is in the shim's control groups, and dies with the shim), and the agent is its
+ *	                 child; the agent's pid as aod and FRAME_START have it is that of the shim's namespace.
  *	uid_map= gid_map=   "INSIDE OUTSIDE COUNT", repeated, for CLONE_NEWUSER; setgroups is denied where aod is not root. Where it is, the agent
  *	                 enters its user namespace after all mounts and limits, so that these have full effect and are not its own to change;
  *	                 uid= and gid= are then of the inside, and are to be the same outside where owners matter (MF_IDMAP, cred)
@@ -72,16 +80,21 @@
  *	landlock_rw=PATH landlock_ro=PATH   trees; without any, no rule about files. landlock_scope=1: signals and abstract sockets
  *
  * Order of the child, each a value of exec_step when it fails: fork, cgroup, namespace, mount (with the operation: "mount /path"), setsid, cwd, limits,
- * user, capabilities, landlock, seccomp, exec. The child gets: a session of its own, PR_SET_PDEATHSIG SIGKILL, default signal dispositions and an
+ * user, capabilities, landlock, seccomp, exec; with CLONE_NEWPID fork and cgroup, which are the agent's, stand behind mount. The agent gets: a session of its own, PR_SET_PDEATHSIG SIGKILL, default signal dispositions and an
  * empty mask, stdin, stdout and stderr on pipes, nothing else open.
  */
 #ifndef AOD_SHIM_SPEC_H
 #define AOD_SHIM_SPEC_H
 
+#include <stdint.h>
+
 #define SHIM_SPEC_FD 3
 #define SHIM_SECCOMP_FD 4
 #define SHIM_NETNS_FD 5
 #define SHIM_SPEC_MAX (8u << 20) /* bytes */
+struct spare_run {
+	uint8_t seccomp, netns; /* 1: its descriptor comes with this */
+};
 #define UP_RECORD 16		 /* bytes of one record in the up FIFO, far below PIPE_BUF: atomic */
 #define DENIED_MAX 100
 

@@ -78,6 +78,48 @@ talk_receive(int talk, struct talk *t)
 	return n == (ssize_t)sizeof(*t);
 }
 
+int
+talk_send_fds(int to, const void *p, size_t n, const int *fds, int count)
+{
+	_Alignas(struct cmsghdr) char control[CMSG_SPACE(TALK_FDS_MAX * sizeof(int))] = {0};
+	struct iovec iov = {(void *)p, n};
+	struct msghdr m = {.msg_iov = &iov, .msg_iovlen = 1};
+	struct cmsghdr *c = (struct cmsghdr *)(void *)control;
+	size_t size = (size_t)count * sizeof(int);
+
+	if (count > 0) {
+		c->cmsg_level = SOL_SOCKET;
+		c->cmsg_type = SCM_RIGHTS;
+		c->cmsg_len = CMSG_LEN(size);
+		memcpy(CMSG_DATA(c), fds, size);
+		m.msg_control = control;
+		m.msg_controllen = CMSG_SPACE(size);
+	}
+	return sendmsg(to, &m, MSG_NOSIGNAL) < 0 ? -errno : 0;
+}
+
+int
+talk_receive_fds(int from, void *p, size_t n, int fds[TALK_FDS_MAX])
+{
+	_Alignas(struct cmsghdr) char control[CMSG_SPACE(TALK_FDS_MAX * sizeof(int))];
+	struct iovec iov = {p, n};
+	struct msghdr m = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof(control)};
+	ssize_t got;
+	int count = 0;
+
+	do
+		got = recvmsg(from, &m, MSG_CMSG_CLOEXEC);
+	while (got < 0 && errno == EINTR);
+	if (got != (ssize_t)n || (m.msg_flags & MSG_CTRUNC))
+		return got < 0 ? -errno : -EPIPE;
+	for (struct cmsghdr *c = CMSG_FIRSTHDR(&m); c; c = CMSG_NXTHDR(&m, c))
+		if (c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS) {
+			count = (int)((c->cmsg_len - CMSG_LEN(0)) / sizeof(int));
+			memcpy(fds, CMSG_DATA(c), (size_t)count * sizeof(int));
+		}
+	return count;
+}
+
 void
 talk_ack(int talk, int error)
 {

@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A shim that is born before its run is known, so that the run waits neither for it nor, where the run has a pid namespace, for its namespaces and most
+ * of its mounts. It is told of its run over a socket; with the other end of that it ends.
+ */
+#ifdef HAVE_CONFIG_H
+#include "config.h"
+#endif
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <sched.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "shim/shim.h"
+#include "shim/spec.h"
+
+#define FIRST_FREE (SHIM_NETNS_FD + 1) /* what has a number of its own is put there later */
+
+/* Keeps its number from being somebody else's until the run is known. */
+static void
+reserve(int number)
+{
+	if (dup2(STDIN_FILENO, number) < 0)
+		die("cannot reserve a descriptor", NULL, errno);
+}
+
+static int
+out_of_the_way(int fd)
+{
+	int high = fcntl(fd, F_DUPFD_CLOEXEC, FIRST_FREE);
+
+	if (high < 0)
+		die("cannot move a descriptor", NULL, errno);
+	reserve(fd);
+	return high;
+}
+
+/* The init, and the mounts that are the same for many runs. */
+static void
+prepare(struct child *c)
+{
+	struct spec first;
+	int r;
+
+	spec_load(&first, false);
+	reserve(SHIM_SPEC_FD);
+	if ((first.ns & CLONE_NEWPID) && (r = child_prepare(&first, c)) < 0)
+		die("cannot prepare a child", NULL, -r);
+	spec_unload();
+}
+
+/* Until the child is ready. One that fails is of no use, nor are we. */
+static void
+await_child(int aod, const struct child *c)
+{
+	struct pollfd p[] = {{.fd = aod}, {.fd = c->exec, .events = POLLIN}, {.fd = c->talk, .events = POLLIN}};
+	struct talk t;
+
+	while (poll(p, 3, -1) < 0 && errno == EINTR)
+		continue;
+	if (p[0].revents || p[1].revents || talk_receive(c->talk, &t) != 1 || t.kind != TALK_READY)
+		_exit(SHIM_FAILED);
+}
+
+/* The run has come, or aod has gone; or the child, which aod then does not know as ready any more. */
+static void
+await_run(int aod, const struct child *c)
+{
+	struct pollfd p[] = {{.fd = aod, .events = POLLIN}, {.fd = c->exec, .events = POLLIN}};
+
+	while (poll(p, 2, -1) < 0 && errno == EINTR)
+		continue;
+	if (c->pid && p[1].revents)
+		_exit(SHIM_FAILED);
+}
+
+static void
+take_fds(int aod, int *spec_fd)
+{
+	struct spare_run run;
+	int fds[TALK_FDS_MAX], n = talk_receive_fds(aod, &run, sizeof(run), fds), next = 1;
+
+	if (n < 1 || n != 1 + run.seccomp + run.netns)
+		_exit(0);
+	*spec_fd = fds[0];
+	if (dup2(fds[0], SHIM_SPEC_FD) < 0 || (run.seccomp && dup2(fds[next++], SHIM_SECCOMP_FD) < 0) ||
+	    (run.netns && dup2(fds[next++], SHIM_NETNS_FD) < 0))
+		die("cannot take a run's descriptors", NULL, errno);
+	for (int i = 1; i < n; i++)
+		close(fds[i]);
+}
+
+void
+spare_wait(struct child *c, int *spec_fd)
+{
+	struct stat st;
+	char ready = 0;
+	int aod;
+
+	if (fstat(SHIM_SPEC_FD, &st) < 0 || !S_ISSOCK(st.st_mode))
+		return;
+	prctl(PR_SET_NAME, "aod-spare");
+	aod = out_of_the_way(SHIM_SPEC_FD);
+	if (dup2(SHIM_SECCOMP_FD, SHIM_SPEC_FD) < 0)
+		die("no first part on descriptor 4", NULL, errno);
+	reserve(SHIM_SECCOMP_FD);
+	reserve(SHIM_NETNS_FD);
+	prepare(c);
+	if (c->pid)
+		await_child(aod, c);
+	if (write(aod, &ready, 1) != 1)
+		_exit(0);
+	await_run(aod, c);
+	take_fds(aod, spec_fd);
+	close(aod);
+	prctl(PR_SET_NAME, "aod-shim");
+}
