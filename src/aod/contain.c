@@ -20,6 +20,7 @@
 #include "aod/run.h"
 #include "aod/seccomp.h"
 #include "aod/slice.h"
+#include "aod/spare.h"
 #include "base/fd.h"
 #include "base/log.h"
 #include "base/util.h"
@@ -664,6 +665,7 @@ contain_open(struct manager *m, struct err *e)
 	m->netns = netns_new(m->loop);
 	m->quota = quota_new(m);
 	m->slices = slices_new(m);
+	m->spares = spares_new(m);
 	rc = cgroup_open(&m->cgroups, m->cfg->cgroup ? m->cfg->cgroup : "auto", level, m->cgroup_why, e);
 	if (rc == 0 && *m->cgroup_why)
 		log_note("control groups: %s", m->cgroup_why);
@@ -677,6 +679,7 @@ contain_close(struct manager *m)
 {
 	ev_timer_stop(m->loop, &m->groups_w);
 	ev_idle_stop(m->loop, &m->warm_w);
+	spares_free(m->spares);
 	while (m->old_groups) {
 		struct old_group *g = m->old_groups;
 

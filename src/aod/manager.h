@@ -62,6 +62,7 @@ struct quota;
 struct seccomp_cache;
 struct service;
 struct slices;
+struct spares;
 struct timers;
 struct old_group;
 
@@ -108,6 +109,7 @@ struct manager {
 	struct netns_pool *netns;
 	struct quota *quota;
 	struct slices *slices;
+	struct spares *spares;
 	struct old_group *old_groups; /* of runs that have ended */
 	ev_timer groups_w;
 	ev_idle warm_w;

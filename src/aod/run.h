@@ -122,6 +122,8 @@ int run_make_plan(struct manager *m, const struct session_row *row, const struct
 int run_begin(struct run *r, const struct run_args *args, struct err *e);
 /* Start the shim. */
 int run_spawn(struct run *r, struct err *e);
+/* A process that is one, with these descriptors as in shim/spec.h, -1: none. Its pid, or -errno. */
+pid_t shim_birth(const struct manager *m, int spec_fd, int seccomp_fd, int netns_fd);
 /* Start-up: take over a live session as the database has it. */
 int run_adopt(struct manager *m, const struct session_row *s, const struct run_row *row, struct err *e);
 int run_attach(struct run *r, const struct run_row *row, struct err *e);

@@ -129,8 +129,8 @@ put_maps(struct buf *b, const struct sandbox *s)
 		put(b, "gid_map", "0 0 1");
 }
 
-static void
-put_namespaces(struct buf *b, const struct sandbox *s, const struct shim_fds *fds)
+static unsigned
+namespaces_of(const struct sandbox *s, const struct shim_fds *fds)
 {
 	unsigned ns = s->namespaces;
 
@@ -138,6 +138,14 @@ put_namespaces(struct buf *b, const struct sandbox *s, const struct shim_fds *fd
 		ns |= CLONE_NEWNET;
 	if ((ns || s->mount_count) && geteuid() != 0)
 		ns |= CLONE_NEWUSER;
+	return ns;
+}
+
+static void
+put_namespaces(struct buf *b, const struct sandbox *s, const struct shim_fds *fds)
+{
+	unsigned ns = namespaces_of(s, fds);
+
 	if (ns)
 		put_hex(b, "ns", ns);
 	if (ns & CLONE_NEWUSER)
@@ -175,8 +183,74 @@ put_mount(struct buf *b, const struct run *r, const struct sandbox_mount *m)
 	buf_putc(b, '\0');
 }
 
+/* ---- what many runs have in common ---- */
+
+#define MF_OWNERS (MF_IDMAP | MF_OWN | MF_NOFOLLOW)
+
+/* By itself: by what it is, or by where it is. */
+static bool
+is_of_run(const struct run *r, const struct sandbox_mount *m, const char *own)
+{
+	const char *cwd = r->plan->cwd;
+
+	return m->op == MOUNT_CREDENTIALS || (m->op == MOUNT_FILE && !m->opt) || m->flags & MF_OWNERS || path_within(m->dst, own) ||
+	       path_within(m->dst, cwd) || (m->src && (path_within(m->src, own) || path_within(m->src, cwd)));
+}
+
+/* Whether the order of the two matters, or where the one leads to is the other's matter. */
+static bool
+are_related(const struct sandbox_mount *a, const struct sandbox_mount *b)
+{
+	return path_within(a->dst, b->dst) || path_within(b->dst, a->dst);
+}
+
+/*
+ * Which mounts are of this run alone, by their number; NULL when none can be made without it. All others can be made before these are: one that stands behind
+ * one of the run's in the list, and has to do with it, is the run's as well.
+ */
+static bool *
+mounts_of_run(const struct run *r)
+{
+	CLEANUP_FREE char *own = agent_dir(r->m, r->s.row.id);
+	const struct sandbox *s = r->plan->sandbox;
+	bool *of_run = xcalloc((size_t)s->mount_count + 1, sizeof(*of_run));
+
+	for (int i = 0; i < s->mount_count; i++) {
+		const struct sandbox_mount *m = &s->mounts[i];
+
+		if (m->src && !strcmp(m->src, "/")) {
+			free(of_run);
+			return NULL;
+		}
+		of_run[i] = is_of_run(r, m, own);
+		for (int k = 0; k < s->mount_count && !of_run[i]; k++) {
+			const struct sandbox_mount *o = &s->mounts[k];
+
+			of_run[i] = (k < i && of_run[k] && are_related(m, o)) ||
+				    (m->src && o->src && o->flags & MF_OWNERS && path_within(m->src, o->src));
+		}
+	}
+	return of_run;
+}
+
+bool *
+shim_spec_first(const struct run *r, const struct shim_fds *fds, struct buf *out)
+{
+	const struct sandbox *s = r->plan->sandbox;
+	unsigned ns = namespaces_of(s, fds) & ~(unsigned)(CLONE_NEWUSER | CLONE_NEWCGROUP);
+	bool *of_run = r->m->gives.root && ns & CLONE_NEWPID ? mounts_of_run(r) : NULL;
+
+	put_hex(out, "ns", of_run ? ns : 0);
+	for (int i = 0; of_run && i < s->mount_count; i++)
+		if (!of_run[i])
+			put_mount(out, r, &s->mounts[i]);
+	return of_run;
+}
+
+/* ---- all of it ---- */
+
 static void
-put_sandbox(struct buf *b, const struct run *r, const struct shim_fds *fds)
+put_sandbox(struct buf *b, const struct run *r, const struct shim_fds *fds, const bool *of_run)
 {
 	const struct sandbox *s = r->plan->sandbox;
 	char **groups = r->in.group ? cgroup_spec(r->m->cgroups, r->in.slice, r->s.row.id) : NULL;
@@ -190,7 +264,8 @@ put_sandbox(struct buf *b, const struct run *r, const struct shim_fds *fds)
 	strv_free(groups);
 	put_namespaces(b, s, fds);
 	for (int i = 0; i < s->mount_count; i++)
-		put_mount(b, r, &s->mounts[i]);
+		if (!of_run || of_run[i])
+			put_mount(b, r, &s->mounts[i]);
 	put_all(b, "landlock_rw", s->landlock_rw);
 	put_all(b, "landlock_ro", s->landlock_ro);
 	if (s->landlock_scope)
@@ -215,7 +290,7 @@ shim_fds_get(const struct run *r, struct shim_fds *fds, struct err *e)
 }
 
 int
-shim_spec_make(const struct run *r, const struct shim_fds *fds, struct err *e)
+shim_spec_make(const struct run *r, const struct shim_fds *fds, const bool *of_run, struct err *e)
 {
 	const struct sandbox *s = r->plan->sandbox;
 	CLEANUP_FREE char *own = agent_dir(r->m, r->s.row.id);
@@ -225,7 +300,7 @@ shim_spec_make(const struct run *r, const struct shim_fds *fds, struct err *e)
 
 	put_files(&b, r);
 	put_process(&b, r->plan, s);
-	put_sandbox(&b, r, fds);
+	put_sandbox(&b, r, fds, of_run);
 	rc = credentials_put(&b, s, s->profile == SANDBOX_STRICT || s->uid >= 0 ? agents : NULL, e);
 	if (rc == 0 && b.len > SHIM_SPEC_MAX)
 		rc = err_set(e, -E2BIG, "arguments and environment take more than %u bytes", SHIM_SPEC_MAX);

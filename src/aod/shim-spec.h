@@ -14,8 +14,13 @@ struct shim_fds {
 	int netns;   /* owned, -1: none */
 };
 
-/* The memfd with the spec, owned by the caller; the group is made, the user known. -errno, also for credentials that cannot be read (422). */
-int shim_spec_make(const struct run *r, const struct shim_fds *fds, struct err *e);
+/*
+ * The memfd with the spec, owned by the caller; the group is made, the user known. -errno, also for credentials that cannot be read (422). of_run: the mounts
+ * that are to be in it, NULL: all.
+ */
+int shim_spec_make(const struct run *r, const struct shim_fds *fds, const bool *of_run, struct err *e);
+/* The first part of the spec of a spare that this run could have, into out; and which mounts are not in it (caller frees), NULL: there is none in it. */
+bool *shim_spec_first(const struct run *r, const struct shim_fds *fds, struct buf *out);
 /* The filter and the network namespace of s. */
 int shim_fds_get(const struct run *r, struct shim_fds *fds, struct err *e);
 

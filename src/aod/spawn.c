@@ -19,6 +19,7 @@
 #include "aod/cgroup.h"
 #include "aod/run.h"
 #include "aod/shim-spec.h"
+#include "aod/spare.h"
 #include "aod/token.h"
 #include "base/fd.h"
 #include "base/frame.h"
@@ -156,29 +157,63 @@ make_input(struct run *r, struct err *e)
 	return rc;
 }
 
-/* The child's descriptors, closed here when it has them. */
-static pid_t
-spawn_shim(struct run *r, int spec_fd, const struct shim_fds *fds)
+pid_t
+shim_birth(const struct manager *m, int spec_fd, int seccomp_fd, int netns_fd)
 {
 	static char *const argv[] = { (char *)"aod-shim", NULL };
 	CLEANUP_CLOSE int null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
 	struct birth b = {
-		.program = r->m->shim_fd,
+		.program = m->shim_fd,
 		.argv = argv,
-		.fds = { null_fd, null_fd, -1, spec_fd, fds->seccomp, fds->netns },
-		.nofile = r->m->cfg->nofile,
-		.cgroup = cgroup_shim_fd(r->m->cgroups),
-		.tasks = cgroup_shim_tasks(r->m->cgroups),
+		.fds = { null_fd, null_fd, -1, spec_fd, seccomp_fd, netns_fd },
+		.nofile = m->cfg->nofile,
+		.cgroup = cgroup_shim_fd(m->cgroups),
+		.tasks = cgroup_shim_tasks(m->cgroups),
 	};
 
 	_Static_assert(SHIM_SPEC_FD == 3 && SHIM_SECCOMP_FD == 4 && SHIM_NETNS_FD == 5, "birth.fds");
 	return null_fd < 0 ? -errno : birth(&b);
 }
 
+/* The pid of a spare that has the run now; 0: there is none. */
+static pid_t
+use_spare(struct run *r, const struct shim_fds *fds, struct err *e)
+{
+	struct buf first = BUF_INIT;
+	CLEANUP_FREE bool *of_run = shim_spec_first(r, fds, &first);
+	struct spare *sp = spare_take(r->m->spares, &first);
+	CLEANUP_CLOSE int spec_fd = sp ? shim_spec_make(r, fds, of_run, e) : -1;
+	pid_t pid = 0;
+
+	buf_free(&first);
+	if (sp && spec_fd < 0) {
+		spare_end(sp);
+		return spec_fd;
+	}
+	/* One that is gone just now has done nothing yet. */
+	if (sp && (pid = spare_tell(sp, spec_fd, fds->seccomp, fds->netns)) < 0)
+		pid = 0;
+	return pid;
+}
+
+static pid_t
+spawn_shim(struct run *r, const struct shim_fds *fds, struct err *e)
+{
+	pid_t pid = use_spare(r, fds, e);
+	CLEANUP_CLOSE int spec_fd = -1;
+
+	if (pid != 0)
+		return pid;
+	spec_fd = shim_spec_make(r, fds, NULL, e);
+	if (spec_fd < 0)
+		return spec_fd;
+	pid = shim_birth(r->m, spec_fd, fds->seccomp, fds->netns);
+	return pid < 0 ? err_errno(e, pid, "cannot start a shim") : pid;
+}
+
 int
 run_spawn(struct run *r, struct err *e)
 {
-	CLEANUP_CLOSE int spec_fd = -1;
 	struct shim_fds fds = { .netns = -1 };
 	uint64_t start = 0;
 	pid_t pid;
@@ -192,14 +227,11 @@ run_spawn(struct run *r, struct err *e)
 		rc = shim_fds_get(r, &fds, e);
 	if (rc < 0)
 		return rc;
-	spec_fd = shim_spec_make(r, &fds, e);
-	pid = spec_fd < 0 ? spec_fd : spawn_shim(r, spec_fd, &fds);
+	pid = spawn_shim(r, &fds, e);
 	if (fds.netns >= 0)
 		close(fds.netns);
-	if (spec_fd < 0)
-		return spec_fd;
 	if (pid < 0)
-		return err_errno(e, pid, "cannot start a shim");
+		return pid;
 	plan_free(r->plan);
 	r->plan = NULL;
 	contain_watch(r);

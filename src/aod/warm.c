@@ -11,6 +11,7 @@
 #include "aod/dynuser.h"
 #include "aod/manager.h"
 #include "aod/seccomp.h"
+#include "aod/spare.h"
 #include "base/log.h"
 #include "base/util.h"
 #include "model/blueprint.h"
@@ -47,6 +48,8 @@ on_idle(struct ev_loop *loop, ev_idle *w, int revents)
 		make_filter(m, (enum sandbox_profile)m->warm--);
 		return;
 	}
+	if (spares_make(m->spares))
+		return;
 	if (m->gives.root)
 		dynuser_look_ahead(m->dynusers);
 	ev_idle_stop(loop, w);
