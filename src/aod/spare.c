@@ -66,13 +66,15 @@ look_at_path(uint32_t sum, const char *path)
 static uint32_t
 look_at(const struct buf *first)
 {
+	const char *before = "";
 	uint32_t sum = 0;
 
 	for (const char *p = first->data; p < first->data + first->len; p += strlen(p) + 1) {
 		const char *path = str_starts(p, "mount_src=") || str_starts(p, "mount=") ? strchr(p, '/') : NULL;
 
-		if (path)
-			sum = look_at_path(sum, path);
+		/* What is bound on itself is there twice. */
+		if (path && strcmp(path, before))
+			sum = look_at_path(sum, before = path);
 	}
 	return sum;
 }

@@ -452,7 +452,7 @@ child_prepare(const struct spec *first, struct child *c)
 	int r = bear(first, birth_namespaces(first), run_prepared, &prepared, &step);
 
 	*c = prepared;
-	return r;
+	return r < 0 ? r : idmap_ahead();
 }
 
 int

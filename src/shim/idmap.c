@@ -24,7 +24,8 @@
 #define STACK_SIZE 1024 /* for two system calls */
 
 static struct idmap_owner owners[OWNERS_MAX];
-static int owner_count;
+static int owner_count, holder_count;
+static pid_t holders[OWNERS_MAX];
 static char stacks[OWNERS_MAX][STACK_SIZE] __attribute__((aligned(16)));
 
 int
@@ -83,23 +84,54 @@ wait_to_be_killed(void *shim)
 
 /*
  * A user namespace lives as long as a descriptor of it; its only process is there to have it made. It shares the shim's memory, so that nothing is copied
- * for it, and is reaped with the others.
+ * for it, and is reaped with the others. Its pid, or -errno.
  */
+static pid_t
+bear_holder(void)
+{
+	static pid_t shim;
+	pid_t pid;
+
+	shim = getpid();
+	if (holder_count == OWNERS_MAX)
+		return -E2BIG;
+	pid = clone(wait_to_be_killed, stacks[holder_count] + STACK_SIZE, CLONE_NEWUSER | CLONE_VM | SIGCHLD, &shim);
+	if (pid < 0)
+		return -errno;
+	holders[holder_count++] = pid;
+	return pid;
+}
+
+int
+idmap_ahead(void)
+{
+	pid_t pid = bear_holder();
+
+	return pid < 0 ? pid : 0;
+}
+
+void
+idmap_done(void)
+{
+	while (holder_count > 0)
+		kill(holders[--holder_count], SIGKILL);
+}
+
+/* The one that was born ahead has no maps yet. */
 static int
 make_namespace(uid_t uid, gid_t gid, int64_t to_uid, int64_t to_gid)
 {
-	pid_t shim = getpid(), pid = clone(wait_to_be_killed, stacks[owner_count] + STACK_SIZE, CLONE_NEWUSER | CLONE_VM | SIGCHLD, &shim);
+	pid_t pid = holder_count > owner_count ? holders[owner_count] : bear_holder();
 	char path[64];
 	int r, fd = -1;
 
 	if (pid < 0)
-		return -errno;
+		return pid;
 	r = write_map(pid, "/uid_map", uid, to_uid);
 	if (r == 0)
 		r = write_map(pid, "/gid_map", gid, to_gid);
 	if (r == 0 && (fd = open(put_proc(path, sizeof(path), pid, "/ns/user"), O_RDONLY | O_CLOEXEC)) < 0)
 		r = -errno;
-	kill(pid, SIGKILL);
 	return r < 0 ? r : fd;
 }
 

@@ -648,6 +648,7 @@ main(void)
 	run.stop_ms = spec.stop_ms;
 	run.notify_errno = (int)spec.notify_errno;
 	r = start_child(&spec, spec_fd, oom_fd, &child, &step);
+	idmap_done();
 	close(oom_fd);
 	if (spec_fd >= 0)
 		close(spec_fd);

@@ -142,19 +142,47 @@ open_root(int root)
 	return root == PLACE_ROOT ? open("/", O_PATH | O_CLOEXEC) : fcntl(root, F_DUPFD_CLOEXEC, 0);
 }
 
+static uint64_t
+resolve_flags(int root, bool super)
+{
+	return K_RESOLVE_NO_MAGICLINKS | (super ? K_RESOLVE_NO_SYMLINKS : 0) | (root == PLACE_ROOT ? 0 : K_RESOLVE_IN_ROOT);
+}
+
+/* The longest beginning of a path that is there and has no links in it, found from its end, for most of it is there. *rest is what is left. */
+static int
+open_start(int root, const char *path, const char **rest, int *depth)
+{
+	static char head[PATH_MAX];
+	char *end = put_text(head, head + sizeof(head), path);
+	int at = -1;
+
+	while (at < 0 && !strstr(path, "/..") && (end = strrchr(head, '/')) != NULL && end > head) {
+		*end = '\0';
+		at = k_open(root, head, O_PATH, resolve_flags(root, true));
+	}
+	*rest = at < 0 ? path : path + (end - head);
+	*depth = 0;
+	if (at < 0)
+		return open_root(root);
+	for (const char *p = head; *p; p++)
+		*depth += p[0] == '/' && p[1] && p[1] != '/';
+	return at;
+}
+
 static int
 walk(int root, const char *path, enum place_make make)
 {
 	static char text[PATH_MAX];
 	char name[NAME_MAX + 1];
-	const char *rest = text;
-	int at = open_root(root), next, links = 0, depth = 0;
+	const char *rest;
+	int at, next, links = 0, depth;
 	struct stat st;
 	size_t n;
 
 	if (strlen(path) >= sizeof(text))
 		return -ENAMETOOLONG;
 	put_text(text, text + sizeof(text), path);
+	at = open_start(root, text, &rest, &depth);
 	while (at >= 0 && (n = next_name(&rest, name)) > 0) {
 		bool up = strcmp(name, "..") == 0;
 
@@ -185,8 +213,7 @@ place_open(int root, const char *path, enum place_make make, bool links)
 
 	if (path[0] != '/')
 		return -EINVAL;
-	fd = k_open(root, path, O_PATH,
-		    K_RESOLVE_NO_MAGICLINKS | (super ? K_RESOLVE_NO_SYMLINKS : 0) | (root == PLACE_ROOT ? 0 : K_RESOLVE_IN_ROOT));
+	fd = k_open(root, path, O_PATH, resolve_flags(root, super));
 	if (fd >= 0)
 		return fd;
 	if ((errno == ELOOP && links && super) || (errno == ENOENT && make != PLACE_NONE))

@@ -157,6 +157,10 @@ int place_open(int root, const char *path, enum place_make make, bool links);
 
 /* Before the child is there, as root: a user namespace for each owner of a source. 0 or -errno. */
 int idmap_prepare(const struct spec *spec, const char **step);
+/* One of them without knowing the owner, long before that. 0 or -errno. */
+int idmap_ahead(void);
+/* The processes that it took end; the namespaces stay, by their descriptors. */
+void idmap_done(void);
 #define OWNERS_MAX 16
 struct idmap_owner {
 	uid_t uid;

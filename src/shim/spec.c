@@ -116,8 +116,12 @@ number_of(const struct key *k, const char *item, const char *value)
 static const char *
 value_of(const struct key *k, const char *item)
 {
-	size_t n = strlen(k->name);
+	size_t n;
 
+	/* Most are told apart by that. */
+	if (k->name[0] != item[0])
+		return NULL;
+	n = strlen(k->name);
 	if (strncmp(item, k->name, n) != 0 || (k->kind == FLAG && item[n]))
 		return NULL;
 	return item + n;
