@@ -259,23 +259,26 @@ slice_is_there(const struct hierarchy *h, const char *rel)
 static int
 make_and_limit(struct cgroups *c, const char *rel, const struct limits *l, bool slice, struct err *e)
 {
-	unsigned wants = cgroup_wants(l) | CG_ALWAYS;
+	unsigned limited = cgroup_wants(l), wants = limited | CG_ALWAYS;
 	bool fresh = false; /* nobody can be in it yet */
 
 	for (int i = 0; i < c->count; i++) {
 		const struct hierarchy *h = &c->h[i];
 		CLEANUP_CLOSE int dir = -1;
+		bool bare; /* new, and there is nothing to be written */
 		int made, r;
 
 		if (!(h->controllers & wants) && !slice_is_there(h, rel))
 			continue;
 		made = rel[0] ? make_group(c, h, rel) : 0;
-		dir = made < 0 ? made : open_group(h, rel);
-		if (dir < 0)
+		bare = made > 0 && !slice && !(h->controllers & limited);
+		if (!bare)
+			dir = made < 0 ? made : open_group(h, rel);
+		if (!bare && dir < 0)
 			return err_errno(e, dir, "control group %s/agents/%s", h->base, rel);
 		if (made > 0 && slice && c->enable[0])
 			cgroup_put(dir, "cgroup.subtree_control", c->enable);
-		r = cgroup_write_limits(c, h, dir, l, e);
+		r = bare ? 0 : cgroup_write_limits(c, h, dir, l, e);
 		if (r < 0)
 			return r;
 		fresh = fresh || (made > 0 && i == 0);

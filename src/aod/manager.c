@@ -598,6 +598,7 @@ who_am_i(struct manager *m)
 	m->uid = xasprintf("%u", (unsigned)geteuid());
 	m->home = xstrdup(home && *home == '/' ? home : pw ? pw->pw_dir : "/");
 	m->user = xstrdup(pw ? pw->pw_name : "nobody");
+	m->user_home = pw ? xstrdup(pw->pw_dir) : NULL;
 	/* First the commands that are for agents: links to aoctl. */
 	m->search_path = xasprintf("%s/bin:%s:%s", m->cfg->libexec, path && *path ? path : "/usr/local/bin:/usr/bin:/bin", m->cfg->libexec);
 	m->socket = xasprintf("%s/aod.sock", m->cfg->run);
@@ -667,6 +668,7 @@ manager_done(struct manager *m)
 	free(m->iobuf);
 	free(m->home);
 	free(m->user);
+	free(m->user_home);
 	free(m->uid);
 	free(m->host);
 	free(m->search_path);

@@ -116,6 +116,7 @@ struct manager {
 	int warm; /* the profile whose filter is made next, from SANDBOX_STRICT down; then -1 */
 
 	char *search_path, *home, *user, *uid, *host;
+	char *user_home; /* by the user database, NULL: it does not know; home may be another */
 	char *socket, *agents_socket; /* paths: for people, by what user they are; for agents, by the token of their run */
 	char *iobuf; /* SPOOL_READ_MAX bytes, for reading spools */
 	struct event event; /* for events that aod itself makes */

@@ -318,9 +318,7 @@ add_home(char **homes, const char *path)
 static char **
 user_homes(const struct manager *m, const char *agents)
 {
-	const struct passwd *pw = getpwuid(geteuid());
-
-	return add_home(add_home(add_home(NULL, m->home), pw ? pw->pw_dir : NULL), agents);
+	return add_home(add_home(add_home(NULL, m->home), m->user_home), agents);
 }
 
 static int

@@ -67,15 +67,18 @@ put_files(struct buf *b, const struct run *r)
 	put_number(b, "spool_max", SPOOL_MAX);
 }
 
-/* The kernel spares aod when memory is short (OOMScoreAdjust= of aod.service): that is not for agents to inherit. */
+/* The kernel spares aod when memory is short (OOMScoreAdjust= of aod.service): that is not for agents to inherit. So it is for as long as aod is there. */
 static bool
 is_spared(void)
 {
+	static enum tristate spared = TRI_UNSET;
 	struct buf text = BUF_INIT;
-	bool yes = file_read("/proc/self/oom_score_adj", 64, &text, NULL) == 0 && text.len && text.data[0] == '-';
 
-	buf_free(&text);
-	return yes;
+	if (spared == TRI_UNSET) {
+		spared = file_read("/proc/self/oom_score_adj", 64, &text, NULL) == 0 && text.len && text.data[0] == '-' ? TRI_YES : TRI_NO;
+		buf_free(&text);
+	}
+	return spared == TRI_YES;
 }
 
 static void

@@ -202,6 +202,7 @@ spawn_shim(struct run *r, const struct shim_fds *fds, struct err *e)
 	pid_t pid = use_spare(r, fds, e);
 	CLEANUP_CLOSE int spec_fd = -1;
 
+	log_debug("session %s: %s shim", r->s.row.name, pid > 0 ? "a spare" : "a new");
 	if (pid != 0)
 		return pid;
 	spec_fd = shim_spec_make(r, fds, NULL, e);
