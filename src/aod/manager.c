@@ -275,6 +275,13 @@ on_retry(struct ev_loop *loop, ev_timer *w, int revents)
 
 /* In the order in which they were begun. */
 static void
+ready_new(struct manager *m)
+{
+	for (struct run *r = m->unspawned; r && !m->broken.code; r = r->next_queued)
+		run_ready(r);
+}
+
+static void
 spawn_new(struct manager *m)
 {
 	struct run *list = NULL;
@@ -322,6 +329,7 @@ commit(struct manager *m)
 		bool wrote = store_in_transaction(m->store);
 		struct err e = { 0 };
 
+		ready_new(m);
 		if (wrote && !m->broken.code)
 			manager_check(m, store_commit(m->store, &e), &e);
 		if (m->broken.code) {

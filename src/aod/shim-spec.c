@@ -253,18 +253,14 @@ shim_spec_first(const struct run *r, const struct shim_fds *fds, struct buf *out
 /* ---- all of it ---- */
 
 static void
-put_sandbox(struct buf *b, const struct run *r, const struct shim_fds *fds, const bool *of_run)
+put_sandbox(struct buf *b, const struct run *r, const struct shim_fds *fds, const bool *of_run, char *const *groups)
 {
 	const struct sandbox *s = r->plan->sandbox;
-	char **groups = r->in.group ? cgroup_spec(r->m->cgroups, r->in.slice, r->s.row.id) : NULL;
 
 	if (fds->seccomp >= 0)
 		put(b, "seccomp", fds->notify ? "notify" : "1");
-	for (size_t i = 0; groups && groups[i]; i++) {
-		buf_puts(b, groups[i]);
-		buf_putc(b, '\0');
-	}
-	strv_free(groups);
+	for (size_t i = 0; groups && groups[i]; i++)
+		buf_put(b, groups[i], strlen(groups[i]) + 1);
 	put_namespaces(b, s, fds);
 	for (int i = 0; i < s->mount_count; i++)
 		if (!of_run || of_run[i])
@@ -293,7 +289,7 @@ shim_fds_get(const struct run *r, struct shim_fds *fds, struct err *e)
 }
 
 int
-shim_spec_make(const struct run *r, const struct shim_fds *fds, const bool *of_run, struct err *e)
+shim_spec_make(const struct run *r, const struct shim_fds *fds, const bool *of_run, char *const *groups, struct err *e)
 {
 	const struct sandbox *s = r->plan->sandbox;
 	CLEANUP_FREE char *own = agent_dir(r->m, r->s.row.id);
@@ -303,7 +299,7 @@ shim_spec_make(const struct run *r, const struct shim_fds *fds, const bool *of_r
 
 	put_files(&b, r);
 	put_process(&b, r->plan, s);
-	put_sandbox(&b, r, fds, of_run);
+	put_sandbox(&b, r, fds, of_run, groups);
 	rc = credentials_put(&b, s, s->profile == SANDBOX_STRICT || s->uid >= 0 ? agents : NULL, e);
 	if (rc == 0 && b.len > SHIM_SPEC_MAX)
 		rc = err_set(e, -E2BIG, "arguments and environment take more than %u bytes", SHIM_SPEC_MAX);

@@ -15,10 +15,10 @@ struct shim_fds {
 };
 
 /*
- * The memfd with the spec, owned by the caller; the group is made, the user known. -errno, also for credentials that cannot be read (422). of_run: the mounts
- * that are to be in it, NULL: all.
+ * The memfd with the spec, owned by the caller; the user is known. -errno, also for credentials that cannot be read (422). of_run: the mounts that are to be
+ * in it, NULL: all. groups: lines of cgroup_spec(), or NULL.
  */
-int shim_spec_make(const struct run *r, const struct shim_fds *fds, const bool *of_run, struct err *e);
+int shim_spec_make(const struct run *r, const struct shim_fds *fds, const bool *of_run, char *const *groups, struct err *e);
 /* The first part of the spec of a spare that this run could have, into out; and which mounts are not in it (caller frees), NULL: there is none in it. */
 bool *shim_spec_first(const struct run *r, const struct shim_fds *fds, struct buf *out);
 /* The filter and the network namespace of s. */

@@ -95,6 +95,8 @@ unlink_spare(struct spare *sp)
 void
 spare_end(struct spare *sp)
 {
+	if (!sp)
+		return;
 	close(sp->fd);
 	free(sp);
 }
@@ -289,7 +291,7 @@ spare_take(struct spares *s, const struct buf *first)
 	return NULL;
 }
 
-pid_t
+int
 spare_tell(struct spare *sp, int spec_fd, int seccomp_fd, int netns_fd)
 {
 	union {
@@ -301,14 +303,29 @@ spare_tell(struct spare *sp, int spec_fd, int seccomp_fd, int netns_fd)
 	size_t size = (1u + run.seccomp + run.netns) * sizeof(int);
 	struct iovec v = { &run, sizeof(run) };
 	struct msghdr msg = { .msg_iov = &v, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = CMSG_SPACE(size) };
-	pid_t pid = sp->pid;
 
 	control.h.cmsg_level = SOL_SOCKET;
 	control.h.cmsg_type = SCM_RIGHTS;
 	control.h.cmsg_len = CMSG_LEN(size);
 	memcpy(CMSG_DATA(&control.h), fds, size);
-	if (sendmsg(sp->fd, &msg, MSG_NOSIGNAL | MSG_DONTWAIT) != (ssize_t)sizeof(run))
+	return sendmsg(sp->fd, &msg, MSG_NOSIGNAL | MSG_DONTWAIT) < 0 ? -errno : 0;
+}
+
+pid_t
+spare_start(struct spare *sp, char *const *groups)
+{
+	struct buf text = BUF_INIT;
+	pid_t pid = sp->pid;
+
+	for (; groups && *groups; groups++)
+		buf_put(&text, *groups, strlen(*groups) + 1);
+	if (text.len == 0)
+		buf_put(&text, "", 1);
+	if (text.len > SPARE_START_MAX)
+		pid = -E2BIG;
+	else if (send(sp->fd, text.data, text.len, MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
 		pid = -errno;
+	buf_free(&text);
 	spare_end(sp);
 	return pid;
 }

@@ -175,47 +175,64 @@ shim_birth(const struct manager *m, int spec_fd, int seccomp_fd, int netns_fd)
 	return null_fd < 0 ? -errno : birth(&b);
 }
 
-/* The pid of a spare that has the run now; 0: there is none. */
-static pid_t
-use_spare(struct run *r, const struct shim_fds *fds, struct err *e)
+static void
+close_netns(struct shim_fds *fds)
 {
-	struct buf first = BUF_INIT;
-	CLEANUP_FREE bool *of_run = shim_spec_first(r, fds, &first);
-	struct spare *sp = spare_take(r->m->spares, &first);
-	CLEANUP_CLOSE int spec_fd = sp ? shim_spec_make(r, fds, of_run, e) : -1;
-	pid_t pid = 0;
-
-	buf_free(&first);
-	if (sp && spec_fd < 0) {
-		spare_end(sp);
-		return spec_fd;
-	}
-	/* One that is gone just now has done nothing yet. */
-	if (sp && (pid = spare_tell(sp, spec_fd, fds->seccomp, fds->netns)) < 0)
-		pid = 0;
-	return pid;
+	if (fds->netns >= 0)
+		close(fds->netns);
+	fds->netns = -1;
 }
 
-static pid_t
-spawn_shim(struct run *r, const struct shim_fds *fds, struct err *e)
+void
+run_ready(struct run *r)
 {
-	pid_t pid = use_spare(r, fds, e);
+	struct shim_fds fds = { .netns = -1 };
+	struct buf first = BUF_INIT;
+	CLEANUP_FREE bool *of_run = NULL;
 	CLEANUP_CLOSE int spec_fd = -1;
+	struct err e = { 0 };
 
+	if (r->exited || r->spare || shim_fds_get(r, &fds, &e) < 0)
+		return;
+	of_run = shim_spec_first(r, &fds, &first);
+	r->spare = spare_take(r->m->spares, &first);
+	if (r->spare)
+		spec_fd = shim_spec_make(r, &fds, of_run, NULL, &e);
+	/* What was wrong is said by the start. */
+	if (r->spare && (spec_fd < 0 || spare_tell(r->spare, spec_fd, fds.seccomp, fds.netns) < 0)) {
+		spare_end(r->spare);
+		r->spare = NULL;
+	}
+	buf_free(&first);
+	close_netns(&fds);
+}
+
+/* The spare that was told of the run, or else a new one. */
+static pid_t
+spawn_shim(struct run *r, struct err *e)
+{
+	char **groups = r->in.group ? cgroup_spec(r->m->cgroups, r->in.slice, r->s.row.id) : NULL;
+	CLEANUP_CLOSE int spec_fd = -1;
+	struct shim_fds fds = { .netns = -1 };
+	pid_t pid = r->spare ? spare_start(r->spare, groups) : 0;
+
+	r->spare = NULL;
 	log_debug("session %s: %s shim", r->s.row.name, pid > 0 ? "a spare" : "a new");
-	if (pid != 0)
-		return pid;
-	spec_fd = shim_spec_make(r, fds, NULL, e);
-	if (spec_fd < 0)
-		return spec_fd;
-	pid = shim_birth(r->m, spec_fd, fds->seccomp, fds->netns);
-	return pid < 0 ? err_errno(e, pid, "cannot start a shim") : pid;
+	/* One that is gone just now has done nothing yet. */
+	if (pid <= 0 && (pid = shim_fds_get(r, &fds, e)) == 0) {
+		spec_fd = shim_spec_make(r, &fds, NULL, groups, e);
+		pid = spec_fd < 0 ? spec_fd : shim_birth(r->m, spec_fd, fds.seccomp, fds.netns);
+		if (spec_fd >= 0 && pid < 0)
+			err_errno(e, pid, "cannot start a shim");
+		close_netns(&fds);
+	}
+	strv_free(groups);
+	return pid;
 }
 
 int
 run_spawn(struct run *r, struct err *e)
 {
-	struct shim_fds fds = { .netns = -1 };
 	uint64_t start = 0;
 	pid_t pid;
 	int rc = make_input(r, e);
@@ -224,13 +241,9 @@ run_spawn(struct run *r, struct err *e)
 		rc = contain_group(r, r->plan->sandbox, e);
 	if (rc == 0)
 		rc = token_note_group(r, e);
-	if (rc == 0)
-		rc = shim_fds_get(r, &fds, e);
 	if (rc < 0)
 		return rc;
-	pid = spawn_shim(r, &fds, e);
-	if (fds.netns >= 0)
-		close(fds.netns);
+	pid = spawn_shim(r, e);
 	if (pid < 0)
 		return pid;
 	plan_free(r->plan);

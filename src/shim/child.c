@@ -40,11 +40,17 @@ static struct {
 static struct child_failure failure;
 static struct child prepared; /* waits for its spec, when it has a pid */
 
-/* What a prepared child is told, with descriptors in this order: the spec, the filter, the network namespace, groups of v2 and v1, and of the owners. */
+/* What a prepared child is told first, with descriptors in this order: the spec, the filter, the network namespace, and of the owners. */
 struct second_part {
-	bool seccomp, netns, v2;
-	int v1_count, owner_count;
+	bool seccomp, netns;
+	int owner_count;
 	struct idmap_owner owners[OWNERS_MAX];
+};
+
+/* And then, when the agent is to be: with descriptors of the groups, of v2 first. */
+struct last_part {
+	bool v2;
+	int v1_count;
 };
 
 void
@@ -298,26 +304,35 @@ static void
 take_second_part(struct spec *spec)
 {
 	struct second_part part;
-	int fds[TALK_FDS_MAX], groups[CGROUPS_MAX] = {-1}, *next = fds;
-	int n = talk_receive_fds(ends.talk, &part, sizeof(part), fds);
+	int fds[TALK_FDS_MAX], *next = fds, n = talk_receive_fds(ends.talk, &part, sizeof(part), fds);
 
-	if (n != 1 + part.seccomp + part.netns + part.v2 + part.v1_count + part.owner_count)
+	if (n != 1 + part.seccomp + part.netns + part.owner_count)
 		_exit(127);
 	put_at(*next++, SHIM_SPEC_FD);
 	if (part.seccomp)
 		put_at(*next++, SHIM_SECCOMP_FD);
 	if (part.netns)
 		put_at(*next++, SHIM_NETNS_FD);
-	if (part.v2)
-		groups[0] = *next++;
-	for (int i = 1; i <= part.v1_count; i++)
-		groups[i] = *next++;
-	cgroup_adopt(groups, 1 + part.v1_count);
 	for (int i = 0; i < part.owner_count; i++)
 		part.owners[i].fd = *next++;
 	idmap_adopt(part.owners, part.owner_count);
 	spec_unload();
 	spec_load(spec, true);
+}
+
+static void
+take_last_part(void)
+{
+	struct last_part part;
+	int fds[TALK_FDS_MAX], groups[CGROUPS_MAX] = {-1}, *next = fds, n = talk_receive_fds(ends.talk, &part, sizeof(part), fds);
+
+	if (n != part.v2 + part.v1_count)
+		_exit(127);
+	if (part.v2)
+		groups[0] = *next++;
+	for (int i = 1; i <= part.v1_count; i++)
+		groups[i] = *next++;
+	cgroup_adopt(groups, 1 + part.v1_count);
 }
 
 static _Noreturn void
@@ -337,32 +352,35 @@ run_prepared(const struct spec *first, bool born_in_cgroup)
 		must(mounts_more(&spec));
 		must(mounts_end());
 	}
+	take_last_part();
 	run_first(&spec);
 }
 
 static int
-hand_over(const struct spec *spec, int spec_fd, struct child *c, const char **step)
+send_second_part(const struct spec *spec, int spec_fd)
 {
 	struct second_part part = {.seccomp = spec->seccomp, .netns = spec->netns};
-	int fds[TALK_FDS_MAX], groups[CGROUPS_MAX], *next = fds;
+	int fds[TALK_FDS_MAX], *next = fds;
 
-	*c = prepared;
 	part.owner_count = idmap_list(part.owners);
-	part.v1_count = cgroup_list(groups) - 1;
-	part.v2 = groups[0] >= 0;
 	*next++ = spec_fd;
 	if (part.seccomp)
 		*next++ = SHIM_SECCOMP_FD;
 	if (part.netns)
 		*next++ = SHIM_NETNS_FD;
-	if (part.v2)
-		*next++ = groups[0];
-	for (int i = 1; i <= part.v1_count; i++)
-		*next++ = groups[i];
 	for (int i = 0; i < part.owner_count; i++)
 		*next++ = part.owners[i].fd;
-	*step = "fork";
-	return talk_send_fds(c->talk, &part, sizeof(part), fds, (int)(next - fds));
+	return talk_send_fds(prepared.talk, &part, sizeof(part), fds, (int)(next - fds));
+}
+
+/* One that has failed meanwhile has said so in its own way. */
+static void
+send_last_part(void)
+{
+	int groups[CGROUPS_MAX], count = cgroup_list(groups);
+	struct last_part part = {.v2 = groups[0] >= 0, .v1_count = count - 1};
+
+	talk_send_fds(prepared.talk, &part, sizeof(part), groups + !part.v2, count - !part.v2);
 }
 
 /* ---- birth ---- */
@@ -456,7 +474,7 @@ child_prepare(const struct spec *first, struct child *c)
 }
 
 int
-child_start(const struct spec *spec, int spec_fd, struct child *c, const char **step)
+child_ready(const struct spec *spec, int spec_fd, const char **step)
 {
 	int r;
 
@@ -464,8 +482,40 @@ child_start(const struct spec *spec, int spec_fd, struct child *c, const char **
 	*step = "namespace";
 	if (spec->ns & ~NAMESPACES)
 		return -EINVAL;
-	*step = "cgroup";
-	if ((r = cgroup_init(spec)) < 0 || (r = idmap_prepare(spec, step)) < 0 || (r = talk_keep_maps(spec)) < 0)
+	if ((r = idmap_prepare(spec, step)) < 0 || (r = talk_keep_maps(spec)) < 0 || !prepared.pid)
 		return r;
-	return prepared.pid ? hand_over(spec, spec_fd, c, step) : bear(spec, birth_namespaces(spec), run_child, c, step);
+	*step = "fork";
+	return send_second_part(spec, spec_fd);
+}
+
+int
+child_start(const struct spec *spec, struct child *c, const char **step)
+{
+	int r;
+
+	*step = "cgroup";
+	if ((r = cgroup_init(spec)) < 0)
+		return r;
+	if (!prepared.pid)
+		return bear(spec, birth_namespaces(spec), run_child, c, step);
+	send_last_part();
+	*c = prepared;
+	return 0;
+}
+
+void
+child_discard(struct child *c)
+{
+	int *fds[] = {&c->in, &c->out, &c->err, &c->exec, &c->talk, &c->known};
+
+	if (c->pid <= 0)
+		return;
+	kill(c->pid, SIGKILL);
+	for (size_t i = 0; i < sizeof(fds) / sizeof(fds[0]); i++) {
+		if (*fds[i] >= 0)
+			close(*fds[i]);
+		*fds[i] = -1;
+	}
+	c->pid = 0;
+	c->init = false;
 }

@@ -605,13 +605,13 @@ set_oom_score_of(pid_t pid, int64_t v)
 }
 
 static int
-start_child(const struct spec *spec, int spec_fd, int oom_fd, struct child *child, const char **step)
+start_child(const struct spec *spec, int oom_fd, struct child *child, const char **step)
 {
 	char before[16] = "";
 	int r;
 
 	if (spec->oom_score_adj == INT64_MIN)
-		return child_start(spec, spec_fd, child, step);
+		return child_start(spec, child, step);
 	*step = "oom-score";
 	if (child->pid)
 		r = set_oom_score_of(child->pid, spec->oom_score_adj);
@@ -620,7 +620,7 @@ start_child(const struct spec *spec, int spec_fd, int oom_fd, struct child *chil
 	else
 		r = set_oom_score(oom_fd, spec->oom_score_adj);
 	if (r == 0)
-		r = child_start(spec, spec_fd, child, step);
+		r = child_start(spec, child, step);
 	if (before[0])
 		set_oom_score(oom_fd, strtol(before, NULL, 10));
 	return r;
@@ -630,6 +630,7 @@ int
 main(void)
 {
 	int oom_fd, spec_fd = -1, r;
+	bool spare;
 	struct child child = {.in = -1, .out = -1, .err = -1, .exec = -1, .talk = -1, .known = -1};
 	struct spec spec;
 	const char *step;
@@ -637,17 +638,23 @@ main(void)
 	become_shim();
 	oom_fd = open_oom_score();
 	prctl(PR_SET_DUMPABLE, 0);
-	spare_wait(&child, &spec_fd);
+	spare = spare_wait(&child, &spec_fd);
 	spec_load(&spec, true);
 	if (!spec.seccomp)
 		close(SHIM_SECCOMP_FD);
 	if (!spec.netns)
 		close(SHIM_NETNS_FD);
+	r = child_ready(&spec, spec_fd, &step);
+	if (spare)
+		spare_await_start(&spec);
 	open_files(&spec);
 	open_signals();
 	run.stop_ms = spec.stop_ms;
 	run.notify_errno = (int)spec.notify_errno;
-	r = start_child(&spec, spec_fd, oom_fd, &child, &step);
+	if (r == 0)
+		r = start_child(&spec, oom_fd, &child, &step);
+	if (r < 0)
+		child_discard(&child);
 	idmap_done();
 	close(oom_fd);
 	if (spec_fd >= 0)

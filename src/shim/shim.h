@@ -115,10 +115,14 @@ struct child {
  */
 int child_prepare(const struct spec *first, struct child *c);
 /*
- * 0 or -errno, with *step set. The child goes on by itself; its fate is read from c->exec. One that was prepared goes on with this spec, which spec_fd is
- * a descriptor of (else -1).
+ * What can be done before the groups are there: 0 or -errno, with *step set. A child that was prepared goes on with this spec, which spec_fd is a
+ * descriptor of, up to its agent's birth.
  */
-int child_start(const struct spec *spec, int spec_fd, struct child *c, const char **step);
+int child_ready(const struct spec *spec, int spec_fd, const char **step);
+/* The same. The child goes on by itself; its fate is read from c->exec. */
+int child_start(const struct spec *spec, struct child *c, const char **step);
+/* One that was prepared, and has nothing to do any more. */
+void child_discard(struct child *c);
 /* In the child: the step that a failure from now on is of. */
 void child_step(const char *step, const char *name);
 /* In the child: ends it with an error of the current step. */
@@ -126,9 +130,13 @@ _Noreturn void child_fail(int error);
 
 /* ---- spare.c ---- */
 
-/* Whether it was started as a spare; then it waits, with a child that is as far as it can be, until its run is known. As any shim from there on. *spec_fd: the
- * spec once more, -1: nobody wants it. */
-void spare_wait(struct child *c, int *spec_fd);
+/*
+ * Whether it was started as a spare; then it waits, with a child that is as far as it can be, until its run is known. *spec_fd: the spec once more,
+ * -1: nobody wants it.
+ */
+bool spare_wait(struct child *c, int *spec_fd);
+/* Until the run is to begin, which is when its groups are there. */
+void spare_await_start(struct spec *spec);
 
 /* ---- mounts.c, place.c, idmap.c ---- */
 

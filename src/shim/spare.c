@@ -13,6 +13,7 @@
 #include <sched.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -20,6 +21,8 @@
 #include "shim/spec.h"
 
 #define FIRST_FREE (SHIM_NETNS_FD + 1) /* what has a number of its own is put there later */
+
+static int aod = -1; /* the socket */
 
 /* Keeps its number from being somebody else's until the run is known. */
 static void
@@ -56,7 +59,7 @@ prepare(struct child *c)
 
 /* Until the child is ready. One that fails is of no use, nor are we. */
 static void
-await_child(int aod, const struct child *c)
+await_child(const struct child *c)
 {
 	struct pollfd p[] = {{.fd = aod}, {.fd = c->exec, .events = POLLIN}, {.fd = c->talk, .events = POLLIN}};
 	struct talk t;
@@ -69,7 +72,7 @@ await_child(int aod, const struct child *c)
 
 /* The run has come, or aod has gone; or the child, which aod then does not know as ready any more. */
 static void
-await_run(int aod, const struct child *c)
+await_run(const struct child *c)
 {
 	struct pollfd p[] = {{.fd = aod, .events = POLLIN}, {.fd = c->exec, .events = POLLIN}};
 
@@ -80,7 +83,7 @@ await_run(int aod, const struct child *c)
 }
 
 static void
-take_fds(int aod, int *spec_fd)
+take_fds(int *spec_fd)
 {
 	struct spare_run run;
 	int fds[TALK_FDS_MAX], n = talk_receive_fds(aod, &run, sizeof(run), fds), next = 1;
@@ -95,15 +98,14 @@ take_fds(int aod, int *spec_fd)
 		close(fds[i]);
 }
 
-void
+bool
 spare_wait(struct child *c, int *spec_fd)
 {
 	struct stat st;
 	char ready = 0;
-	int aod;
 
 	if (fstat(SHIM_SPEC_FD, &st) < 0 || !S_ISSOCK(st.st_mode))
-		return;
+		return false;
 	prctl(PR_SET_NAME, "aod-spare");
 	aod = out_of_the_way(SHIM_SPEC_FD);
 	if (dup2(SHIM_SECCOMP_FD, SHIM_SPEC_FD) < 0)
@@ -112,11 +114,35 @@ spare_wait(struct child *c, int *spec_fd)
 	reserve(SHIM_NETNS_FD);
 	prepare(c);
 	if (c->pid)
-		await_child(aod, c);
+		await_child(c);
 	if (write(aod, &ready, 1) != 1)
 		_exit(0);
-	await_run(aod, c);
-	take_fds(aod, spec_fd);
-	close(aod);
+	await_run(c);
+	take_fds(spec_fd);
 	prctl(PR_SET_NAME, "aod-shim");
+	return true;
+}
+
+/* Lines as in the spec. */
+void
+spare_await_start(struct spec *spec)
+{
+	static char text[SPARE_START_MAX + 1];
+	static char *v1[CGROUPS_MAX];
+	ssize_t n;
+	int count = 0;
+
+	do
+		n = recv(aod, text, SPARE_START_MAX, 0);
+	while (n < 0 && errno == EINTR);
+	if (n <= 0)
+		_exit(0);
+	for (char *p = text; p < text + n; p += strlen(p) + 1) {
+		if (strncmp(p, "cgroup=", 7) == 0)
+			spec->cgroup = p + 7;
+		else if (strncmp(p, "cgroup_v1=", 10) == 0 && count < CGROUPS_MAX - 1)
+			v1[count++] = p + 10;
+	}
+	spec->cgroup_v1 = v1;
+	close(aod);
 }
