@@ -10,6 +10,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <sys/mount.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -44,7 +45,7 @@ void
 rig_open(struct rig *r)
 {
 	*r = (struct rig){
-		.seccomp_fd = -1, .netns_fd = -1, .bell_fd = -1, .up_fd = -1, .input_fd = -1, .pidfd = -1};
+		.seccomp_fd = -1, .netns_fd = -1, .bell_fd = -1, .up_fd = -1, .input_fd = -1, .pidfd = -1, .spare_fd = -1};
 	snprintf(r->dir, sizeof(r->dir), "/tmp/aod-test-shim-XXXXXX");
 	assert_non_null(mkdtemp(r->dir));
 	memcpy(live_dir, r->dir, sizeof(live_dir));
@@ -116,31 +117,89 @@ exec_shim(struct rig *r, int spec_fd)
 	_exit(98);
 }
 
-void
-rig_start(struct rig *r)
+static void
+fork_shim(struct rig *r, int spec_fd)
 {
-	int spec_fd = memfd_with("spec", r->spec.data, r->spec.len);
-
-	assert_true(spec_fd >= 0);
 	r->pid = fork();
 	assert_true(r->pid >= 0);
 	if (r->pid == 0)
 		exec_shim(r, spec_fd);
-	close(spec_fd);
 	r->pidfd = (int)syscall(SYS_pidfd_open, r->pid, 0);
 	assert_true(r->pidfd >= 0);
 	live_shim = r->pid;
 	live_pidfd = r->pidfd;
 }
 
-/* sh -c script as the agent. */
 void
-rig_start_sh(struct rig *r, const char *script)
+rig_start(struct rig *r)
+{
+	int spec_fd = memfd_with("spec", r->spec.data, r->spec.len);
+
+	assert_true(spec_fd >= 0);
+	fork_shim(r, spec_fd);
+	close(spec_fd);
+}
+
+bool
+rig_start_spare(struct rig *r)
+{
+	int pair[2], filter = r->seccomp_fd;
+	char byte;
+
+	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair), 0);
+	r->seccomp_fd = memfd_with("first", r->first.data, r->first.len);
+	assert_true(r->seccomp_fd >= 0);
+	fork_shim(r, pair[1]);
+	close(pair[1]);
+	close(r->seccomp_fd);
+	r->seccomp_fd = filter;
+	r->spare_fd = pair[0];
+	assert_true(wait_readable(r->spare_fd, mono_us() + DEADLINE_US));
+	return read(r->spare_fd, &byte, 1) == 1;
+}
+
+void
+rig_tell_spare(struct rig *r)
+{
+	union {
+		struct cmsghdr h;
+		char space[CMSG_SPACE(sizeof(int))];
+	} control = {0};
+	struct spare_run run = {0};
+	struct iovec v = {&run, sizeof(run)};
+	struct msghdr m = {.msg_iov = &v, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof(control)};
+	int spec_fd = memfd_with("spec", r->spec.data, r->spec.len);
+
+	assert_true(spec_fd >= 0);
+	control.h.cmsg_level = SOL_SOCKET;
+	control.h.cmsg_type = SCM_RIGHTS;
+	control.h.cmsg_len = CMSG_LEN(sizeof(int));
+	memcpy(CMSG_DATA(&control.h), &spec_fd, sizeof(int));
+	assert_int_equal(sendmsg(r->spare_fd, &m, MSG_NOSIGNAL), sizeof(run));
+	close(spec_fd);
+}
+
+void
+rig_begin_spare(struct rig *r)
+{
+	assert_int_equal(send(r->spare_fd, "", 1, MSG_NOSIGNAL), 1);
+	close(r->spare_fd);
+	r->spare_fd = -1;
+}
+
+void
+rig_spec_sh(struct rig *r, const char *script)
 {
 	rig_files(r);
 	spec_add(r, "argv=/bin/sh");
 	spec_add(r, "argv=-c");
 	spec_add(r, "argv=%s", script);
+}
+
+void
+rig_start_sh(struct rig *r, const char *script)
+{
+	rig_spec_sh(r, script);
 	rig_start(r);
 }
 
@@ -220,6 +279,9 @@ rig_close(struct rig *r)
 	close(r->input_fd);
 	if (r->seccomp_fd >= 0)
 		close(r->seccomp_fd);
+	if (r->spare_fd >= 0)
+		close(r->spare_fd);
+	buf_free(&r->first);
 	buf_free(&r->spec);
 	buf_free(&r->file);
 	buf_free(&r->out);

@@ -29,6 +29,8 @@
 struct rig {
 	char dir[64], spool[96], input[96], bell[96], up[96];
 	struct buf spec;
+	struct buf first; /* of a spare, by rig_start_spare() */
+	int spare_fd;	  /* the socket to it */
 	int seccomp_fd, netns_fd;
 	uid_t user; /* the shim runs as this user */
 	int bell_fd, up_fd, input_fd;
@@ -54,7 +56,13 @@ void rig_open(struct rig *r);
 void rig_files(struct rig *r);
 void rig_user(struct rig *r, uid_t user);
 void rig_start(struct rig *r);
-/* sh -c script as the agent. */
+/* A spare with this first part; true when it says that it is ready. */
+bool rig_start_spare(struct rig *r);
+/* It is told of the spec; and that the run begins. */
+void rig_tell_spare(struct rig *r);
+void rig_begin_spare(struct rig *r);
+/* The spec of sh -c script as the agent; and with its start. */
+void rig_spec_sh(struct rig *r, const char *script);
 void rig_start_sh(struct rig *r, const char *script);
 bool wait_readable(int fd, int64_t deadline);
 /* The shim's own exit status. */
