@@ -119,14 +119,25 @@ drop_all(struct spares *s, struct kind *k)
 
 /* The host's mounts have changed: what the spares have of them is not to be used, nor to be kept from being gone. */
 static void
+forget_mounts(struct spares *s)
+{
+	for (struct kind *k = s->kinds; k; k = k->next)
+		drop_all(s, k);
+}
+
+/* Having been asked whether there is something to be read the kernel says so no second time. */
+static void
 on_mounts(struct ev_loop *loop, ev_io *w, int revents)
 {
-	struct spares *s = CONTAINER_OF(w, struct spares, mounts_w);
+	forget_mounts(CONTAINER_OF(w, struct spares, mounts_w));
+}
+
+static bool
+mounts_changed(const struct spares *s)
+{
 	struct epoll_event ev;
 
-	if (epoll_wait(s->watch_fd, &ev, 1, 0) > 0)
-		for (struct kind *k = s->kinds; k; k = k->next)
-			drop_all(s, k);
+	return epoll_wait(s->watch_fd, &ev, 1, 0) > 0;
 }
 
 /* The kernel says of this file when it changes, by EPOLLPRI; that it can be read is always true, so that the loop itself cannot watch it. */
@@ -270,7 +281,8 @@ spare_take(struct spares *s, const struct buf *first)
 
 	if (s->watch_fd < 0)
 		return NULL;
-	on_mounts(s->m->loop, &s->mounts_w, EV_READ);
+	if (mounts_changed(s))
+		forget_mounts(s);
 	k = find_kind(s, first);
 	k->used = ev_now(s->m->loop);
 	if (!ev_is_active(&s->idle_w)) {
