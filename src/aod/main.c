@@ -25,6 +25,7 @@
 #include "aod/quit.h"
 #include "aod/registry.h"
 #include "aod/service.h"
+#include "aod/spare.h"
 #include "aod/trash.h"
 #include "base/fd.h"
 #include "base/log.h"
@@ -60,6 +61,7 @@ static const char usage[] =
 	"  --http-user NAME  user of aod-http where aod is root (default aod-http, else nobody; '' for none)\n"
 	"  --max-document SIZE    largest document, in bytes or with K, M, G (default 1G)\n"
 	"  --document-quota SIZE  all contents of documents together (default 0: no limit)\n"
+	"  --spares N        shims of each kind that are born before their runs (default 2, 0: none)\n"
 	"  --log-level N     3 errors … 6 info (default) 7 debug\n"
 	"  --help, --version\n";
 
@@ -234,12 +236,14 @@ parse_args(int argc, char **argv, struct config *c)
 	enum {
 		ROOT = 256, PORT_BASE, LISTEN, ON_STOP, DRAIN_TIMEOUT, LIBEXEC, BLUEPRINTS, WWW, HTTP_USER, LOG_LEVEL, MAX_DOCUMENT, DOCUMENT_QUOTA, CGROUP, HELP, VERSION_,
 		TLS_CERT, TLS_KEY, SOCKET_OTHERS, TCP_OTHERS, ALLOW_HOST, MAX_SESSIONS, MAX_QUEUE, ADMIT_MEMORY, ADMIT_PRESSURE,
+		SPARES,
 	};
 	static const struct option options[] = {
 		{ "root", 1, NULL, ROOT },	   { "port-base", 1, NULL, PORT_BASE }, { "listen", 1, NULL, LISTEN },
 		{ "on-stop", 1, NULL, ON_STOP },   { "libexec", 1, NULL, LIBEXEC },	{ "blueprints", 1, NULL, BLUEPRINTS },
 		{ "www", 1, NULL, WWW },	   { "http-user", 1, NULL, HTTP_USER }, { "log-level", 1, NULL, LOG_LEVEL },
 		{ "max-document", 1, NULL, MAX_DOCUMENT }, { "document-quota", 1, NULL, DOCUMENT_QUOTA },
+		{ "spares", 1, NULL, SPARES },
 		{ "cgroup", 1, NULL, CGROUP },
 		{ "tls-cert", 1, NULL, TLS_CERT }, { "tls-key", 1, NULL, TLS_KEY }, { "socket-others", 1, NULL, SOCKET_OTHERS },
 		{ "tcp-others", 1, NULL, TCP_OTHERS }, { "allow-host", 1, NULL, ALLOW_HOST },
@@ -271,6 +275,7 @@ parse_args(int argc, char **argv, struct config *c)
 		case MAX_QUEUE: rc = set_count("--max-queue", optarg, &c->max_queue); break;
 		case ADMIT_MEMORY: rc = set_percent("--admit-memory", optarg, &c->admit_memory); break;
 		case ADMIT_PRESSURE: rc = set_percent("--admit-pressure", optarg, &c->admit_pressure); break;
+		case SPARES: rc = set_number("--spares", optarg, SPARES_MAX, &c->spares); break;
 		case TLS_CERT: set_text(&c->tls_cert, optarg); break;
 		case TLS_KEY: set_text(&c->tls_key, optarg); break;
 		case SOCKET_OTHERS: rc = set_role("--socket-others", optarg, ROLE_READER, &c->access.socket_others); break;
@@ -504,6 +509,7 @@ main(int argc, char **argv)
 		 */
 		.admit_memory = 95,
 		.admit_pressure = 60,
+		.spares = SPARES_DEFAULT,
 		.log_level = LOG_INFO,
 		.listen = xstrdup("127.0.0.1"),
 		.access = { .uid = geteuid(), .gid = (gid_t)-1, .socket_others = ROLE_NONE, .tcp_others = ROLE_NONE },

@@ -43,6 +43,7 @@ struct config {
 	char *http_user;    /* "" = do not change */
 	int64_t max_document, document_quota; /* bytes; quota 0: none */
 	int port_base;	    /* -1: the standard ports; 0: any */
+	int spares;	    /* of each kind, see spare.h */
 	int log_level;
 	int64_t max_sessions, max_queue; /* max_sessions 0: no limit */
 	int admit_memory, admit_pressure; /* per cent over which nothing is started; 0 and 100: any */

@@ -190,13 +190,13 @@ put_mount(struct buf *b, const struct run *r, const struct sandbox_mount *m)
 
 #define MF_OWNERS (MF_IDMAP | MF_OWN | MF_NOFOLLOW)
 
-/* By itself: by what it is, or by where it is. */
+/* By itself: by what it is, or by where it is. A sysfs shows the network namespace that it is mounted in, which a run brings with it. */
 static bool
 is_of_run(const struct run *r, const struct sandbox_mount *m, const char *own)
 {
 	const char *cwd = r->plan->cwd;
 
-	return m->op == MOUNT_CREDENTIALS || (m->op == MOUNT_FILE && !m->opt) || m->flags & MF_OWNERS || path_within(m->dst, own) ||
+	return m->op == MOUNT_CREDENTIALS || m->op == MOUNT_SYS || (m->op == MOUNT_FILE && !m->opt) || m->flags & MF_OWNERS || path_within(m->dst, own) ||
 	       path_within(m->dst, cwd) || (m->src && (path_within(m->src, own) || path_within(m->src, cwd)));
 }
 

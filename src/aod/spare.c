@@ -234,7 +234,7 @@ bool
 spares_make(struct spares *s)
 {
 	for (struct kind *k = s->kinds; k; k = k->next) {
-		int rc = k->wanted && k->count < SPARES_EACH ? bear(s, k) : -ENOENT;
+		int rc = k->wanted && k->count < s->m->cfg->spares ? bear(s, k) : -ENOENT;
 
 		if (rc == 0)
 			return true;

@@ -5,7 +5,7 @@
  * nobody else, and it is not taken when anything that they were made from has changed since: the host's mounts, or what is at a path that the first part
  * names. A run for which there is none starts as ever.
  *
- * Spares are made for what was wanted a second time, when aod has nothing else to do, at most SPARES_EACH of one kind and of SPARE_KINDS kinds. Those of
+ * Spares are made for what was wanted a second time, when aod has nothing else to do, at most as many as the configuration says of one kind, and of SPARE_KINDS kinds. Those of
  * a kind that nobody has wanted for SPARE_IDLE_S end, and all end with aod.
  */
 #ifndef AOD_AOD_SPARE_H
@@ -16,7 +16,8 @@
 #include "aod/manager.h"
 #include "base/buf.h"
 
-#define SPARES_EACH 2
+#define SPARES_DEFAULT 2 /* of each kind */
+#define SPARES_MAX 16
 #define SPARE_KINDS 4
 #define SPARE_IDLE_S 600
 

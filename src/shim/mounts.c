@@ -434,7 +434,7 @@ show_kernels(int fd, const struct mount_line *m)
 }
 
 static int
-op_proc(const struct spec *spec, struct mount_line *m, int number)
+op_proc(const struct spec *spec, struct mount_line *m)
 {
 	int fd;
 
@@ -678,7 +678,6 @@ op_dev(const struct spec *spec, struct mount_line *m)
 static const struct {
 	const char *name;
 	int (*make)(const struct spec *spec, struct mount_line *m);
-	bool staged;
 } operations[] = {
 	{"bind", op_bind}, {"tmpfs", op_tmpfs}, {"hide", op_hide}, {"proc", op_proc}, {"sys", op_sys},
 	{"dev", op_dev}, {"file", op_file}, {"credentials", op_credentials}, {"attr", op_attr},
