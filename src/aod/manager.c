@@ -273,7 +273,6 @@ on_retry(struct ev_loop *loop, ev_timer *w, int revents)
 	ev_timer_start(m->loop, &m->retry_w);
 }
 
-/* In the order in which they were begun. */
 static void
 ready_new(struct manager *m)
 {
@@ -281,6 +280,7 @@ ready_new(struct manager *m)
 		run_ready(r);
 }
 
+/* In the order in which they were begun. */
 static void
 spawn_new(struct manager *m)
 {

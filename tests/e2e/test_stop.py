@@ -234,7 +234,7 @@ def test_no_zombies(aod):
         return [p for p in map(int, filter(str.isdigit, os.listdir("/proc"))) if (stat_of(p) or ("", "", 0))[1:] == ("Z", aod.pid)]
 
     wait_for("zombies of aod to be reaped", lambda: not zombies(), 5)
-    assert {(stat_of(p) or ("aod-shim",))[0] for p in children_of(aod.pid)} <= {"aod-http", "aod-shim"}
+    assert {(stat_of(p) or ("aod-shim",))[0] for p in children_of(aod.pid)} <= {"aod-http", "aod-shim", "aod-spare"}
 
 
 def test_events_of_a_stopped_run_are_complete(aod):
