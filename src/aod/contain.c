@@ -70,6 +70,7 @@ void
 contain_free(struct run *r)
 {
 	unwatch(r);
+	spare_end(r->spare);
 	if (r->m->dynusers)
 		dynuser_give(r->m->dynusers, r->in.uid);
 	free(r->in.slice);

@@ -15,7 +15,6 @@
 #include "aod/next.h"
 #include "aod/registry.h"
 #include "aod/run.h"
-#include "aod/spare.h"
 #include "aod/token.h"
 #include "base/fd.h"
 #include "base/frame.h"
@@ -127,7 +126,6 @@ run_free(struct run *r)
 	watch_done(r);
 	turn_free(r);
 	ask_done(r);
-	spare_end(r->spare);
 	for (size_t i = 0; i < ARRAY_LEN(fds); i++)
 		if (fds[i] >= 0)
 			close(fds[i]);
