@@ -451,6 +451,8 @@ plan_begin(struct plan *p, const struct blueprint *effective)
 	const char *lifecycle = blueprint_text(effective, D_Lifecycle);
 
 	p->timeout_stop_us = blueprint_us(effective, D_TimeoutStopSec);
+	p->callback = blueprint_tri(effective, D_Callback) == TRI_YES;
+	p->stop_with_parent = blueprint_tri(effective, D_StopWithParent) == TRI_YES;
 	p->result_grace_us = blueprint_us(effective, D_ResultGraceSec);
 	p->max_sessions = blueprint_int(effective, D_MaxSessions);
 	p->queue_priority = blueprint_int(effective, D_QueuePriority);

@@ -6,6 +6,7 @@
 
 #include "aod/request.h"
 #include "aod/slice.h"
+#include "aod/tree.h"
 #include "base/util.h"
 
 /* The live run that is asked for; what is not live, or not aod's, is refused. */
@@ -39,16 +40,69 @@ freeze(struct request *q, bool frozen, struct err *e)
 	return rc;
 }
 
+/* Whether s changes: what has no process, has ended or is ending does not, and is no failure of a tree. */
+static bool
+can_change(struct manager *m, const struct session *s, bool frozen)
+{
+	enum session_action action = session_move(s->row.state, frozen ? SEV_FREEZE : SEV_THAW)->action;
+	const struct run *r = manager_find_run(m, s->row.n);
+
+	return r && !r->exited && (action == ACT_FREEZE || action == ACT_THAW);
+}
+
+/* All of them or none, the first one first, so that nothing is started meanwhile by one whose turn is yet to come. */
+static int
+freeze_all(struct manager *m, struct tree_list *l, bool frozen, struct err *e)
+{
+	bool *changed = xcalloc((size_t)l->count, sizeof(*changed));
+	struct err undo = { 0 };
+	int i, rc = 0;
+
+	for (i = 0; i < l->count && rc == 0; i++)
+		if (frozen && tree_session(m, &l->v[i])->row.state == SESSION_PENDING)
+			rc = err_set_status(e, 409, -EBUSY, "Session '%s' is just being started: try again", l->v[i].row.name);
+	for (i = l->count - 1; i >= 0 && rc == 0; i--) {
+		changed[i] = can_change(m, tree_session(m, &l->v[i]), frozen);
+		if (changed[i])
+			rc = run_freeze(manager_find_run(m, l->v[i].row.n), frozen, e);
+	}
+	/* The one that failed is as it was. */
+	for (i += 2; rc < 0 && i < l->count; i++)
+		if (changed[i])
+			run_freeze(manager_find_run(m, l->v[i].row.n), !frozen, &undo);
+	free(changed);
+	return rc;
+}
+
+static int
+freeze_tree(struct request *q, bool frozen, struct err *e)
+{
+	struct session s = { 0 };
+	struct run *r = NULL;
+	struct tree_list l = { 0 };
+	int rc = request_session(q, &s, &r, e);
+
+	if (rc == 0)
+		rc = request_family(q, &s, &l, e);
+	if (rc == 0)
+		rc = freeze_all(q->m, &l, frozen, e);
+	if (rc == 0)
+		request_reply_family(q, &s, &l, NULL);
+	tree_list_free(&l);
+	session_free(&s);
+	return rc;
+}
+
 int
 action_freeze(struct request *q, struct err *e)
 {
-	return freeze(q, true, e);
+	return request_tree(q) ? freeze_tree(q, true, e) : freeze(q, true, e);
 }
 
 int
 action_thaw(struct request *q, struct err *e)
 {
-	return freeze(q, false, e);
+	return request_tree(q) ? freeze_tree(q, false, e) : freeze(q, false, e);
 }
 
 int

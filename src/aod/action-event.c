@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "aod/request.h"
+#include "aod/tree.h"
 #include "base/util.h"
 
 /* Old clients' servers stored what is empty as null. */
@@ -62,6 +63,7 @@ append(struct request *q, struct session *s, struct run *r, struct err *e)
 {
 	struct session *target = r ? &r->s : s;
 	const char *type = request_text(q, "event_type");
+	bool ended = false;
 	int rc = 0;
 
 	/* Who registered it says how it is; a run of our own is known better. */
@@ -70,6 +72,7 @@ append(struct request *q, struct session *s, struct run *r, struct err *e)
 		target->row.outcome = OUTCOME_SUCCESS;
 		target->row.exit_code = (int)request_number(q, "exit_code", -1);
 		rc = session_set_state(q->m, target, SEV_CLOSE, e);
+		ended = rc != ACT_IGNORE;
 	} else if (target->row.passive && !strcmp(type, "session_start")) {
 		target->row.ended_us = 0;
 		target->row.outcome = OUTCOME_NONE;
@@ -80,6 +83,8 @@ append(struct request *q, struct session *s, struct run *r, struct err *e)
 		return rc;
 	request_event(q->args, &q->m->event);
 	rc = session_add_event(q->m, target, r ? r->n : 0, &q->m->event, e);
+	if (rc == 0 && ended)
+		rc = tree_after(q->m, target, e);
 	if (rc == 0)
 		manager_reply(q->m, q->id, 200, "{\"ok\":true}", 11);
 	return rc;

@@ -6,6 +6,7 @@
 
 #include "aod/admission.h"
 #include "aod/request.h"
+#include "aod/tree.h"
 #include "aod/turn.h"
 #include "base/util.h"
 
@@ -53,6 +54,19 @@ reply_prompted(const struct request *q, const struct session *s, int64_t positio
 	buf_free(&more);
 }
 
+/* Whose answer to this is for its parent. What that asks itself is noted with the prompt. */
+static int
+set_callback(const struct request *q, struct session *s, struct err *e)
+{
+	int said = request_callback(q);
+
+	if (said > 0 && !s->row.parent_id)
+		return err_set_status(e, 422, -EINVAL, "Session '%s' works for no other: there is none to call back", s->row.name);
+	if (said)
+		s->row.callback = s->row.callback_due = said > 0;
+	return 0;
+}
+
 int
 action_resume(struct request *q, struct err *e)
 {
@@ -61,11 +75,17 @@ action_resume(struct request *q, struct err *e)
 	struct run *r = NULL, *begun = NULL;
 	struct prompt p = { .source = "request", .author = q->author };
 	int64_t rc = own_session(q, &s, &r, "resume", e);
+	struct session *is = r ? &r->s : &s;
+	bool callback = is->row.callback, due = is->row.callback_due;
 
 	p.text = xstrdup(request_text(q, "prompt"));
 	p.uuid = xstrdup(id_new(uuid));
 	if (rc == 0)
+		rc = request_check_mode(q, e);
+	if (rc == 0)
 		rc = may_queue(q, &s, e);
+	if (rc == 0)
+		rc = set_callback(q, is, e);
 	if (rc == 0 && !p.text && needs_prompt(&s)) {
 		request_missing(q, "prompt");
 	} else if (rc == 0) {
@@ -73,9 +93,48 @@ action_resume(struct request *q, struct err *e)
 		if (rc >= 0)
 			reply_prompted(q, begun ? &begun->s : r ? &r->s : &s, rc);
 	}
+	if (rc < 0) {
+		is->row.callback = callback;
+		is->row.callback_due = due;
+	}
 	prompt_free(&p);
 	session_free(&s);
 	return rc < 0 ? (int)rc : 0;
+}
+
+static int
+interrupt(const struct request *q, struct run *r, struct err *e)
+{
+	int rc = turn_interrupt(r, e);
+
+	if (rc == 0 && request_number(q, "clear", 0) && (rc = prompts_cancel(q->m, &r->s, 0, e)) > 0)
+		rc = session_save(q->m, &r->s, e);
+	return rc;
+}
+
+/* Of all that have a turn open. A turn that is interrupted together with the parent's is not answered to that any more. */
+static int
+interrupt_tree(const struct request *q, const struct session *top, struct err *e)
+{
+	struct tree_list l = { 0 };
+	int rc = request_family(q, top, &l, e);
+
+	for (int i = 0; i < l.count && rc == 0; i++) {
+		struct run *r = manager_find_run(q->m, l.v[i].row.n);
+
+		if (!r || r->exited || !r->turn.open || session_move(r->s.row.state, SEV_INTERRUPT)->action != ACT_INTERRUPT)
+			continue;
+		if (r->s.row.n != top->row.n)
+			rc = tree_forget(q->m, &r->s, e);
+		if (rc == 0)
+			rc = interrupt(q, r, e);
+	}
+	if (rc == 0)
+		rc = tree_settle(q->m, top->row.id, e);
+	if (rc == 0)
+		request_reply_family(q, top, &l, NULL);
+	tree_list_free(&l);
+	return rc;
 }
 
 int
@@ -85,12 +144,15 @@ action_interrupt(struct request *q, struct err *e)
 	struct run *r = NULL;
 	int rc = own_session(q, &s, &r, "interrupt", e);
 
+	if (rc == 0 && request_tree(q)) {
+		rc = interrupt_tree(q, &s, e);
+		session_free(&s);
+		return rc;
+	}
 	if (rc == 0 && !r)
 		rc = err_set_status(e, 409, -EBUSY, "Session '%s': %s", s.row.name, session_move(s.row.state, SEV_INTERRUPT)->why);
 	if (rc == 0)
-		rc = turn_interrupt(r, e);
-	if (rc == 0 && request_number(q, "clear", 0) && (rc = prompts_cancel(q->m, &r->s, 0, e)) > 0)
-		rc = session_save(q->m, &r->s, e);
+		rc = interrupt(q, r, e);
 	if (rc == 0)
 		request_reply_session(q, &r->s, NULL);
 	session_free(&s);

@@ -13,20 +13,10 @@
 #include "aod/next.h"
 #include "aod/request.h"
 #include "aod/run.h"
-#include "aod/trash.h"
 #include "base/fd.h"
 #include "base/log.h"
 #include "base/util.h"
 #include "model/verb.h"
-
-#define BATCH_MAX 100 /* rows of the list held in memory at a time while all sessions are deleted */
-
-/* Several sessions deleted for one request. */
-struct batch {
-	int64_t id;
-	int waiting;
-	int64_t deleted;
-};
 
 /* ---- arguments and answers ------------------------------------------------------------------------------- */
 
@@ -46,6 +36,37 @@ request_number(const struct request *q, const char *name, int64_t otherwise)
 	struct json_object *v = NULL;
 
 	return json_object_object_get_ex(q->args, name, &v) && v ? json_object_get_int64(v) : otherwise;
+}
+
+int
+request_choice(const struct request *q, const char *name)
+{
+	struct json_object *v = NULL;
+
+	if (!json_object_object_get_ex(q->args, name, &v) || !json_object_is_type(v, json_type_boolean))
+		return 0;
+	return json_object_get_boolean(v) ? 1 : -1;
+}
+
+int
+request_callback(const struct request *q)
+{
+	const char *mode = request_text(q, "execution_mode");
+	int said = request_choice(q, "callback");
+
+	return said || !mode ? said : strcmp(mode, "async_callback") ? -1 : 1;
+}
+
+int
+request_check_mode(const struct request *q, struct err *e)
+{
+	static const char *const modes[] = { "sync", "async_poll", "async_callback" };
+	const char *mode = request_text(q, "execution_mode");
+
+	for (size_t i = 0; mode && i < ARRAY_LEN(modes); i++)
+		if (!strcmp(mode, modes[i]))
+			return 0;
+	return mode ? err_set_status(e, 422, -EINVAL, "execution_mode '%s': want sync, async_poll or async_callback", mode) : 0;
 }
 
 char **
@@ -175,6 +196,8 @@ take_parent(struct request *q, struct session *s, struct err *e)
 	struct run *run;
 	int rc;
 
+	if (!key && (request_callback(q) > 0 || request_choice(q, "stop_with_parent") > 0))
+		return err_set_status(e, 422, -EINVAL, "callback and stop_with_parent go with a parent_session_name: no session asks for this one");
 	if (!key)
 		return 0;
 	rc = session_find(q->m, key, &parent, &run, e);
@@ -214,6 +237,7 @@ register_session(struct request *q, struct session *s, struct err *e)
 		return rc;
 	s->row.passive = true;
 	s->row.state = SESSION_RUNNING;
+	s->row.callback = s->row.callback_due = request_callback(q) > 0;
 	rc = request_store_new(q, s, e);
 	if (rc == 0)
 		request_reply_session(q, s, NULL);
@@ -226,6 +250,7 @@ first_prompt(const struct request *q, struct run *r, const struct run_args *args
 	struct prompt p = { .uuid = xstrdup(args->prompt_uuid),
 			    .text = xstrdup(r->plan->prompt),
 			    .source = args->prompt ? "request" : "blueprint",
+			    .origin = PROMPT_FIRST,
 			    .author = q->author };
 	int rc = prompt_given(r, &p, 0, e);
 
@@ -237,7 +262,11 @@ first_prompt(const struct request *q, struct run *r, const struct run_args *args
 static int
 queue_new(const struct request *q, struct run *r, const struct run_args *args, struct session *s, struct err *e)
 {
-	struct prompt p = { .uuid = xstrdup(args->prompt_uuid), .text = xstrdup(args->prompt), .source = "request", .author = q->author };
+	struct prompt p = { .uuid = xstrdup(args->prompt_uuid),
+			    .text = xstrdup(args->prompt),
+			    .source = "request",
+			    .origin = PROMPT_FIRST,
+			    .author = q->author };
 	int rc = admission_queue(r, SESSION_EVENT_COUNT, args, &p, s, e);
 
 	prompt_free(&p);
@@ -351,6 +380,8 @@ do_create(struct request *q, struct err *e)
 		.prompt_uuid = id_new(prompt_uuid),
 		.agent_session_id = id_new(agent_id),
 		.command = command,
+		.callback = request_callback(q),
+		.stop_with_parent = request_choice(q, "stop_with_parent"),
 	};
 	struct session s = { 0 };
 	int64_t priority;
@@ -371,231 +402,6 @@ do_create(struct request *q, struct err *e)
 	return rc;
 }
 
-/* ---- stop, delete ---------------------------------------------------------------------------------------- */
-
-static int
-do_stop(struct request *q, struct err *e)
-{
-	int64_t timeout_ms = request_number(q, "timeout_ms", -1);
-	struct session s = { 0 };
-	struct run *r = NULL;
-	int rc = request_session(q, &s, &r, e);
-
-	if (rc < 0)
-		return rc;
-	if (s.row.passive && session_state_live(s.row.state)) {
-		rc = err_set_status(e, 409, -EBUSY, "Session '%s' was registered by a client that runs the agent itself: stop it there",
-				    s.row.name);
-	} else if (!r && session_move(s.row.state, SEV_STOP)->action == ACT_CANCEL) {
-		rc = next_cancel(q->m, &s, SEV_STOP, OUTCOME_CANCELLED, NULL, e);
-		if (rc >= 0)
-			request_reply_session(q, &s, ",\"success\":true,\"message\":\"Session is not started again\"");
-	} else if (!r || r->exited) {
-		request_reply_session(q, &s, ",\"success\":true,\"message\":\"Session is not running\"");
-	} else {
-		/* What it was still to be asked is not asked any more. */
-		rc = prompts_cancel(q->m, &r->s, 0, e);
-		if (rc >= 0)
-			rc = session_set_state(q->m, &r->s, SEV_STOP, e);
-		if (rc == ACT_STOP)
-			run_stop(r, timeout_ms < 0 ? -1 : timeout_ms * 1000);
-		if (rc >= 0)
-			request_reply_session(q, &r->s, ",\"success\":true,\"message\":\"Session is being stopped\"");
-	}
-	session_free(&s);
-	return rc < 0 ? rc : 0;
-}
-
-/* The database first: files without a row are found and removed at the next start. */
-static int
-delete_row(struct manager *m, const struct session_row *row, int64_t *events, struct err *e)
-{
-	CLEANUP_FREE char *dir = row->passive ? NULL : session_dir(m, row->id);
-	int rc = manager_begin(m, e);
-
-	if (rc == 0)
-		rc = manager_check(m, store_session_delete(m->store, row->n, events, e), e);
-	if (rc == 0)
-		admission_gone(m, row->n);
-	manager_purge(m);
-	if (rc == 0 && dir)
-		trash_put(m, dir);
-	return rc;
-}
-
-static void
-reply_deleted(struct manager *m, int64_t id, const char *session_id, int64_t events)
-{
-	struct buf b = BUF_INIT;
-
-	buf_puts(&b, "{\"ok\":true,\"session_id\":");
-	buf_put_json_str(&b, session_id);
-	buf_printf(&b, ",\"deleted\":{\"session\":true,\"events_count\":%lld}}", (long long)events);
-	manager_reply(m, id, 200, b.data, b.len);
-	buf_free(&b);
-}
-
-/* Kill it now; action_run_ended() goes on when that is done. */
-static int
-delete_live(struct manager *m, struct run *r, struct err *e)
-{
-	int rc = 0;
-
-	if (!r->exited) {
-		rc = session_set_state(m, &r->s, SEV_STOP, e);
-		if (rc >= 0)
-			run_stop(r, 0);
-	}
-	r->delete_after = true;
-	return rc < 0 ? rc : 0;
-}
-
-static int
-do_delete(struct request *q, struct err *e)
-{
-	struct session s = { 0 };
-	struct run *r = NULL;
-	int64_t events = 0;
-	int rc = request_session(q, &s, &r, e);
-
-	if (rc < 0)
-		return rc;
-	if (r) {
-		rc = delete_live(q->m, r, e);
-		if (rc == 0) {
-			r->delete_replies = xrealloc(r->delete_replies, sizeof(int64_t) * (size_t)(r->delete_reply_count + 1));
-			r->delete_replies[r->delete_reply_count++] = q->id;
-				}
-	} else {
-		rc = delete_row(q->m, &s.row, &events, e);
-		if (rc == 0)
-			reply_deleted(q->m, q->id, s.row.id, events);
-	}
-	session_free(&s);
-	return rc;
-}
-
-static void
-batch_done(struct manager *m, struct batch *b)
-{
-	struct buf body = BUF_INIT;
-
-	if (b->waiting > 0)
-		return;
-	buf_printf(&body, "{\"ok\":true,\"deleted\":%lld,\"message\":\"", (long long)b->deleted);
-	if (b->deleted)
-		buf_printf(&body, "Removed %lld session(s)\"}", (long long)b->deleted);
-	else
-		buf_puts(&body, "No sessions to remove\"}");
-	manager_reply(m, b->id, 200, body.data, body.len);
-	buf_free(&body);
-	free(b);
-}
-
-struct keys {
-	struct session *rows;
-	int count;
-};
-
-static int
-collect(const struct session_row *row, void *arg)
-{
-	struct keys *k = arg;
-
-	session_copy(&k->rows[k->count++], row);
-	return 0;
-}
-
-/* One page of the list; all pages are one transaction: either every session goes or none. */
-static int
-delete_page(struct manager *m, struct batch *b, int64_t offset, struct err *e)
-{
-	struct keys k = { xcalloc(BATCH_MAX, sizeof(struct session)), 0 };
-	int rc = store_session_list(m->store, -1, offset, BATCH_MAX, collect, &k, e);
-	int kept = 0;
-
-	for (int i = 0; i < k.count; i++) {
-		struct run *r = manager_find_run(m, k.rows[i].row.n);
-		int64_t events;
-
-		if (rc == 0 && r) {
-			rc = delete_live(m, r, e);
-			if (rc == 0 && !r->batch) {
-				r->batch = b;
-				b->waiting++;
-			}
-			kept++;
-		} else if (rc == 0) {
-			rc = delete_row(m, &k.rows[i].row, &events, e);
-			b->deleted += rc == 0;
-		}
-		session_free(&k.rows[i]);
-	}
-	free(k.rows);
-	/* Live ones stay in the list until they have ended: skip those. */
-	return rc < 0 ? rc : k.count == BATCH_MAX ? kept : -1;
-}
-
-static int
-do_delete_all(struct request *q, struct err *e)
-{
-	struct batch *b = xcalloc(1, sizeof(*b));
-	int64_t offset = 0;
-	int kept;
-
-	b->id = q->id;
-	b->waiting = 1; /* until all pages are through */
-	memset(e, 0, sizeof(*e));
-	while ((kept = delete_page(q->m, b, offset, e)) >= 0)
-		offset += kept;
-	b->waiting--;
-	if (e->code == 0) {
-		batch_done(q->m, b);
-		return 0;
-	}
-	/* The transaction is rolled back; runs that point here are forgotten with it, and free it. */
-	if (b->waiting == 0)
-		free(b);
-	return e->code;
-}
-
-void
-action_run_ended(struct manager *m, struct run *r)
-{
-	struct err e = { 0 };
-	int64_t events = 0;
-	int rc;
-
-	if (!r->delete_after)
-		return;
-	rc = delete_row(m, &r->s.row, &events, &e);
-	for (int i = 0; i < r->delete_reply_count; i++) {
-		if (rc == 0)
-			reply_deleted(m, r->delete_replies[i], r->s.row.id, events);
-		else
-			manager_reply_error(m, r->delete_replies[i], &e);
-	}
-	if (r->batch) {
-		r->batch->deleted += rc == 0;
-		r->batch->waiting--;
-		batch_done(m, r->batch);
-	}
-}
-
-void
-action_forget_waiters(struct manager *m, struct run *r)
-{
-	struct err e = { 0 };
-
-	err_set_status(&e, 503, -EAGAIN, "aod had to read its state again: ask once more");
-	for (int i = 0; i < r->delete_reply_count; i++)
-		manager_reply_error(m, r->delete_replies[i], &e);
-	if (r->batch && --r->batch->waiting == 0) {
-		manager_reply_error(m, r->batch->id, &e);
-		free(r->batch);
-	}
-}
-
 /* ---- dispatch -------------------------------------------------------------------------------------------- */
 
 static const struct {
@@ -606,9 +412,9 @@ static const struct {
 	{ "session.resume", action_resume },
 	{ "session.interrupt", action_interrupt },
 	{ "prompt.cancel", action_prompt_cancel },
-	{ "session.stop", do_stop },
-	{ "session.delete", do_delete },
-	{ "session.delete-all", do_delete_all },
+	{ "session.stop", action_stop },
+	{ "session.delete", action_delete },
+	{ "session.delete-all", action_delete_all },
 	{ "session.patch", action_patch },
 	{ "session.restart", action_restart },
 	{ "session.reset-failed", action_reset_failed },

@@ -9,6 +9,7 @@
 
 #include "aod/admission.h"
 #include "aod/quit.h"
+#include "aod/tree.h"
 #include "base/log.h"
 #include "base/util.h"
 
@@ -277,7 +278,8 @@ next_cancel(struct manager *m, struct session *s, enum session_event why, enum o
 	event_put_text(ev, KEY_REASON, reason, strlen(reason));
 	if (error)
 		event_put_text(ev, KEY_ERROR, error, strlen(error));
-	return session_add_event(m, s, s->row.runs, ev, e);
+	rc = session_add_event(m, s, s->row.runs, ev, e);
+	return rc < 0 ? rc : tree_after(m, s, e);
 }
 
 /* ---- the time between ------------------------------------------------------------------------------------ */

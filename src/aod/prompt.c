@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "aod/run.h"
+#include "aod/tree.h"
 #include "base/util.h"
 
 void
@@ -52,13 +53,15 @@ row_of(const struct session *s, const struct prompt *p, enum prompt_state state,
 }
 
 static int
-add(struct manager *m, struct prompt *p, struct prompt_row *row, struct err *e)
+add(struct manager *m, struct session *s, struct prompt *p, struct prompt_row *row, struct err *e)
 {
 	int rc = manager_begin(m, e);
 
 	if (rc == 0)
 		rc = manager_check(m, store_prompt_add(m->store, row, e), e);
 	p->id = row->id;
+	if (rc == 1)
+		tree_owe(s, row);
 	return rc;
 }
 
@@ -71,7 +74,7 @@ prompt_queue(struct manager *m, struct session *s, struct prompt *p, struct err 
 	if (s->row.prompts_queued >= PROMPTS_QUEUED_MAX)
 		return err_set_status(e, 429, -EBUSY, "Session '%s': %d prompts wait for their turn, and there may be no more: try again when some are done",
 				      s->row.name, PROMPTS_QUEUED_MAX);
-	rc = add(m, p, &row, e);
+	rc = add(m, s, p, &row, e);
 	s->row.prompts_queued += rc == 1;
 	return rc;
 }
@@ -83,7 +86,7 @@ prompt_given(struct run *r, struct prompt *p, int64_t in_seq, struct err *e)
 	int rc;
 
 	if (!p->id) {
-		rc = add(r->m, p, &row, e);
+		rc = add(r->m, &r->s, p, &row, e);
 		return rc < 0 ? rc : 0;
 	}
 	r->s.row.prompts_queued -= !p->given;
@@ -110,6 +113,7 @@ end_one(const struct prompt_row *row, void *arg)
 		return 0;
 	ended.state = x->state;
 	ended.ended_us = now_us();
+	x->r->s.answered |= tree_asked(&x->r->s.row, row);
 	return store_prompt_update(x->r->m->store, &ended, x->e);
 }
 
@@ -162,7 +166,8 @@ over_one(const struct prompt_row *row, void *arg)
 	struct over *x = arg;
 	struct prompt_row over = *row;
 
-	if (!x->all && row->state == PROMPT_QUEUED && strcmp(row->source, "restart"))
+	/* What a child has answered is not lost by a stop. */
+	if (row->state == PROMPT_QUEUED && (x->all ? !strcmp(row->source, "callback") : strcmp(row->source, "restart")))
 		return 0;
 	x->s->row.prompts_queued -= row->state == PROMPT_QUEUED;
 	over.state = x->state;

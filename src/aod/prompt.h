@@ -14,6 +14,7 @@
 struct run;
 
 #define PROMPTS_QUEUED_MAX 1000 /* of a session */
+#define PROMPT_FIRST "start"	/* origin of the one that a session is started with */
 
 struct prompt {
 	int64_t id; /* 0: not stored yet */
@@ -30,9 +31,9 @@ int prompt_next(struct manager *m, int64_t session, struct prompt *out, struct e
 int prompt_queue(struct manager *m, struct session *s, struct prompt *p, struct err *e);
 /* p is what the run r works on: with the input frame of that number, or 0: its first input. p is stored if it was not. */
 int prompt_given(struct run *r, struct prompt *p, int64_t in_seq, struct err *e);
-/* All of s that are given or from a restart, or all there are, get no turn any more; counts in s, which is the caller's to save. */
+/* All of s that are given or from a restart, or all there are but answers of children, get no turn any more; counts in s, which is the caller's to save. */
 int prompts_over(struct manager *m, struct session *s, bool all, enum prompt_state state, struct err *e);
-/* Those in the queue (id > 0: this one) get no turn any more; how many. Says so by an event, and counts in s, which is the caller's to save. */
+/* Those in the queue (id > 0: this one; id < 0: but for what children answered) get no turn any more; how many. Says so by an event, and counts in s, which is the caller's to save. */
 int prompts_cancel(struct manager *m, struct session *s, int64_t id, struct err *e);
 /* What r was given has ended so. */
 int prompt_ended(struct run *r, enum outcome o, struct err *e);

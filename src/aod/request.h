@@ -25,6 +25,11 @@ struct request {
 /* NULL when it is missing, null, or no string. Valid as long as the request. */
 const char *request_text(const struct request *q, const char *name);
 int64_t request_number(const struct request *q, const char *name, int64_t otherwise);
+/* Of a boolean: 1 true, -1 false, 0 it is not there. */
+int request_choice(const struct request *q, const char *name);
+/* The same of callback, or what execution_mode says of that; and whether that is one that there is. */
+int request_callback(const struct request *q);
+int request_check_mode(const struct request *q, struct err *e);
 /* A strv, or NULL when it is no array. */
 char **request_words(const struct request *q, const char *name);
 /* The session that the path names, as session_find(). */
@@ -46,6 +51,16 @@ int request_store_new(const struct request *q, struct session *s, struct err *e)
  * session as it is stored, *out is NULL.
  */
 int request_start(const struct request *q, struct session *s, const struct run_args *args, struct run **out, struct err *e);
+
+/* action-stop.c */
+struct tree_list;
+/* Whether all below the session is meant, too; those, newest first, the session itself last; what became of them: "sessions". */
+bool request_tree(const struct request *q);
+int request_family(const struct request *q, const struct session *top, struct tree_list *out, struct err *e);
+void request_reply_family(const struct request *q, const struct session *top, const struct tree_list *l, const char *more);
+int action_stop(struct request *q, struct err *e);
+int action_delete(struct request *q, struct err *e);
+int action_delete_all(struct request *q, struct err *e);
 
 /* action-plan.c */
 int action_plan(struct request *q, struct err *e);

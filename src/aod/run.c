@@ -16,6 +16,7 @@
 #include "aod/registry.h"
 #include "aod/run.h"
 #include "aod/token.h"
+#include "aod/tree.h"
 #include "base/fd.h"
 #include "base/frame.h"
 #include "base/log.h"
@@ -271,6 +272,7 @@ run_prepare(struct manager *m, const struct session *s, int64_t n, const struct 
 	r->turn.idle_us = plan->idle_us;
 	r->s.row.persistent = plan->persistent;
 	ask_policy_copy(&r->asked.policy, &plan->ask);
+	tree_begin(&r->s.row, args, plan);
 	r->s.row.runs = n;
 	session_set_text(&r->s.row.adapter, plan->adapter);
 	if (admission_check(r, args)) {
@@ -619,6 +621,8 @@ run_end(struct run *r, struct run_result *res, int64_t time_us, struct err *e)
 		rc = run_save(r, e);
 	if (rc == 0)
 		rc = next_say(r, &next, e);
+	if (rc == 0)
+		rc = tree_after(r->m, &r->s, e);
 	free(res->result);
 	free(res->error);
 	if (rc < 0)

@@ -98,6 +98,7 @@ struct run_args {
 	const char *prompt_else; /* where neither prompt nor the blueprint has one; or NULL */
 	char *const *command;
 	bool resume;
+	int callback, stop_with_parent; /* of a new session: 1 yes, -1 no, 0 as the blueprint says */
 	bool again; /* the prompt is one that was given before: it is not shown again */
 	const char *token; /* for AOD_TOKEN; never stored */
 	const char *started_by; /* what other than a request; or NULL */

@@ -5,7 +5,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "aod/run.h"
+#include "aod/next.h"
 #include "aod/session.h"
 #include "base/log.h"
 #include "base/util.h"
@@ -121,4 +121,25 @@ session_set_state(struct manager *m, struct session *s, enum session_event ev, s
 	s->row.state = move->next;
 	rc = session_save(m, s, e);
 	return rc < 0 ? rc : (int)move->action;
+}
+
+int
+session_stop(struct manager *m, struct session *s, int64_t timeout_us, struct err *e)
+{
+	struct run *r = manager_find_run(m, s->row.n);
+	int rc;
+
+	if (!r && session_move(s->row.state, SEV_STOP)->action == ACT_CANCEL) {
+		rc = next_cancel(m, s, SEV_STOP, OUTCOME_CANCELLED, NULL, e);
+		return rc < 0 ? rc : 2;
+	}
+	if (!r || r->exited)
+		return 0;
+	/* What it was still to be asked is not asked any more; what its children answered is kept. */
+	rc = prompts_cancel(m, &r->s, -1, e);
+	if (rc >= 0)
+		rc = session_set_state(m, &r->s, SEV_STOP, e);
+	if (rc == ACT_STOP)
+		run_stop(r, timeout_us);
+	return rc < 0 ? rc : 1;
 }

@@ -11,6 +11,7 @@
 
 struct session {
 	struct session_row row; /* strings are owned: assign with session_set_text() */
+	bool answered; /* what its parent asked has come to its end, until tree_after() */
 };
 
 void session_copy(struct session *dst, const struct session_row *src);
@@ -29,5 +30,11 @@ int session_save(struct manager *m, struct session *s, struct err *e);
  * 409; ACT_IGNORE: nothing was changed. Negative: the store failed. Other columns that the caller changed before are written too.
  */
 int session_set_state(struct manager *m, struct session *s, enum session_event ev, struct err *e);
+
+/*
+ * Stop it: s is its run's where it has one in memory, else a copy, which is changed. timeout_us < 0: the blueprint's. 1: it is being stopped, 0: it is not
+ * running (any more), 2: it is just not started any more.
+ */
+int session_stop(struct manager *m, struct session *s, int64_t timeout_us, struct err *e);
 
 #endif

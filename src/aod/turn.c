@@ -11,6 +11,7 @@
 #include "aod/budget.h"
 #include "aod/next.h"
 #include "aod/run.h"
+#include "aod/tree.h"
 #include "base/frame.h"
 #include "base/log.h"
 #include "base/util.h"
@@ -282,17 +283,22 @@ turn_ended(struct run *r, int64_t time_us, struct err *e)
 		return 1;
 	t->interrupt_seq = 0;
 	rc = prompt_ended(r, outcome, e);
+	if (rc == 0)
+		rc = note_end(r, outcome, time_us, e);
 	/* What it asked in this turn is past. */
 	if (rc == 0)
 		rc = session_set_state(r->m, &r->s, SEV_ANSWERED, e);
+	/* Whoever waits for the answer gets it before there is another one. */
+	if (rc >= 0 && r->s.row.prompts_queued > 0)
+		rc = tree_after(r->m, &r->s, e);
 	if (rc >= 0)
 		rc = give_next(r, SEV_TURN, e);
 	if (rc != 0)
 		return rc < 0 ? rc : 0;
 	if (!t->stays)
 		return 1;
-	rc = note_end(r, outcome, time_us, e);
-	return rc < 0 ? rc : be_idle(r, SEV_TURN_DONE, e);
+	rc = be_idle(r, SEV_TURN_DONE, e);
+	return rc < 0 ? rc : tree_after(r->m, &r->s, e);
 }
 
 int

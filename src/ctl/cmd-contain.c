@@ -13,17 +13,34 @@
 #include "ctl/command.h"
 #include "ctl/output.h"
 
+/* Of a tree: one that has ended is as it was. */
+static void
+say_states(struct ctl *c)
+{
+	struct json_object *o = js_parse(c->reply.data, c->reply.len), *list = js_get(o, "sessions");
+
+	for (size_t i = json_object_is_type(list, json_type_array) ? json_object_array_length(list) : 0; i-- > 0;) {
+		struct json_object *s = json_object_array_get_idx(list, i);
+
+		print_note("%s %s", js_str(s, "session_name"), js_str(s, "state"));
+	}
+	json_object_put(o);
+}
+
 static int
 each_session(struct ctl *c, const char *tail, const char *done)
 {
+	bool tree = ctl_has(&c->args, OPT_TREE);
 	struct err e = { 0 };
 	int worst = 0;
 
 	for (int i = 0; i < c->args.word_count; i++) {
-		if (ctl_session_call(c, "POST", c->args.words[i], tail, "{}", &e) < 0)
+		if (ctl_session_call(c, "POST", c->args.words[i], tail, tree ? "{\"tree\":true}" : "{}", &e) < 0)
 			worst = ctl_fail(c->args.words[i], &e);
 		else if (ctl_json(c))
 			print_json(c->reply.data, c->reply.len);
+		else if (tree)
+			say_states(c);
 		else
 			print_note("%s %s", c->args.words[i], done);
 	}

@@ -17,7 +17,8 @@
 int
 cmd_interrupt(struct ctl *c)
 {
-	const char *body = ctl_has(&c->args, OPT_CLEAR) ? "{\"clear\":true}" : "{}";
+	CLEANUP_FREE char *body = xasprintf("{\"clear\":%s,\"tree\":%s}", ctl_has(&c->args, OPT_CLEAR) ? "true" : "false",
+					    ctl_has(&c->args, OPT_TREE) ? "true" : "false");
 	struct err e = { 0 };
 	int worst = 0;
 

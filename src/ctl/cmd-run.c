@@ -99,6 +99,13 @@ own_session(const struct ctl *c)
 	return id && *id ? id : NULL;
 }
 
+static void
+put_switch(struct buf *members, const struct ctl *c, enum ctl_opt opt, const char *field)
+{
+	if (ctl_has(&c->args, opt))
+		buf_printf(members, "%s\"%s\":true", members->len ? "," : "", field);
+}
+
 int
 ctl_request_body(struct ctl *c, const struct verb *v, int first_word, struct buf *body, struct err *e)
 {
@@ -121,6 +128,8 @@ ctl_request_body(struct ctl *c, const struct verb *v, int first_word, struct buf
 		ctl_put_members(&members, &c->args, v);
 		if (starts && !ctl_dir_of_agent(dir.data))
 			ctl_put_member_text(&members, "project_dir", dir.data);
+		put_switch(&members, c, OPT_CALLBACK, "callback");
+		put_switch(&members, c, OPT_STOP_WITH_PARENT, "stop_with_parent");
 		if (c->args.cmd == CMD_RUN && !ctl_has(&c->args, OPT_PARENT) && own_session(c))
 			ctl_put_member_text(&members, "parent_session_name", own_session(c));
 		for (i = 0; c->args.rest && c->args.rest[i]; i++) {
@@ -257,7 +266,7 @@ started(struct ctl *c, int64_t after, const char *word)
 		print_error("the server's answer has no session in it");
 		return 1;
 	}
-	if (!ctl_has(&c->args, OPT_DETACH)) {
+	if (!ctl_has(&c->args, OPT_DETACH) && !ctl_has(&c->args, OPT_CALLBACK)) {
 		if (!ctl_json(c) && position)
 			print_note("session %s waits at position %" PRId64 " of the queue: %s", name, position, reason ? reason : "");
 		else if (!ctl_json(c) && place)
@@ -375,9 +384,26 @@ wait_for(struct ctl *c, const char *name, int64_t timeout_us, bool judge)
 	return code;
 }
 
+/* The sessions that the answer is about: those of a tree, or the one that was named. */
+static char **
+add_asked(struct ctl *c, char **names, const char *named)
+{
+	struct json_object *o = js_parse(c->reply.data, c->reply.len), *list = js_get(o, "sessions");
+	size_t n = json_object_is_type(list, json_type_array) ? json_object_array_length(list) : 0;
+
+	for (size_t i = n; i-- > 0;) {
+		const char *name = js_str(json_object_array_get_idx(list, i), "session_name");
+
+		names = strv_add(names, name ? name : "?");
+	}
+	json_object_put(o);
+	return n ? names : strv_add(names, named);
+}
+
 int
 cmd_stop(struct ctl *c)
 {
+	char **asked = NULL;
 	struct buf body = BUF_INIT;
 	struct err e = { 0 };
 	int64_t timeout_us;
@@ -389,29 +415,27 @@ cmd_stop(struct ctl *c)
 		err_set(&e, -EINVAL, "option --timeout: at most 1h");
 		return ctl_usage(&e);
 	}
+	buf_printf(&body, "{\"tree\":%s", ctl_has(&c->args, OPT_TREE) ? "true" : "false");
 	if (timeout_us >= 0)
-		buf_printf(&body, "{\"timeout_ms\":%d}", (int)(timeout_us / 1000));
-	else
-		buf_puts(&body, "{}");
+		buf_printf(&body, ",\"timeout_ms\":%d", (int)(timeout_us / 1000));
+	buf_putc(&body, '}');
 	/* All are asked first, so that they end at the same time. */
 	for (i = 0; i < c->args.word_count; i++) {
 		if (ctl_session_call(c, "POST", c->args.words[i], "/stop", body.data, &e) < 0) {
 			worst = ctl_fail(c->args.words[i], &e);
-			c->args.words[i] = NULL;
-		} else if (ctl_has(&c->args, OPT_NO_WAIT) && ctl_json(c)) {
-			print_json(c->reply.data, c->reply.len);
+			continue;
 		}
+		asked = add_asked(c, asked, c->args.words[i]);
+		if (ctl_has(&c->args, OPT_NO_WAIT) && ctl_json(c))
+			print_json(c->reply.data, c->reply.len);
 	}
 	buf_free(&body);
-	if (ctl_has(&c->args, OPT_NO_WAIT))
-		return worst;
 	client_catch_interrupt();
-	for (i = 0; i < c->args.word_count && code != EXIT_INTERRUPTED; i++) {
-		if (!c->args.words[i])
-			continue;
-		code = wait_for(c, c->args.words[i], INT64_MAX, false);
+	for (i = 0; !ctl_has(&c->args, OPT_NO_WAIT) && asked && asked[i] && code != EXIT_INTERRUPTED; i++) {
+		code = wait_for(c, asked[i], INT64_MAX, false);
 		worst = code ? code : worst;
 	}
+	strv_free(asked);
 	return worst;
 }
 
@@ -495,7 +519,7 @@ cmd_delete(struct ctl *c)
 	if (ctl_has(&c->args, OPT_ALL))
 		return delete_all(c);
 	for (i = 0; i < c->args.word_count; i++) {
-		if (ctl_session_call(c, "DELETE", c->args.words[i], "", NULL, &e) < 0)
+		if (ctl_session_call(c, "DELETE", c->args.words[i], ctl_has(&c->args, OPT_TREE) ? "?tree=1" : "", NULL, &e) < 0)
 			worst = ctl_fail(c->args.words[i], &e);
 		else if (ctl_json(c))
 			print_json(c->reply.data, c->reply.len);

@@ -356,11 +356,14 @@ pending_dispose(void *arg)
 static bool
 wants_sync(const struct verb *v, struct json_object *args)
 {
-	struct json_object *mode;
+	struct json_object *mode = NULL, *word = json_object_object_get(args, "execution_mode");
 
-	if (!json_object_object_get_ex(args, "async_mode", &mode) ||
-	    !json_object_is_type(mode, json_type_boolean) || json_object_get_boolean(mode))
+	if (!json_object_object_get_ex(args, "async_mode", &mode) && json_object_is_type(word, json_type_string)) {
+		if (strcmp(json_object_get_string(word), "sync") != 0)
+			return false;
+	} else if (!json_object_is_type(mode, json_type_boolean) || json_object_get_boolean(mode)) {
 		return false;
+	}
 	if (strcmp(v->name, "session.resume") == 0)
 		return true;
 	/* A registration runs nothing here that could be waited for. */

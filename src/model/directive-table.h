@@ -175,10 +175,10 @@ D(Session, AskTimeoutSec, TIMESPAN, "10min", "0.1", NULL, 0,
   "ToolTimeoutSec= stand still meanwhile, RuntimeMaxSec= does not.")
 D(Session, AskDefault, ENUM, "deny", "0.1", "deny allow", 0,
   "The answer to a question that nobody answers. To one that gives a choice it is always a refusal, which says that nobody answered.")
-D(Session, Callback, BOOL, "no", "0.1", NULL, DF_PLANNED,
-  "Whether the result is given as a prompt to the session that started this one.")
-D(Session, StopWithParent, BOOL, "no", "0.1", NULL, DF_PLANNED,
-  "Whether a session that another one started is stopped when that one ends.")
+D(Session, Callback, BOOL, "no", "0.1", NULL, 0,
+  "Whether a session that another one started gives its result to that one, as a prompt: when it has ended, or has answered what that one asked; see TREES.")
+D(Session, StopWithParent, BOOL, "no", "0.1", NULL, 0,
+  "Whether a session that another one started is stopped when that one has come to its end; see TREES.")
 D(Session, QueuePriority, INT, "0", "0.1", "-1000 1000", 0,
   "Which sessions are started first when they have to wait for room: those with a greater number, then those that wait for longer. A request may "
   "say another one.")

@@ -38,6 +38,7 @@ struct plan {
 	struct run_limits may;
 	int64_t max_sessions, queue_priority; /* of its blueprint; max_sessions 0: no limit */
 	struct budget budget;
+	bool callback, stop_with_parent; /* for a session that another one starts */
 	char **success; /* ends that count as success; or NULL, or none */
 	struct restart_policy restart;
 	struct ask_policy ask;

@@ -257,7 +257,8 @@ static const struct session_move session_moves[SESSION_STATE_COUNT][SESSION_EVEN
 		[SEV_PROMPT] = GO(PENDING, RUN),
 		[SEV_QUEUE] = GO(QUEUED, NONE),
 		[SEV_ADMIT] = IGNORE(FINISHED),
-		[SEV_RESTART] = IGNORE(FINISHED),
+		/* Its child's answer is there. */
+		[SEV_RESTART] = GO(RESTARTING, NONE),
 		[SEV_DUE] = IGNORE(FINISHED),
 		[SEV_TURN] = IGNORE(FINISHED),
 		[SEV_TURN_DONE] = IGNORE(FINISHED),
@@ -279,7 +280,8 @@ static const struct session_move session_moves[SESSION_STATE_COUNT][SESSION_EVEN
 		[SEV_PROMPT] = GO(PENDING, RUN),
 		[SEV_QUEUE] = GO(QUEUED, NONE),
 		[SEV_ADMIT] = IGNORE(FAILED),
-		[SEV_RESTART] = IGNORE(FAILED),
+		/* Its child's answer is there. */
+		[SEV_RESTART] = GO(RESTARTING, NONE),
 		[SEV_DUE] = IGNORE(FAILED),
 		[SEV_TURN] = IGNORE(FAILED),
 		[SEV_TURN_DONE] = IGNORE(FAILED),

@@ -58,7 +58,7 @@ enum session_event {
 	SEV_PROMPT,	  /* a further prompt has its turn when those before it are done */
 	SEV_QUEUE,	  /* it is to be started, and there is no room */
 	SEV_ADMIT,	  /* there is room now */
-	SEV_RESTART,	  /* the run ended, and another one follows */
+	SEV_RESTART,	  /* the run ended, and another one follows; or it follows after all */
 	SEV_DUE,	  /* the time for that has come */
 	SEV_TURN,	  /* a turn has begun in its process */
 	SEV_TURN_DONE,	  /* its turn has ended, the process stays */

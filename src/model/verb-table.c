@@ -10,6 +10,9 @@
 
 #define ID_ARG { "id", ARG_STRING, IN_PATH, true, false, 1, 200, NULL, "session id or name" }
 #define PROMPT_MAX (8 << 20)
+#define MODE \
+	{ "execution_mode", ARG_STRING, IN_BODY, false, true, 1, 20, "mode", "sync, async_poll or async_callback: async_mode and callback in one word" }
+#define TREE(place) { "tree", ARG_BOOL, place, false, true, 0, 0, NULL, "with all sessions that it started, theirs, and so on" }
 #define REGISTRY (PORT_REGISTRY | PORT_RUNTIME)
 #define AGENT_ARG { "id", ARG_STRING, IN_PATH, true, false, 1, 200, NULL, "name of the blueprint" }
 #define IF_VERSION { "version", ARG_INT, IN_QUERY, false, false, 1, INT64_MAX, NULL, "409 when it is not at this version; also as If-Match:" }
@@ -43,7 +46,10 @@ const struct verb verbs[] = {
 	    { "project_dir", ARG_STRING, IN_BODY, false, true, 1, 4095, NULL, "absolute path of the working directory" },
 	    { "async_mode", ARG_BOOL, IN_BODY, false, true, 0, 0, "async", "true (default): answer at once; false: answer with the result when the run has ended" },
 	    { "parent_session_name", ARG_STRING, IN_BODY, false, true, 1, 200, NULL, "session that this one works for" },
-	    { "priority", ARG_INT, IN_BODY, false, true, -1000, 1000, NULL, "where it has to wait for room: greater ones are started first; default QueuePriority= of the blueprint" } } },
+	    { "priority", ARG_INT, IN_BODY, false, true, -1000, 1000, NULL, "where it has to wait for room: greater ones are started first; default QueuePriority= of the blueprint" },
+	    { "callback", ARG_BOOL, IN_BODY, false, true, 0, 0, NULL, "give its result to that session as a prompt; default Callback= of the blueprint" },
+	    { "stop_with_parent", ARG_BOOL, IN_BODY, false, true, 0, 0, NULL, "stop it when that session ends; default StopWithParent= of the blueprint" },
+	    MODE } },
 	{ "session.delete-all", VERB_ACTION, "DELETE", "/sessions", PORT_RUNTIME, PERM_WRITE, 200, NULL,
 	  "Stop and delete every session.", { { 0 } } },
 	{ "session.get", VERB_QUERY, "GET", "/sessions/{id}", PORT_RUNTIME, PERM_READ | PERM_OWN, 200, "show",
@@ -114,14 +120,17 @@ const struct verb verbs[] = {
 	  { ID_ARG,
 	    { "prompt", ARG_STRING, IN_BODY, false, false, 1, PROMPT_MAX, NULL, "what the agent is to do next; a command needs none" },
 	    { "queue", ARG_BOOL, IN_BODY, false, true, 0, 0, NULL, "also queue it where a session that is not persistent is still running (else 409)" },
-	    { "async_mode", ARG_BOOL, IN_BODY, false, true, 0, 0, "async", "as with session.create" } } },
+	    { "async_mode", ARG_BOOL, IN_BODY, false, true, 0, 0, "async", "as with session.create" },
+	    { "callback", ARG_BOOL, IN_BODY, false, true, 0, 0, NULL, "give its result to the session that it works for as a prompt; default for what that one asks: as before" },
+	    MODE } },
 	{ "session.stop", VERB_ACTION, "POST", "/sessions/{id}/stop", PORT_RUNTIME, PERM_WRITE | PERM_OWN, 200, "stop",
 	  "End the session's run: an agent is asked to end its turn, then signalled; SIGKILL to the whole process tree after TimeoutStopSec=.",
 	  { ID_ARG,
-	    { "timeout_ms", ARG_INT, IN_BODY, false, true, 0, 3600000, NULL, "instead of the blueprint's TimeoutStopSec=; 0 kills at once" } } },
+	    { "timeout_ms", ARG_INT, IN_BODY, false, true, 0, 3600000, NULL, "instead of the blueprint's TimeoutStopSec=; 0 kills at once" },
+	    TREE(IN_BODY) } },
 	{ "session.interrupt", VERB_ACTION, "POST", "/sessions/{id}/interrupt", PORT_RUNTIME, PERM_WRITE | PERM_OWN, 200, "interrupt",
 	  "End the turn that a session works on, not the session: the next prompt of its queue has its turn, a persistent one is idle; without either it ends.",
-	  { ID_ARG, { "clear", ARG_BOOL, IN_BODY, false, true, 0, 0, NULL, "cancel what is queued, too" } } },
+	  { ID_ARG, { "clear", ARG_BOOL, IN_BODY, false, true, 0, 0, NULL, "cancel what is queued, too" }, TREE(IN_BODY) } },
 	{ "prompt.list", VERB_QUERY, "GET", "/sessions/{id}/prompts", PORT_RUNTIME, PERM_READ | PERM_OWN, 200, "prompts",
 	  "What a session was and is to be asked, in order: id, state (queued, given, done, failed, cancelled), source, author, run, times, text.",
 	  { ID_ARG,
@@ -148,9 +157,9 @@ const struct verb verbs[] = {
 	{ "session.reset-failed-all", VERB_ACTION, "POST", "/sessions/reset-failed", PORT_RUNTIME, PERM_WRITE, 200, NULL,
 	  "Forget it of all sessions that failed.", { { 0 } } },
 	{ "session.freeze", VERB_ACTION, "POST", "/sessions/{id}/freeze", PORT_RUNTIME, PERM_WRITE | PERM_OWN, 200, "freeze",
-	  "Let all processes of a session stand still, until it is thawed or stopped.", { ID_ARG } },
+	  "Let all processes of a session stand still, until it is thawed or stopped.", { ID_ARG, TREE(IN_BODY) } },
 	{ "session.thaw", VERB_ACTION, "POST", "/sessions/{id}/thaw", PORT_RUNTIME, PERM_WRITE | PERM_OWN, 200, "thaw",
-	  "Let a frozen session go on.", { ID_ARG } },
+	  "Let a frozen session go on.", { ID_ARG, TREE(IN_BODY) } },
 	{ "session.usage", VERB_ACTION, "GET", "/sessions/{id}/usage", PORT_RUNTIME, PERM_READ | PERM_OWN, 200, "usage",
 	  "What a live session uses: memory and its peak, processor time, tasks, input and output, pressure.", { ID_ARG } },
 	{ "session.set-property", VERB_ACTION, "POST", "/sessions/{id}/properties", PORT_RUNTIME, PERM_WRITE, 200, "set-property",
@@ -178,7 +187,7 @@ const struct verb verbs[] = {
 	    { "agent_name", ARG_STRING, IN_BODY, false, true, 0, 121, NULL, "blueprint" },
 	    { "last_resumed_at", ARG_STRING, IN_BODY, false, true, 0, 100, NULL, "ISO 8601" } } },
 	{ "session.delete", VERB_ACTION, "DELETE", "/sessions/{id}", PORT_RUNTIME, PERM_WRITE | PERM_OWN, 200, "delete",
-	  "Delete a session with its events and files; a live one is killed first.", { ID_ARG } },
+	  "Delete a session with its events and files; a live one is killed first.", { ID_ARG, TREE(IN_QUERY) } },
 	{ "agent.list", VERB_QUERY, "GET", "/agents", REGISTRY, PERM_READ | PERM_SHARED, 200, "blueprints",
 	  "List blueprints by name, as an array.",
 	  { { "all", ARG_BOOL, IN_QUERY, false, false, 0, 0, NULL, "also what cannot be started by its name: bad, masked, aliases, templates" } } },

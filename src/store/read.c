@@ -159,6 +159,21 @@ store_session_children(struct store *s, const char *parent, store_session_cb cb,
 }
 
 int
+store_session_awaits(struct store *s, const char *id, struct err *e)
+{
+	sqlite3_stmt *st = store_query(s, Q_SESSION_AWAITS, e);
+	int r;
+
+	if (!st)
+		return s->code;
+	bind_text(st, 1, id);
+	r = store_step(s, st, e);
+	if (r > 0)
+		sqlite3_reset(st);
+	return r;
+}
+
+int
 store_session_depth(struct store *s, const char *id, int max, struct err *e)
 {
 	sqlite3_stmt *st = store_query(s, Q_SESSION_DEPTH, e);
@@ -347,9 +362,9 @@ run_row(struct store *s, sqlite3_stmt *st, struct run_row *row)
 
 /* 1 with *row filled, which lives until *st is reset; 0 when the session has no run. */
 static int
-latest_run(struct store *s, int64_t session, sqlite3_stmt **out, struct run_row *row, struct err *e)
+latest_run(struct store *s, enum query q, int64_t session, sqlite3_stmt **out, struct run_row *row, struct err *e)
 {
-	sqlite3_stmt *st = store_query(s, Q_RUN_LATEST, e);
+	sqlite3_stmt *st = store_query(s, q, e);
 	int r;
 
 	if (!st)
@@ -369,7 +384,7 @@ store_run_latest(struct store *s, int64_t session, int (*cb)(const struct run_ro
 	sqlite3_stmt *st;
 	int r;
 
-	if ((r = latest_run(s, session, &st, &row, e)) < 0)
+	if ((r = latest_run(s, Q_RUN_LATEST, session, &st, &row, e)) < 0)
 		return r;
 	if (r == 0)
 		return err_set_status(e, 404, -ENOENT, "the session has no run");
@@ -433,7 +448,7 @@ one_live(struct store *s, int64_t n, int (*cb)(const struct session_row *, const
 	if ((r = store_step(s, st, e)) <= 0)
 		return r;
 	session_row(s, st, &row);
-	if ((r = latest_run(s, n, &run_st, &run, e)) >= 0)
+	if ((r = latest_run(s, Q_RUN_LIVE, n, &run_st, &run, e)) >= 0)
 		r = cb(&row, &run, arg);
 	if (run_st)
 		sqlite3_reset(run_st);

@@ -180,6 +180,13 @@ const int store_schema_version = ARRAY_LEN(store_schema);
 	" input_tokens, output_tokens, turns, agent_session_id, blueprint_version, persistent, command, root, callback," \
 	" prompts_queued, priority, queued_us, due_us, restarts, limit_begin_us, limit_count, callback_due, stop_with_parent FROM session "
 
+/* The latest run of a session, in the order in which run_row() takes it. */
+#define RUN_LATEST \
+	"SELECT r.session, r.n, r.boot_id, r.shim_pid, r.shim_start, r.offset0, r.offset1, r.offset2," \
+	" r.in_seq, r.outcome, r.exit_code, r.signal, r.started_us, r.ended_us, r.error," \
+	" r.adapter_state, r.logged, t.args, t.plan, r.watch FROM run r LEFT JOIN run_text t" \
+	" ON t.session = r.session AND t.n = r.n WHERE r.session = ?1 ORDER BY r.n DESC LIMIT 1"
+
 /* In the order in which prompt.c takes them. */
 #define PROMPT \
 	"SELECT id, session, uuid, source, origin, author, state, run, in_seq, created_us, given_us, ended_us, text FROM prompt "
@@ -276,10 +283,9 @@ const char *const store_sql[Q_COUNT] = {
 	[Q_RUN_UPDATE] = "UPDATE run SET boot_id = ?3, shim_pid = ?4, shim_start = ?5, offset0 = ?6, offset1 = ?7,"
 			 " offset2 = ?8, in_seq = ?9, outcome = ?10, exit_code = ?11, signal = ?12, started_us = ?13,"
 			 " ended_us = ?14, error = ?15, adapter_state = ?16, logged = ?17, watch = ?18 WHERE session = ?1 AND n = ?2",
-	[Q_RUN_LATEST] = "SELECT r.session, r.n, r.boot_id, r.shim_pid, r.shim_start, r.offset0, r.offset1, r.offset2,"
-			 " r.in_seq, r.outcome, r.exit_code, r.signal, r.started_us, r.ended_us, r.error,"
-			 " r.adapter_state, r.logged, t.args, t.plan, r.watch FROM run r LEFT JOIN run_text t"
-			 " ON t.session = r.session AND t.n = r.n WHERE r.session = ?1 ORDER BY r.n DESC LIMIT 1",
+	[Q_RUN_LATEST] = RUN_LATEST,
+	/* The same for store_each_live(), whose callback may ask for the run of another session. */
+	[Q_RUN_LIVE] = RUN_LATEST,
 	[Q_RUN_PLAN] = "SELECT plan FROM run_text WHERE session = ?1 AND n = ?2 AND plan IS NOT NULL LIMIT 1",
 	[Q_RUN_PLAN_LATEST] = "SELECT plan FROM run_text WHERE session = ?1 AND plan IS NOT NULL"
 			      " ORDER BY n DESC LIMIT 1",
@@ -291,7 +297,7 @@ const char *const store_sql[Q_COUNT] = {
 	[Q_PROMPT_LIST] = PROMPT "WHERE session = ?1 AND id > ?3 ORDER BY id LIMIT ?2",
 	[Q_PROMPT_KNOWN] = "SELECT 1 FROM prompt WHERE session = ?1 AND origin = ?2 LIMIT 1",
 	[Q_PROMPT_CANCEL] = "UPDATE prompt SET state = 'cancelled', ended_us = ?3 WHERE session = ?1 AND state = 'queued'"
-			    " AND (?2 = 0 OR id = ?2)",
+			    " AND (?2 = 0 OR id = ?2 OR (?2 < 0 AND source <> 'callback'))",
 	[Q_PROMPT_DELETE] = "DELETE FROM prompt WHERE session = ?1",
 	[Q_QUESTION_ADD] = "INSERT INTO question (session, run, id, kind, json, asked_us, due_us, closed_us) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, 0)"
 			   " ON CONFLICT (session, run, id) DO NOTHING",
@@ -393,6 +399,7 @@ const char *const store_sql[Q_COUNT] = {
 			     " SELECT c.id FROM session c JOIN family f ON c.parent_id = f.id) " SESSION
 			     "WHERE id IN (SELECT id FROM family) ORDER BY n DESC LIMIT ?2",
 	[Q_SESSION_CHILDREN] = SESSION "WHERE parent_id = ?1 ORDER BY n DESC LIMIT ?2",
+	[Q_SESSION_AWAITS] = "SELECT 1 FROM session WHERE parent_id = ?1 AND callback_due = 1 LIMIT 1",
 	[Q_SESSION_DEPTH] = "WITH RECURSIVE up (parent_id, depth) AS (SELECT parent_id, 1 FROM session WHERE id = ?1 UNION ALL"
 			    " SELECT p.parent_id, up.depth + 1 FROM session p JOIN up ON p.id = up.parent_id WHERE up.depth < ?2)"
 			    " SELECT coalesce(max(depth), 0) FROM up LIMIT 1",

@@ -141,7 +141,7 @@ int store_prompt_add(struct store *s, struct prompt_row *row, struct err *e);
 int store_prompt_update(struct store *s, const struct prompt_row *row, struct err *e);
 /* 1: the session has, or had, one with that origin; 0: not. */
 int store_prompt_known(struct store *s, int64_t session, const char *origin, struct err *e);
-/* Those that are queued are cancelled at that time; id > 0: only this one. How many. */
+/* Those that are queued are cancelled at that time; id > 0: only this one, id < 0: but for what children answered. How many. */
 int store_prompt_cancel(struct store *s, int64_t session, int64_t id, int64_t time_us, struct err *e);
 /* Given ones and queued ones: first those of restarts, then oldest first. The rows are valid during the call of cb, which may write. */
 int store_prompt_open(struct store *s, int64_t session, int64_t limit, store_prompt_cb cb, void *arg, struct err *e);
@@ -412,6 +412,8 @@ int store_session_list(struct store *s, int live, int64_t offset, int64_t limit,
 int store_session_family(struct store *s, const char *owner, store_session_cb cb, void *arg, struct err *e);
 /* Those that the session with the id parent started, newest first. */
 int store_session_children(struct store *s, const char *parent, store_session_cb cb, void *arg, struct err *e);
+/* 1: one of these owes it an answer (callback_due); 0: none does. */
+int store_session_awaits(struct store *s, const char *id, struct err *e);
 /* How many sessions there are from the first of its tree down to the one with this id, both counted; 0: there is no such session. At most max. */
 int store_session_depth(struct store *s, const char *id, int max, struct err *e);
 /*
