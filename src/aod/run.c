@@ -9,7 +9,6 @@
 #include <sys/file.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "aod/next.h"
@@ -794,11 +793,4 @@ run_on_shim_gone(struct run *r, struct err *e)
 	killed = contain_kill(r);
 	log_warn("session %s: its shim is gone without a word; %d processes of it were killed", r->s.row.name, killed);
 	return run_end_unknown(r, OUTCOME_SHIM_LOST, "the shim was killed; how the agent ended cannot be known", e);
-}
-
-void
-run_signal_shim(const struct run *r, int sig)
-{
-	if (r->pidfd >= 0)
-		syscall(SYS_pidfd_send_signal, r->pidfd, sig, NULL, 0);
 }

@@ -286,6 +286,13 @@ run_watch_shim(struct run *r, int64_t pid, int64_t start)
 static const char *const file_suffixes[] = { "spool", "in", "bell" };
 
 void
+run_signal_shim(const struct run *r, int sig)
+{
+	if (r->pidfd >= 0)
+		syscall(SYS_pidfd_send_signal, r->pidfd, sig, NULL, 0);
+}
+
+void
 run_remove_files(const struct run *r)
 {
 	for (size_t i = 0; i < ARRAY_LEN(file_suffixes); i++) {
