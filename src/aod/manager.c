@@ -251,6 +251,8 @@ recover(struct manager *m)
 
 	log_error("%s: rolled back, reading the state again", e.text);
 	store_rollback(m->store);
+	if (e.code == -ENOSPC)
+		store_make_room(m->store);
 	memset(&m->broken, 0, sizeof(m->broken));
 	fail_replies(m, &e);
 	forget_runs(m);

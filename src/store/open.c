@@ -617,6 +617,13 @@ store_rollback(struct store *s)
 	s->dirty = 0;
 }
 
+void
+store_make_room(struct store *s)
+{
+	assert(!s->in_tx);
+	sqlite3_wal_checkpoint_v2(s->db, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
+}
+
 bool
 store_in_transaction(const struct store *s)
 {

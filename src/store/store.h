@@ -47,6 +47,11 @@ void store_close(struct store *s);
 
 int store_begin(struct store *s, struct err *e);
 int store_commit(struct store *s, struct err *e);
+/*
+ * For a disk that is full: what is in -wal is moved to the file, which may have free pages for it, so that the next transactions find room in -wal.
+ * Not within a transaction.
+ */
+void store_make_room(struct store *s);
 void store_rollback(struct store *s);
 bool store_in_transaction(const struct store *s);
 /* Of the last commit (writer) or what the database holds now (reader). */

@@ -5,6 +5,8 @@ import hashlib
 import os
 import shutil
 import sqlite3
+import subprocess
+import sys
 import threading
 import time
 import uuid
@@ -131,6 +133,56 @@ def test_ports_that_cannot_be_written_yet(make_aod):
     a.wait_up()
     assert a.get("/health").status == 200
     assert not [n for n in os.listdir(os.path.dirname(path)) if n.startswith("ports.json.")]
+
+
+READER = """
+import sqlite3, sys, time
+db = sqlite3.connect("file:%s?mode=ro" % sys.argv[1], uri=True, isolation_level=None, timeout=10)
+while db.execute("SELECT count(*) FROM event").fetchone() != (0,):
+    time.sleep(0.01)
+db.execute("BEGIN")
+db.execute("SELECT count(*) FROM session").fetchall()
+print("up", flush=True)
+sys.stdin.read()
+"""
+
+
+@contextlib.contextmanager
+def reader_of(a):
+    """Once there is no event in the database, somebody reads it, and keeps the snapshot."""
+    enter = ["nsenter", "-t", str(a.pid), "-m", *([] if os.geteuid() == 0 else ["-U", "--preserve-credentials"])]
+    with subprocess.Popen([*enter, sys.executable, "-c", READER, a.db_path], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as p:
+        assert p.stdout.readline() == "up\n"
+        yield
+        p.communicate()
+        assert p.returncode == 0
+
+
+def test_the_log_of_the_database_fills_the_disk(make_aod):
+    """A reader was in the way of its checkpoint for long. There is room in the database's file, so it goes on without anybody's help."""
+    a = make_aod(start=False)
+    a.mount(os.path.join(a.root, "state"), "64m")
+    a.start()
+    path = "/proc/%d/root%s" % (a.pid, a.db_path)
+
+    def fill(name, until):
+        sid, n = str(uuid.uuid4()), 0
+        a.post("/sessions", {"session_id": sid, "session_name": name})
+        while until(n) and a.post("/sessions/%s/events" % sid, event(sid, "x" * 100000)).status == 200:
+            n += 1
+        return sid
+
+    for i in range(10):  # its file comes to have all pages that are needed below
+        assert a.delete("/sessions/" + fill("gone-%d" % i, lambda n: n < 50)).status == 200
+    with reader_of(a):
+        size = os.path.getsize(path + "-wal")
+        kept = fill("kept", lambda n: n < 10)
+        Ballast(a).fill()
+        while os.path.getsize(path + "-wal") == size and a.delete("/sessions/" + fill("over", lambda n: n < 20)).status == 200:
+            pass  # until what is there of it is used up
+        assert a.post("/sessions/%s/events" % kept, event(kept, "y" * 100000)).status in (503, 507), "the disk was never full"
+    # More than what the writes that failed have left of room.
+    wait_for("it to go on", lambda: all(a.post("/sessions/%s/events" % kept, event(kept, "z" * 100000)).status == 200 for _ in range(10)))
 
 
 def test_locked_database(make_aod):
