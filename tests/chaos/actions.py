@@ -217,6 +217,16 @@ def ask_thaw(w, rng):
     return "thaw %s" % case.name
 
 
+def ask_answer(w, rng):
+    """Two people answer at once: one of them is the first."""
+    case = pick(rng, [c for c in w.live_cases() if c.kind.name == "asks"])
+    if not case:
+        return None
+    for _ in range(2):
+        w.behind(lambda: w.ask("POST", "/sessions/%s/answer" % case.sid, {"answer": "allow"}))
+    return "answer %s" % case.name
+
+
 def ask_delete(w, rng):
     case = pick(rng, w.live_cases())
     if not case:
@@ -339,6 +349,7 @@ ACTIONS = [
     Action("thaw", 2, ask_thaw, None),
     Action("delete", 3, ask_delete, None),
     Action("resume", 3, ask_resume, None),
+    Action("answer", 2, ask_answer, None),
     Action("prompt", 5, ask_prompt, None),
     Action("fill-disk", 2, fill_disk, "disk"),
     Action("make-room", 1, make_room, "disk"),

@@ -53,20 +53,36 @@ def check_case(w, case):
     need(len(by_token) == len(parts), "a prompt of %s was given to two runs", case.name)
     for r in case.runs:
         attempts = by_token.pop(r.token, None)
-        need(attempts or r.status != 200, "a prompt of %s was answered with 200, and no run has it", case.name)
+        need(attempts or r.status != 200 or r is case.run and never_started(case, s, r), "a prompt of %s was answered with 200, and no run has it", case.name)
         need(not attempts or r.status in (200, None), "a prompt of %s was answered with %r, and a run has it", case.name, r.status)
         whole = check_attempts(w, case, r, attempts) if attempts else None
         count_prompt(w, case, r, attempts or [], whole)
     need(not by_token, "%s has runs with prompts that nobody gave: %r", case.name, list(by_token))
-    stop = stop_of(parts[-1][1][-1])
+    stop = stop_of(reversed(events))
     reason = "completed" if s["result"] == "success" else s["result"]
     need((reason, s["exit_code"], s["signal"]) == end_of(stop), "%s says %r, its last event %r", case.name, (reason, s["exit_code"], s["signal"]),
          end_of(stop))
     # A request that was taken, but whose answer was lost, is as good as answered.
-    case.runs = [r for r in case.runs if any(r.token == token for token, _ in parts)]
+    case.runs = [r for r in case.runs if any(r.token == token for token, _ in parts)] or case.runs
     for r in case.runs:
         r.status = 200
     return s
+
+
+def never_started(case, s, run):
+    """It waited for room, and was stopped before there was any."""
+    return case.kind.name == "few" and s["state"] in ("stopped", "failed") and may(run, s["result"])
+
+
+def check_room(w, cases):
+    """MaxSessions=1: each begins after the one before has ended."""
+    spans = []
+    for case in cases:
+        for run in split_runs(case, w.a.events(case.sid)):
+            spans.append((run[0]["id"], stop_of(run)["id"], case.name))
+    spans.sort()
+    for a, b in zip(spans, spans[1:]):
+        need(a[1] < b[0], "%s and %s were there at once, where only one may be", a[2], b[2])
 
 
 def token_in(text):
@@ -122,16 +138,22 @@ def prompt_rows(w, case):
 
 def split_runs(case, events, goes_on=False):
     """The events of each run, from session_start to session_stop and what follows from that; the last may go on."""
-    runs, stopped = [], True
+    runs, stopped, over = [], True, False
     for e in events:
         if e["event_type"] == "session_start":
+            over = False
             need(stopped, "run %d of %s has no session_stop, but %r", len(runs), case.name, runs and runs[-1][-3:])
             runs.append([])
             stopped = False
-        need(runs, "%s begins with %r", case.name, e["event_type"])
+        need(runs or e["event_type"] in ("notice", "session_stop"), "%s begins with %r", case.name, e["event_type"])
+        if stopped and e["event_type"] == "session_stop":
+            need(not over, "%s has ended twice", case.name)
+            over = True  # it waited for its turn, or for a restart, and is not to be started any more
+            continue
         need(e["event_type"] in AFTER or not stopped, "%s goes on after session_stop with %r", case.name, e)
         stopped |= e["event_type"] == "session_stop"
-        runs[-1].append(e)
+        if runs:
+            runs[-1].append(e)
     need(stopped or goes_on, "the last run of %s has no session_stop, but %d events up to %r", case.name, len(runs[-1]), runs[-1][-1:])
     for n, run in enumerate(runs, 1):
         need(run[0]["run_number"] == n and {e["run"] for e in run} == {n}, "run %d of %s has events of another", n, case.name)
@@ -166,7 +188,8 @@ def check_attempts(w, case, run, attempts):
     for n, events in enumerate(attempts):
         end, last = end_of(stop_of(events)), n == len(attempts) - 1
         again = [e for e in events if e["event_type"] == "restart"]
-        need(len(again) == (not last), "%s: %d of %d runs ended with %r, and %d restarts follow", case.name, n + 1, len(attempts), end, len(again))
+        # One that was to be started again may have been stopped before.
+        need(len(again) == (not last) or last and len(again) == 1 and may(run, "cancelled"), "%s: %d of %d runs ended with %r, and %d restarts follow", case.name, n + 1, len(attempts), end, len(again))
         if fails and own < len(fails) and end == fails[own] and not case.kind.whole(case, case.kind.lines(events)):
             own += 1
         elif not check_run(w, case, run, events, last):
@@ -185,6 +208,9 @@ def check_run(w, case, run, events, last):
     lines = kind.lines(events)
     w.figures["lines checked"] += len(lines)
     results = [e for e in events if e["event_type"] == "result"]
+    for kind_of in ("question", "answer"):
+        once = [e["question_id"] for e in events if e["event_type"] == kind_of]
+        need(len(once) == len(set(once)), "run of %s has one %s twice", case.name, kind_of)
     need(len(results) <= 1, "run of %s has %d results", case.name, len(results))
     if end == kind.end(case):
         wrong = kind.whole(case, lines)

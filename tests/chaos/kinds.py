@@ -36,6 +36,7 @@ def blueprints(w):
     w.a.blueprint("chaos-demo-again", "[Agent]\nAdapter=claude\nExecStart=aod-demo-agent\n" + again)
     w.a.blueprint("chaos-demo", "[Agent]\nAdapter=claude\nExecStart=aod-demo-agent\n" + session + "[Sandbox]\nPrivateTmp=yes\n")
     w.a.blueprint("chaos-stays", "[Agent]\nAdapter=claude\nExecStart=aod-demo-agent\n" + session + "Lifecycle=persistent\n")
+    w.a.blueprint("chaos-few", "[Agent]\nAdapter=command\n" + session + "MaxSessions=1\n[Sandbox]\nPrivateTmp=no\n")
     w.a.blueprint("chaos-none", "[Agent]\nAdapter=claude\nExecStart=%s\n" % DEMO + session + "[Sandbox]\nSandbox=none\n")
     w.a.blueprint("chaos-strict", "[Agent]\nAdapter=claude\nExecStart=aod-demo-agent\n" + session + "[Sandbox]\nSandbox=strict\n")
 
@@ -62,6 +63,10 @@ def again(w, case, token):
     body = command(SLOW, "n=$(cat %s 2>/dev/null || echo 0); echo $((n+1)) >%s; [ $n -ge 2 ] || { echo \"line 0\"; echo \"end 1\"; exit 7; };"
                    % (count, count))(w, case, token)
     return dict(body, agent_name="chaos-again")
+
+
+def few(w, case, token):
+    return dict(command(SLOW)(w, case, token), agent_name="chaos-few")
 
 
 def end_of(case):
@@ -146,6 +151,19 @@ def demo_end(case):
     return {0: ("completed", 0, None), 1: ("overloaded", 1, None), 7: ("exit-code", 7, None)}[case.number]
 
 
+def ask_prompt(w, case, token):
+    return "append %s %s\nstream 6 10 line\nask Bash {\"command\":\"true\"}\nbash echo tool-%s >>%s\nsay end" % (w.prompts, token, token, w.prompts)
+
+
+def asks(w, case, token):
+    return {"agent_name": "chaos-demo", "prompt": ask_prompt(w, case, token), "project_dir": w.project}
+
+
+def asks_whole(case, lines):
+    want = ["line %d" % i for i in range(1, 7)] + ["Bash: allow", "end"]
+    return None if lines == want else "%r instead of %r" % (lines, want)
+
+
 # ---- the real Claude CLI --------------------------------------------------------------------------------------
 
 
@@ -183,6 +201,8 @@ KINDS = [
     Kind("demo-again", 3, demo("chaos-demo-again"), demo_prompt, texts, demo_whole, demo_end, None, []),
     Kind("stays", 3, demo("chaos-stays", turn_prompt), turn_prompt, texts, demo_whole, demo_end, None, None, True),
     Kind("queued", 2, demo("chaos-demo", turn_prompt), turn_prompt, texts, demo_whole, demo_end, None, None, True),
+    Kind("asks", 2, asks, ask_prompt, texts, asks_whole, lambda case: ("completed", 0, None), None),
+    Kind("few", 3, few, token_prompt, stdout, numbered, command_end, None),
     Kind("passive", 2, passive, None, None, None, None, None),
 ]
 ENDS = {"slow": (0, 0, 3, 42, 255, -10), "fast": (0, 5), "wide": (0, 9), "tree": (0, 1, -12), "deaf": (0, 4), "demo": (0, 0, 1, 7),

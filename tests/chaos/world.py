@@ -21,7 +21,7 @@ import aod as lib
 from aod import children_of, read_proc, stat_of, wait_for
 from model_api import ModelApi
 
-DISK_MIB = 48
+DISK_MIB = 96
 CLAUDE = os.environ.get("AOD_TEST_CLAUDE") or os.path.expanduser(
     "~/.cache/aod-test/node_modules/@anthropic-ai/claude-code-linux-x64/claude")
 
