@@ -61,6 +61,8 @@ struct turn_end {
 	 * takes a new uuid: one whose turn has ended, however badly, is not worked on again.
 	 */
 	int64_t retry_us;
+	/* It was to go on with a conversation that it does not know: nothing of the prompt was worked on, and only a new one can be begun. */
+	bool no_conversation;
 };
 
 /* Collects what one line, or the end, led to. The caller owns it, and resets it between calls. */
@@ -105,6 +107,7 @@ struct run_result {
 	double cost_usd;	 /* of this run */
 	int64_t input_tokens, output_tokens, turns; /* of this run */
 	int64_t retry_us; /* as in struct turn_end */
+	bool no_conversation; /* likewise */
 };
 
 /* What to say to a question. All borrowed. */

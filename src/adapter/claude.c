@@ -306,6 +306,13 @@ retry_time(const struct claude *st, const char *text, int64_t now)
 	return st->delay_us ? count_add(now, st->delay_us) : 0;
 }
 
+/* One that was killed early may not have written down what it was asked. */
+static bool
+no_conversation(const struct claude *st)
+{
+	return st->error && str_starts(st->error, "No conversation found with session ID");
+}
+
 /* How the latest turn ended: for the end of the run, and told now. error is taken. */
 static void
 end_turn(struct line *l, enum outcome outcome, const char *result, size_t n, char *error, int64_t retry_us)
@@ -323,7 +330,7 @@ end_turn(struct line *l, enum outcome outcome, const char *result, size_t n, cha
 	st->retry_us = retry_us;
 	free(turn->result);
 	free(turn->error);
-	*turn = (struct turn_end){ outcome, xstrdup(st->result), xstrdup(error), retry_us };
+	*turn = (struct turn_end){ outcome, xstrdup(st->result), xstrdup(error), retry_us, no_conversation(st) };
 	l->out->turn_done = true;
 	l->out->dirty = true;
 }
@@ -685,6 +692,7 @@ claude_end(void *state, const struct run_exit *x, struct adapter_out *out, struc
 		/* The answer is there: how the program went after it does not change it. */
 		r->outcome = st->outcome;
 		r->retry_us = st->retry_us;
+		r->no_conversation = no_conversation(st);
 		free(r->error);
 		r->error = xstrdup(st->error);
 	} else if (r->outcome == OUTCOME_SUCCESS) {

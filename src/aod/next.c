@@ -177,6 +177,23 @@ go_on(struct run *r, const struct run_result *res, const struct prompt *given, s
 	return rc < 0 ? rc : 0;
 }
 
+/* The next run begins a conversation, with the same prompt: its agent has not worked on that. */
+static int
+begin_anew(struct run *r, struct next *next, struct err *e)
+{
+	static const char text[] = "the agent does not know the conversation any more, as when it ended before it had written it down: a new one is begun";
+	struct event *ev = &r->m->event;
+
+	session_set_text(&r->s.row.agent_session_id, NULL);
+	r->s.row.due_us = now_us();
+	next->step = RESTART_QUEUE;
+	next->event = SEV_RESTART;
+	event_begin(ev, "notice", now_us());
+	event_extra_text(ev, "subtype", "new-conversation", 16);
+	event_extra_text(ev, "text", text, sizeof(text) - 1);
+	return session_add_event(r->m, &r->s, r->n, ev, e);
+}
+
 int
 next_after(struct run *r, const struct run_result *res, struct next *next, struct err *e)
 {
@@ -186,6 +203,10 @@ next_after(struct run *r, const struct run_result *res, struct next *next, struc
 
 	if (rc < 0 && rc != -ENOENT)
 		return rc;
+	if (res->no_conversation && r->s.row.agent_session_id && !by_request(r)) {
+		prompt_free(&p);
+		return begin_anew(r, next, e);
+	}
 	next->step = decide(r, res, unheard);
 	next->event = res->outcome == OUTCOME_SUCCESS ? SEV_EXIT_OK : SEV_EXIT_BAD;
 	if (next->step == RESTART_AGAIN || next->step == RESTART_QUEUE)

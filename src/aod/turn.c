@@ -279,7 +279,7 @@ turn_ended(struct run *r, int64_t time_us, struct err *e)
 	if (t->interrupt_seq && outcome != OUTCOME_SUCCESS)
 		outcome = OUTCOME_CANCELLED;
 	/* What else there is to say is said at the end of the run. */
-	if (!more || ends_run(r, outcome) || (r->s.row.prompts_queued == 0 && !t->stays))
+	if (!more || r->out.turn.no_conversation || ends_run(r, outcome) || (r->s.row.prompts_queued == 0 && !t->stays))
 		return 1;
 	t->interrupt_seq = 0;
 	rc = prompt_ended(r, outcome, e);

@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: MIT
 """The real Claude CLI under aod, against the stand-in for the model's API. Skipped where the CLI is not there."""
 import datetime
+import glob
 import json
 import os
 import re
+import signal
 import subprocess
 import time
 
@@ -510,12 +512,19 @@ def test_rate_limited_until_a_time(w, aod):
     assert w.api.stats()["prompts"]["go on please"] == {"sent": 1, "answered": 1}
 
 
+def transcript(aod, sid):
+    """What the program itself has written down of the conversation, a moment after it said so."""
+    found = glob.glob(aod.agent_dir(sid) + "/claude/projects/*/*.jsonl")
+    return open(found[0], "rb").read() if found else b""
+
+
 def test_killed_in_mid_turn_and_on_again(w, aod):
     """The same prompt under the same uuid: the model is asked once for each answer, and the conversation has the prompt once."""
     w.blueprint("AllowedTools=Bash\n[Session]\nRestart=on-abnormal\nRestartSec=100ms")
     w.api.script([rule("the task", tool("sleep 1000"), times=1), rule("the task", {"text": "Done: {{history}}"})])
     sid = w.start("the task")
     aod.wait_event(sid, lambda e: e["event_type"] == "pre_tool", timeout=60)
+    wait_for("the program to write down what it does", lambda: b"sleep 1000" in transcript(aod, sid))
     os.kill(agent(aod, sid), 9)
     s = aod.wait_status(sid, timeout=90)
     ev = aod.events(sid)
@@ -663,3 +672,32 @@ def test_aod_is_killed_while_it_is_idle(w, make_aod):
     is_idle(a, sid)
     assert a.result(sid) == "two" and agent(a, sid) == pid
     assert w.api.stats()["prompts"] == {"first": {"sent": 1, "answered": 1}, "second": {"sent": 1, "answered": 1}}
+
+
+@pytest.mark.parametrize("lifecycle", ["oneshot", "persistent"])
+def test_killed_before_it_knew_what_it_was_asked(w, aod, lifecycle):
+    """Its conversation is not written down yet: --resume would find none, so a new one is begun, with the same prompt."""
+    w.api.script([{"match": {"user": "^hi"}, "times": 1, "reply": {"hang": "headers"}}, rule("", {"text": "fine"})])
+    w.blueprint("[Session]\nLifecycle=%s" % lifecycle)
+    sid = w.start("hi there")
+    aod.wait_event(sid, lambda e: e["event_type"] == "init")
+    for pid in aod.session_processes(sid):
+        if os.path.basename(w.claude).encode() in aod_proc(pid):
+            os.kill(pid, signal.SIGKILL)
+    assert aod.wait_status(sid, timeout=60)["result"] == "signal"
+    aod.resume(sid, "and now?")
+    s = aod.wait_status(sid, timeout=60)
+    assert s["result"] == "success" and aod.result(sid) == "fine", s
+    ev = aod.events(sid)
+    assert [e["subtype"] for e in of(ev, "notice")].count("new-conversation") == 1, kinds(ev)
+    assert texts(ev, role="user") == ["hi there", "and now?"]
+    assert w.api.stats()["prompts"]["and now?"] == {"sent": 1, "answered": 1}
+    # The new one is one that can be gone on with.
+    aod.resume(sid, "once more")
+    assert aod.wait_status(sid, timeout=60)["result"] == "success"
+    assert [e["subtype"] for e in of(aod.events(sid), "notice")].count("new-conversation") == 1
+
+
+def aod_proc(pid):
+    with open("/proc/%d/cmdline" % pid, "rb") as f:
+        return f.read().split(b"\0")[0]
