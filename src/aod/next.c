@@ -208,7 +208,8 @@ next_after(struct run *r, const struct run_result *res, struct next *next, struc
 		return begin_anew(r, next, e);
 	}
 	next->step = decide(r, res, unheard);
-	next->event = res->outcome == OUTCOME_SUCCESS ? SEV_EXIT_OK : SEV_EXIT_BAD;
+	/* To be started again and again is a failure, however each of the runs ended. */
+	next->event = res->outcome == OUTCOME_SUCCESS && next->step != RESTART_LIMIT ? SEV_EXIT_OK : SEV_EXIT_BAD;
 	if (next->step == RESTART_AGAIN || next->step == RESTART_QUEUE)
 		next->event = SEV_RESTART;
 	if (next->step == RESTART_AGAIN)
@@ -326,7 +327,7 @@ not_started(struct manager *m, struct session *s, const struct err *why)
 	struct err e = { 0 };
 
 	log_warn("session %s: it cannot be started again: %s", s->row.name, why->text);
-	if (err_http_status(why) == 503) {
+	if (err_http_status(why) == 503 || err_http_status(why) == 507) {
 		s->row.due_us = now_us() + RETRY_US;
 		m->due_changed = true;
 		manager_check(m, session_save(m, s, &e), &e);

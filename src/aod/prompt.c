@@ -71,7 +71,8 @@ prompt_queue(struct manager *m, struct session *s, struct prompt *p, struct err 
 	struct prompt_row row = row_of(s, p, PROMPT_QUEUED, 0, 0);
 	int rc;
 
-	if (s->row.prompts_queued >= PROMPTS_QUEUED_MAX)
+	/* What aod itself says to a run that it starts again has nobody who could ask for it once more, and is only one. */
+	if (s->row.prompts_queued >= PROMPTS_QUEUED_MAX && strcmp(p->source, "restart"))
 		return err_set_status(e, 429, -EBUSY, "Session '%s': %d prompts wait for their turn, and there may be no more: try again when some are done",
 				      s->row.name, PROMPTS_QUEUED_MAX);
 	rc = add(m, s, p, &row, e);

@@ -27,7 +27,7 @@ void prompt_free(struct prompt *p);
 
 /* The one whose turn it is: given and not done, or the oldest of the queue. -ENOENT: there is none. */
 int prompt_next(struct manager *m, int64_t session, struct prompt *out, struct err *e);
-/* To the end of the queue; counts in s, which is the caller's to save. 1: added, 0: it was there already (origin). -EBUSY (429): it is full. */
+/* To the end of the queue; counts in s, which is the caller's to save. 1: added, 0: it was there already (origin). -EBUSY (429): it is full; never for source restart. */
 int prompt_queue(struct manager *m, struct session *s, struct prompt *p, struct err *e);
 /* p is what the run r works on: with the input frame of that number, or 0: its first input. p is stored if it was not. */
 int prompt_given(struct run *r, struct prompt *p, int64_t in_seq, struct err *e);
