@@ -475,7 +475,7 @@ turn_attached(struct run *r, bool shim)
 	/* Without a prompt a command works, and what was begun by an earlier aod may have none that is known. */
 	if (!t->stays)
 		t->open = !r->closed || !r->adapter->needs_prompt;
-	t->idle = t->stays && !t->open && (r->s.row.state == SESSION_IDLE || r->s.row.state == SESSION_FROZEN);
+	t->idle = t->stays && !t->open;
 	if (!shim)
 		return;
 	/* What is in the database is committed. What cannot be written now is tried again. */
@@ -497,6 +497,20 @@ queue(struct manager *m, struct session *s, struct prompt *p, struct err *e)
 	return rc < 0 ? rc : s->row.prompts_queued;
 }
 
+/* Its process is idle, and was told to end: there is something to wait for again, all the same. */
+static int64_t
+begin_later(struct manager *m, struct session *s, struct prompt *p, enum session_event why, struct err *e)
+{
+	int64_t position = queue(m, s, p, e);
+	int rc;
+
+	if (position < 0)
+		return position;
+	next_begins(&s->row, why);
+	rc = session_set_state(m, s, SEV_TURN, e);
+	return rc < 0 ? rc : position;
+}
+
 static int64_t
 prompt_live(struct manager *m, struct session *s, struct run *r, struct prompt *p, enum session_event why, struct err *e)
 {
@@ -505,8 +519,10 @@ prompt_live(struct manager *m, struct session *s, struct run *r, struct prompt *
 
 	if (move->action == ACT_REFUSE)
 		return err_set_status(e, 409, -EBUSY, "Session '%s': %s", s->row.name, move->why);
-	if (!r || move->action != ACT_GIVE || !takes_more(r) || s->row.prompts_queued > 0)
+	if (!r || move->action != ACT_GIVE)
 		return queue(m, s, p, e);
+	if (!takes_more(r) || s->row.prompts_queued > 0)
+		return begin_later(m, s, p, why, e);
 	rc = give(r, p, why, e);
 	return rc < 0 ? rc : 0;
 }
