@@ -5,6 +5,7 @@
 #include <errno.h>
 
 #include "aod/admission.h"
+#include "aod/next.h"
 #include "aod/request.h"
 #include "aod/tree.h"
 #include "aod/turn.h"
@@ -159,6 +160,20 @@ action_interrupt(struct request *q, struct err *e)
 	return rc;
 }
 
+/* What it was only to be started for is not wanted any more: then it is not. */
+static int
+cancel_start(struct request *q, struct session *s, struct err *e)
+{
+	struct prompt p;
+	int rc;
+
+	if (session_move(s->row.state, SEV_STOP)->action != ACT_CANCEL || !needs_prompt(s))
+		return 0;
+	rc = prompt_next(q->m, s->row.n, &p, e);
+	prompt_free(&p);
+	return rc == -ENOENT ? next_cancel(q->m, s, SEV_STOP, OUTCOME_CANCELLED, NULL, e) : rc;
+}
+
 int
 action_prompt_cancel(struct request *q, struct err *e)
 {
@@ -176,6 +191,8 @@ action_prompt_cancel(struct request *q, struct err *e)
 		rc = err_set_status(e, 404, -ENOENT, "Session '%s': no prompt %s is queued", s.row.name, n);
 	if (rc > 0)
 		rc = session_save(q->m, is, e);
+	if (rc == 0)
+		rc = cancel_start(q, is, e);
 	if (rc == 0)
 		request_reply_session(q, is, NULL);
 	session_free(&s);

@@ -1,0 +1,154 @@
+# SPDX-License-Identifier: MIT
+"""What falls between the parts of supervision: restarts, queues, questions, budgets and stops in combination."""
+import os
+import signal
+import threading
+
+from aod import DEMO, kinds, wait_for
+
+
+def blueprint(aod, name, session, exec_start=DEMO, adapter="claude"):
+    aod.blueprint(name, "[Agent]\nAdapter=%s\n%s[Session]\n%s\n[Sandbox]\nSandbox=none\n" % (
+        adapter, "ExecStart=%s\n" % exec_start if exec_start else "", session))
+
+
+def resume(aod, sid, prompt, **more):
+    r = aod.post("/sessions/%s/resume" % sid, {"prompt": prompt, **more})
+    assert r.status == 200, r
+    return r.json
+
+
+def prompts(aod, sid):
+    return [(p["prompt"], p["state"]) for p in aod.get("/sessions/%s/prompts" % sid).json["prompts"]]
+
+
+def program(aod, name, text):
+    """An agent of our own."""
+    path = os.path.join(aod.project, name)
+    with open(path, "w") as f:
+        f.write("#!/usr/bin/python3\nimport json, os, sys, time\n" + SPEAK + text)
+    os.chmod(path, 0o755)
+    return path
+
+
+SPEAK = """
+def say(**o):
+    print(json.dumps(o), flush=True)
+
+def turn(result):
+    say(type="system", subtype="init", session_id="s", tools=[], cwd="/", model="m")
+    say(type="result", subtype="success", is_error=False, result=result, num_turns=1, session_id="s", total_cost_usd=0, usage={})
+
+def prompts():
+    return (o for o in map(json.loads, sys.stdin) if o.get("type") == "user")
+"""
+
+
+def test_the_limit_is_a_failure_also_of_what_ends_well(aod):
+    """Restart=always: one that ends well again and again has failed when the limit is reached, and can be reset."""
+    blueprint(aod, "b-limit", "Restart=always\nRestartSec=0\nStartLimitBurst=2", None, "command")
+    sid = aod.sh("exit 0", agent_name="b-limit")
+    s = aod.wait_status(sid)
+    assert (s["state"], s["result"], s["runs"]) == ("failed", "start-limit-hit", 3)
+
+
+def test_a_restart_finds_room_in_a_full_queue_of_prompts(aod):
+    blueprint(aod, "b-full", "Restart=on-failure\nRestartMode=fresh\nRestartSec=1h")
+    sid = aod.create(agent_name="b-full", prompt="wait")["session_id"]
+    wait_for("its turn", lambda: "init" in kinds(aod.events(sid)))
+    for i in range(1000):
+        resume(aod, sid, "say %d" % i, queue=True)
+    assert aod.post("/sessions/%s/resume" % sid, {"prompt": "one more", "queue": True}).status == 429
+    agent, = [p for p, name in aod.session_processes(sid).items() if name.startswith("aod-demo")]
+    os.kill(agent, signal.SIGKILL)
+    s = aod.wait_state(sid, "auto-restart")
+    assert s["prompts_queued"] == 1001
+    assert aod.delete("/sessions/%s" % sid).status == 200
+
+
+def test_an_idle_agent_that_asks_is_idle_again(aod):
+    """A question between two turns: what comes meanwhile has its turn after the answer."""
+    agent = program(aod, "asks-late", """
+for n, _ in enumerate(prompts()):
+    turn("turn %d" % (n + 1))
+    if n == 0:
+        say(type="control_request", request_id="late-1",
+            request={"subtype": "can_use_tool", "tool_name": "Bash", "input": {"command": "ls"}, "tool_use_id": "t1"})
+""")
+    blueprint(aod, "b-late", "Lifecycle=persistent\nIdleTimeoutSec=infinity", agent)
+    for meanwhile in (False, True):
+        sid = aod.create(agent_name="b-late", prompt="one")["session_id"]
+        aod.wait_state(sid, "waiting")
+        if meanwhile:
+            resume(aod, sid, "two")
+        assert aod.post("/sessions/%s/answer" % sid, {"answer": "allow"}).status == 200
+        if not meanwhile:
+            aod.wait_state(sid, "idle")
+            resume(aod, sid, "two")
+        wait_for("the second turn", lambda: prompts(aod, sid) == [("one", "done"), ("two", "done")])
+        aod.wait_state(sid, "idle")
+        assert aod.result(sid) == "turn 2"
+        aod.delete("/sessions/%s" % sid)
+
+
+def test_a_stop_at_the_moment_of_the_end_is_final(make_aod):
+    a = make_aod()
+    blueprint(a, "b-moment", "Restart=always\nRestartSec=1h", None, "command")
+    for i in range(4):
+        go = os.path.join(a.project, "go-%d" % i)
+        sid = a.sh("while [ ! -e %s ]; do sleep 0.01; done" % go, agent_name="b-moment")
+        a.wait_state(sid, "running")
+        answers = []
+        t = threading.Thread(target=lambda: answers.append(a.post("/sessions/%s/stop" % sid)))
+        # Both are there when it goes on.
+        os.kill(a.pid, signal.SIGSTOP)
+        try:
+            t.start()
+            open(go, "w").close()
+            wait_for("its shim to have said all", lambda: not a.session_processes(sid) and a.shims() == [])
+        finally:
+            os.kill(a.pid, signal.SIGCONT)
+        t.join()
+        assert answers[0].status == 200 and a.wait_status(sid)["state"] == "stopped"
+
+
+def test_the_last_prompt_of_one_that_waits_is_cancelled(make_aod):
+    a = make_aod(args=["--max-sessions=1"])
+    sid = a.demo("say one")
+    a.wait_status(sid)
+    hold = a.sh("while [ ! -e %s ]; do sleep 0.02; done" % os.path.join(a.project, "go"))
+    a.wait_state(hold, "running")
+    resume(a, sid, "say two")
+    assert a.session(sid)["state"] == "queued"
+    n = a.get("/sessions/%s/prompts" % sid).json["prompts"][-1]["id"]
+    s = a.delete("/sessions/%s/prompts/%d" % (sid, n)).json["session"]
+    assert (s["state"], s["result"], s["prompts_queued"]) == ("stopped", "cancelled", 0)
+    assert a.get("/queue").json["waiting"] == 0
+    # Where there is another one it goes on waiting.
+    resume(a, sid, "say three")
+    resume(a, sid, "say four", queue=True)
+    n = a.get("/sessions/%s/prompts" % sid).json["prompts"][-2]["id"]
+    assert a.delete("/sessions/%s/prompts/%d" % (sid, n)).json["session"]["state"] == "queued"
+    open(os.path.join(a.project, "go"), "w").close()
+    assert a.wait_status(sid)["state"] == "finished" and a.result(sid) == "four"
+
+
+def test_one_that_is_about_to_end_and_was_asked_more_is_not_finished(aod):
+    end = os.path.join(aod.project, "end")
+    agent = program(aod, "stays", """
+for _ in prompts():
+    turn("yes")
+while not os.path.exists("%s"):
+    time.sleep(0.01)
+""" % end)
+    blueprint(aod, "b-stays", "Lifecycle=persistent\nIdleTimeoutSec=50ms", agent)
+    sid = aod.create(agent_name="b-stays", prompt="one")["session_id"]
+    aod.wait_state(sid, "idle")
+    path = os.path.join(aod.session_dir(sid), "1.in")
+    size = os.path.getsize(path)
+    wait_for("its input to be closed", lambda: os.path.getsize(path) > size)
+    s = resume(aod, sid, "two")["session"]
+    assert (s["status"], s["state"], s["result"], s["prompts_queued"]) == ("running", "running", None, 1)
+    assert aod.get("/sessions/%s/result" % sid).status == 400
+    open(end, "w").close()
+    wait_for("its turn", lambda: prompts(aod, sid) == [("one", "done"), ("two", "done")])
