@@ -129,7 +129,8 @@ session_stop(struct manager *m, struct session *s, int64_t timeout_us, struct er
 	struct run *r = manager_find_run(m, s->row.n);
 	int rc;
 
-	if (!r && session_move(s->row.state, SEV_STOP)->action == ACT_CANCEL) {
+	/* A run that has ended in this very turn of the loop may still be there. */
+	if (session_move(s->row.state, SEV_STOP)->action == ACT_CANCEL) {
 		rc = next_cancel(m, s, SEV_STOP, OUTCOME_CANCELLED, NULL, e);
 		return rc < 0 ? rc : 2;
 	}
