@@ -24,7 +24,7 @@ def pick(rng, things):
 # ---- kill -9 -------------------------------------------------------------------------------------------------
 
 
-def strike(w, pid, what, sig=signal.SIGKILL):
+def strike(w, pid, what, sig=signal.SIGKILL, wait_s=20):
     """Kill one process, and wait until it is gone; False where it was gone before."""
     try:
         os.kill(pid, sig)
@@ -32,7 +32,7 @@ def strike(w, pid, what, sig=signal.SIGKILL):
         return False
     if pid in w.stopped:
         w.stopped.discard(pid)
-    wait_for("%s %d to go" % (what, pid), lambda: not alive(pid), 20)
+    wait_for("%s %d to go" % (what, pid), lambda: not alive(pid), wait_s)
     w.figures["killed " + what] += 1
     return True
 
@@ -102,7 +102,7 @@ def kill_agent(w, rng):
     case.run.cut.add("agent")
     case.run.hits += 1
     with contextlib.suppress(TimeoutError):  # one that is frozen waits for its thaw; a program may have a handler for SIGSEGV
-        if strike(w, pid, "agent", sig):
+        if strike(w, pid, "agent", sig, 2):
             return "agent of %s (%s)" % (case.name, sig.name)
     return None
 

@@ -101,7 +101,9 @@ def check_turns(w, case, s, events):
             turns.append((token_in(e["content"][0]["text"]), []))
         elif turns:
             turns[-1][1].append(e)
-    rows = {token_in(p["prompt"]): p["state"] for p in prompt_rows(w, case)}
+    prompts = prompt_rows(w, case)
+    check_callback(w, case, s, [p["prompt"] for p in prompts if p["source"] == "callback"])
+    rows = {token_in(p["prompt"]): p["state"] for p in prompts}
     by_token = dict(turns)
     need(len(by_token) == len(turns), "a prompt of %s was said twice", case.name)
     need(list(by_token) == [t for t in rows if t in by_token], "the turns of %s are not in the order of its prompts", case.name)
@@ -122,12 +124,22 @@ def check_turns(w, case, s, events):
         need(not wrong, "a turn of %s that is %s: %s", case.name, state, wrong)
         need(state or not said, "%s worked on what it was not given", case.name)
         count_prompt(w, case, r, [], state == "done")
+    rows.pop(None, None)  # the answer of its child
     need(not rows, "%s has prompts that nobody gave: %r", case.name, rows)
     reason = end_of(stop_of(runs[-1]))[0] if stop_of(runs[-1]) else "completed"
     need(reason == "completed" or may(every, reason), "%s ended with %r; what was done: %r", case.name, reason, sorted(every.cut))
     for r in case.runs:
         r.status = 200 if r.status is None and r.token in by_token else r.status
     case.runs = [r for r in case.runs if r.status == 200]
+
+
+def check_callback(w, case, s, texts):
+    """The end of a child is told to its parent once."""
+    status, answer = w.ask("GET", "/sessions/" + case.kid.name) if case.kid else (404, None)
+    need(len(texts) <= (case.kid is not None), "%s was told of its child %d times", case.name, len(texts))
+    if status == 200 and answer["session"]["state"] in ("finished", "failed"):
+        w.figures["callbacks checked"] += 1
+        need(len(texts) == 1 and case.kid.name in texts[0], "%s was not told of its child: %r", case.name, texts)
 
 
 def prompt_rows(w, case):

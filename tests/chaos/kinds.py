@@ -164,6 +164,10 @@ def asks_whole(case, lines):
     return None if lines == want else "%r instead of %r" % (lines, want)
 
 
+def kid(w, case, token):
+    return dict(demo("chaos-demo", turn_prompt)(w, case, token), parent_session_name=case.parent.name, callback=True)
+
+
 # ---- the real Claude CLI --------------------------------------------------------------------------------------
 
 
@@ -203,8 +207,11 @@ KINDS = [
     Kind("queued", 2, demo("chaos-demo", turn_prompt), turn_prompt, texts, demo_whole, demo_end, None, None, True),
     Kind("asks", 2, asks, ask_prompt, texts, asks_whole, lambda case: ("completed", 0, None), None),
     Kind("few", 3, few, token_prompt, stdout, numbered, command_end, None),
+    Kind("parent", 2, demo("chaos-stays", turn_prompt), turn_prompt, texts, demo_whole, demo_end, None, None, True),
     Kind("passive", 2, passive, None, None, None, None, None),
 ]
+# Not started by itself, but below each parent.
+KID = Kind("kid", 0, kid, turn_prompt, texts, demo_whole, demo_end, None)
 ENDS = {"slow": (0, 0, 3, 42, 255, -10), "fast": (0, 5), "wide": (0, 9), "tree": (0, 1, -12), "deaf": (0, 4), "demo": (0, 0, 1, 7),
         "none": (0, 7), "strict": (0, 0, 1)}
 

@@ -45,6 +45,7 @@ class Case:
     def __init__(self, kind, name, number):
         self.kind, self.name, self.number = kind, name, number
         self.sid = None
+        self.parent = self.kid = None
         self.runs = []
         self.stop_answered = False
         self.delete = None  # "asked": no answer came; "done"
