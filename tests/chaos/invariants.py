@@ -65,9 +65,10 @@ def check_case(w, case):
     need((reason, s["exit_code"], s["signal"]) == end_of(stop), "%s says %r, its last event %r", case.name, (reason, s["exit_code"], s["signal"]),
          end_of(stop))
     # A request that was taken, but whose answer was lost, is as good as answered.
-    case.runs = [r for r in case.runs if any(r.token == token for token, _ in parts)] or case.runs
-    for r in case.runs:
+    taken = [r for r in case.runs if r.token in dict(parts)]
+    for r in taken:
         r.status = 200
+    case.runs = taken or case.runs
     return s
 
 
