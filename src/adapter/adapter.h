@@ -63,6 +63,8 @@ struct turn_end {
 	int64_t retry_us;
 	/* It was to go on with a conversation that it does not know: nothing of the prompt was worked on, and only a new one can be begun. */
 	bool no_conversation;
+	/* It had the prompt before, in an earlier process, and did not work on it now; whether it came to an end of it then is not known. */
+	bool replayed;
 };
 
 /* Collects what one line, or the end, led to. The caller owns it, and resets it between calls. */

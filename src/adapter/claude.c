@@ -583,8 +583,10 @@ on_lifecycle(struct line *l)
 		return;
 	if (strcmp(state, "queued") == 0 || strcmp(state, "started") == 0)
 		prompt_begin(l->st, uuid, *state == 's');
-	else if ((completed || strcmp(state, "cancelled") == 0) && prompt_end(l->st, uuid))
+	else if ((completed || strcmp(state, "cancelled") == 0) && prompt_end(l->st, uuid)) {
 		end_turn(l, completed ? OUTCOME_SUCCESS : OUTCOME_CANCELLED, NULL, 0, NULL, 0);
+		l->out->turn.replayed = completed;
+	}
 	l->out->dirty = true;
 }
 

@@ -157,24 +157,29 @@ decide(struct run *r, const struct run_result *res, bool unheard)
 	return step;
 }
 
+int
+next_instead(struct run *r, enum outcome o, const char *text, struct err *e)
+{
+	char uuid[ID_SIZE];
+	struct prompt p = { .source = "restart", .uuid = id_new(uuid), .text = r->restart.prompt };
+	int rc = prompt_ended(r, o, e);
+
+	if (text && (r->restart.fresh || !p.text))
+		p.text = (char *)text;
+	if (rc == 0 && p.text)
+		rc = prompt_queue(r->m, &r->s, &p, e);
+	return rc < 0 ? rc : 0;
+}
+
 /* given: what it worked on, or NULL. The next run has the same once more, or is told that it is one. */
 static int
 go_on(struct run *r, const struct run_result *res, const struct prompt *given, struct err *e)
 {
-	char uuid[ID_SIZE];
-	struct prompt p = { .source = "restart", .uuid = id_new(uuid), .text = r->restart.prompt };
-	int rc;
-
 	if (!r->adapter->needs_prompt || (given && !answered(r) && !r->restart.fresh))
 		return 0;
-	if (given && (r->restart.fresh || !p.text))
-		p.text = given->text;
 	if (r->restart.fresh)
 		session_set_text(&r->s.row.agent_session_id, NULL);
-	rc = prompt_ended(r, res->outcome, e);
-	if (rc == 0 && p.text)
-		rc = prompt_queue(r->m, &r->s, &p, e);
-	return rc < 0 ? rc : 0;
+	return next_instead(r, res->outcome, given ? given->text : NULL, e);
 }
 
 /* The next run begins a conversation, with the same prompt: its agent has not worked on that. */

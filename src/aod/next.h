@@ -32,6 +32,11 @@ struct next {
 };
 /* For run_end(): decides, ends the run's prompts or keeps them for the next one, and counts in its session's row, which the caller saves. */
 int next_after(struct run *r, const struct run_result *res, struct next *next, struct err *e);
+/*
+ * What r was given is over for its agent, which did not come to the end of it: in its queue is what goes on with it instead, before all else.
+ * text: what it was given, or NULL.
+ */
+int next_instead(struct run *r, enum outcome o, const char *text, struct err *e);
 /* After the event of the run's end, and its row: says that another run follows, or that none does any more. */
 int next_say(struct run *r, const struct next *next, struct err *e);
 

@@ -278,6 +278,14 @@ turn_ended(struct run *r, int64_t time_us, struct err *e)
 	t->open = false;
 	if (t->interrupt_seq && outcome != OUTCOME_SUCCESS)
 		outcome = OUTCOME_CANCELLED;
+	/* An earlier process was cut off in it: it is told to go on. */
+	if (r->out.turn.replayed && more && !t->interrupt_seq) {
+		rc = next_instead(r, OUTCOME_UNKNOWN, NULL, e);
+		if (rc == 0)
+			rc = give_next(r, SEV_TURN, e);
+		if (rc != 0)
+			return rc < 0 ? rc : 0;
+	}
 	/* What else there is to say is said at the end of the run. */
 	if (!more || r->out.turn.no_conversation || ends_run(r, outcome) || (r->s.row.prompts_queued == 0 && !t->stays))
 		return 1;

@@ -512,6 +512,9 @@ def test_rate_limited_until_a_time(w, aod):
     assert w.api.stats()["prompts"]["go on please"] == {"sent": 1, "answered": 1}
 
 
+GO_ON = "Your last turn was cut off by an error. Go on with your task."
+
+
 def transcript(aod, sid):
     """What the program itself has written down of the conversation, a moment after it said so."""
     found = glob.glob(aod.agent_dir(sid) + "/claude/projects/*/*.jsonl")
@@ -519,20 +522,24 @@ def transcript(aod, sid):
 
 
 def test_killed_in_mid_turn_and_on_again(w, aod):
-    """The same prompt under the same uuid: the model is asked once for each answer, and the conversation has the prompt once."""
+    """It has begun with the prompt: the same uuid is only replayed, so that it is told to go on. The conversation has the prompt once."""
     w.blueprint("AllowedTools=Bash\n[Session]\nRestart=on-abnormal\nRestartSec=100ms")
-    w.api.script([rule("the task", tool("sleep 1000"), times=1), rule("the task", {"text": "Done: {{history}}"})])
+    # It refuses to sleep for long in the foreground.
+    w.api.script([rule("the task", tool("tail -f /dev/null"), times=1), rule("Go on", {"text": "Done: {{history}}"})])
     sid = w.start("the task")
     aod.wait_event(sid, lambda e: e["event_type"] == "pre_tool", timeout=60)
-    wait_for("the program to write down what it does", lambda: b"sleep 1000" in transcript(aod, sid))
+    wait_for("the program to write down what it does", lambda: b"tail -f /dev/null" in transcript(aod, sid))
     os.kill(agent(aod, sid), 9)
     s = aod.wait_status(sid, timeout=90)
     ev = aod.events(sid)
     assert (s["state"], s["result"], s["runs"]) == ("finished", "success", 2), s
     assert [e["reason"] for e in of(ev, "session_stop")] == ["signal", "completed"]
     assert len({e["agent_session_id"] for e in of(ev, "init")}) == 1
-    assert texts(ev, role="user")[0] == "the task" and prompt_states(aod, sid) == ["done"]
-    assert w.api.stats()["prompts"]["the task"]["answered"] == 2, "one for the tool, one for the answer"
+    assert texts(ev, role="user")[0] == "the task" and prompt_states(aod, sid) == ["failed", "done"]
+    # It had begun with it: it is not given it once more, which it would not work on, but told to go on.
+    stats = w.api.stats()["prompts"]
+    assert stats["the task"]["answered"] == 1 and stats[GO_ON] == {"sent": 1, "answered": 1}
+    assert aod.result(sid).startswith("Done: the task|")
     aod.assert_no_process_left(sid)
 
 
@@ -555,9 +562,7 @@ def resume(aod, sid, prompt, **more):
 
 
 def agent(aod, sid):
-    found = [p for p, name in aod.session_processes(sid).items() if name.startswith("claude")]
-    assert found
-    return min(found)
+    return aod.agent_pid(sid, "claude")
 
 
 def prompt_states(aod, sid):

@@ -55,9 +55,7 @@ def result(aod, sid):
 
 
 def agent_pid(aod, sid):
-    found = [p for p, name in aod.session_processes(sid).items() if name.startswith("aod-demo")]
-    assert len(found) == 1, found
-    return found[0]
+    return aod.agent_pid(sid, "aod-demo")
 
 
 def turns_open(aod, sid, n):
@@ -428,7 +426,7 @@ def test_the_agent_is_killed_in_a_turn(aod):
     sid = start(aod, "p-killed", "say one")
     is_idle(aod, sid)
     pid = agent_pid(aod, sid)
-    resume(aod, sid, "first 1 wait\ncount")
+    resume(aod, sid, "first 2 wait\ncount")
     turns_open(aod, sid, 2)
     resume(aod, sid, "say after")
     os.kill(pid, signal.SIGKILL)

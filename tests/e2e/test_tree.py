@@ -136,8 +136,9 @@ def test_the_result_of_a_child_wakes_its_parent(aod, sandbox):
     assert text == "Callback: session %s (%s), which you started, has ended.\nState: finished\nResult: success\nAnswer:\n\nit is blue" % (
         kid, child["session_id"])
     s = aod.wait_status(sid)
-    assert (s["state"], s["runs"], child["parent_session_id"], child["callback"]) == ("finished", 2, sid, True), s
-    # The conversation went on.
+    assert (s["state"], child["parent_session_id"], child["callback"]) == ("finished", sid, True), s
+    # The conversation went on, in a further run, or in the first where the child was the quicker of the two.
+    assert s["runs"] in (1, 2)
     assert aod.result(sid).startswith("You said: Callback: session " + kid)
     ev = aod.events(sid)
     [note] = [e for e in ev if e["event_type"] == "callback"]

@@ -355,6 +355,13 @@ class Aod:
         mark = ("AOD_SESSION_ID=" + sid).encode() if sid else ("AOD_SOCKET=" + self.agents_socket).encode()
         return {p: (stat_of(p) or ("?",))[0] for p in pids() if alive(p) and mark in read_proc(p, "environ").split(b"\0")}
 
+    def agent_pid(self, sid, name):
+        """The agent's own process, by the beginning of its name: not one that it has forked, which has that name until it is another program."""
+        found = {p for p, n in self.session_processes(sid).items() if n.startswith(name)}
+        top = [p for p in found if (stat_of(p) or (0, 0, 0))[2] not in found]
+        assert len(top) == 1, (top, found)
+        return top[0]
+
     def shims(self):
         return [p for p in pids() if alive(p) and self._holds_root(p, read_proc(p, "cmdline"))]
 

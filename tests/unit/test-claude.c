@@ -809,7 +809,7 @@ test_replay(void **state)
 	feed(LIFE("b", "cancelled"));
 	assert_false(out.turn_done);
 	feed(LIFE("u1", "completed"));
-	assert_true(out.turn_done);
+	assert_true(out.turn_done && out.turn.replayed);
 	assert_int_equal(out.turn.outcome, OUTCOME_SUCCESS);
 	assert_null(out.turn.result);
 	r = end(EXIT(0));
