@@ -24,7 +24,7 @@ restart_live(struct run *r, struct err *e)
 {
 	if (r->s.row.state == SESSION_STOPPING || r->delete_after)
 		return refuse(&r->s, "it is being stopped", e);
-	if (r->s.row.state == SESSION_IDLE)
+	if (r->turn.idle)
 		return refuse(&r->s, "it waits for a prompt: there is nothing to start again", e);
 	if (r->exited || (r->in.why != OUTCOME_NONE && r->in.why != OUTCOME_CANCELLED))
 		return refuse(&r->s, "its run is just ending: try again", e);

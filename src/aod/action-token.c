@@ -224,6 +224,9 @@ check_child(struct request *q, const struct session_row *parent, struct err *e)
 	strv_free(command);
 	if (request_text(q, "session_id"))
 		return err_set_status(e, 403, -EPERM, "A session's own token may start sessions, not register them: leave session_id out");
+	/* The queue is everybody's. */
+	if (request_number(q, "priority", INT64_MIN) > parent->priority)
+		return err_set_status(e, 403, -EPERM, "priority: a session's own token may give no greater one than its own, %lld", (long long)parent->priority);
 	if (dir && strcmp(dir, parent->project_dir ? parent->project_dir : work))
 		return err_set_status(e, 403, -EPERM, "project_dir '%.200s': a session's own token may only give its own, %s", dir,
 				      parent->project_dir ? parent->project_dir : work);

@@ -4,7 +4,7 @@ import os
 import signal
 import threading
 
-from aod import DEMO, kinds, wait_for
+from aod import DEMO, kinds, texts, wait_for
 
 
 def blueprint(aod, name, session, exec_start=DEMO, adapter="claude"):
@@ -152,3 +152,40 @@ while not os.path.exists("%s"):
     assert aod.get("/sessions/%s/result" % sid).status == 400
     open(end, "w").close()
     wait_for("its turn", lambda: prompts(aod, sid) == [("one", "done"), ("two", "done")])
+
+
+def test_a_session_gives_its_children_no_greater_priority_than_its_own(make_aod):
+    a = make_aod()
+    a.blueprint("b-child", "[Agent]\nExecStart=%s\n[Sandbox]\nSandbox=none\n" % DEMO)
+    sid = a.plain_demo("env AOD_TOKEN\nwait", priority=5)
+    token, = wait_for("its token", lambda: texts(a.events(sid)))
+
+    def child(**body):
+        return a.request("POST", "/sessions", {"prompt": "say hi", "agent_name": "b-child", **body},
+                         headers={"Authorization": "Bearer " + token})
+    assert child(priority=5).status == child(priority=-1000).status == child().status == 200
+    r = child(priority=6)
+    assert r.status == 403 and "no greater one than its own, 5" in r.detail
+    # Nor has it the word about what others wait for, or what persons are asked.
+    for path in ("/queue", "/cost", "/questions"):
+        assert a.get(path, headers={"Authorization": "Bearer " + token}).status == 403, path
+    other = a.demo("ask Bash")
+    for method, path in (("POST", "/answer"), ("POST", "/interrupt"), ("GET", "/prompts"), ("GET", "/questions"), ("GET", "/queue"), ("POST", "/restart"),
+                         ("POST", "/reset-failed"), ("DELETE", "/prompts/1"), ("POST", "/stop?tree=1"), ("POST", "/freeze?tree=1")):
+        r = a.request(method, "/sessions/%s%s" % (other, path), {"answer": "allow"} if method == "POST" else None,
+                      headers={"Authorization": "Bearer " + token})
+        assert r.status in (403, 404), (path, r)
+
+
+def test_what_is_idle_is_not_started_again(aod):
+    """Whatever its state: there is nothing that it could be started with."""
+    blueprint(aod, "b-rest", "Lifecycle=persistent\nIdleTimeoutSec=infinity")
+    sid = aod.create(agent_name="b-rest", prompt="say one")["session_id"]
+    aod.wait_state(sid, "idle")
+    assert aod.post("/sessions/%s/restart" % sid).status == 409
+    if aod.post("/sessions/%s/freeze" % sid).status == 200:
+        assert aod.session(sid)["state"] == "frozen"
+        assert aod.post("/sessions/%s/restart" % sid).status == 409
+        assert aod.post("/sessions/%s/thaw" % sid).status == 200
+    assert aod.session(sid)["state"] == "idle"
+    aod.delete("/sessions/%s" % sid)
