@@ -125,7 +125,7 @@ prompt_ended(struct run *r, enum outcome o, struct err *e)
 	int rc = manager_begin(r->m, e);
 
 	if (rc == 0)
-		rc = manager_check(r->m, store_prompt_open(r->m->store, r->s.row.n, PROMPTS_QUEUED_MAX + 1, end_one, &x, e), e);
+		rc = manager_check(r->m, store_prompt_heads(r->m->store, r->s.row.n, PROMPTS_OPEN_MAX, end_one, &x, e), e);
 	return rc < 0 ? rc : 0;
 }
 
@@ -182,5 +182,5 @@ prompts_over(struct manager *m, struct session *s, bool all, enum prompt_state s
 	struct over x = { m, s, all, state, e };
 	int rc = manager_begin(m, e);
 
-	return rc < 0 ? rc : manager_check(m, store_prompt_open(m->store, s->row.n, PROMPTS_QUEUED_MAX + 1, over_one, &x, e), e);
+	return rc < 0 ? rc : manager_check(m, store_prompt_heads(m->store, s->row.n, PROMPTS_OPEN_MAX, over_one, &x, e), e);
 }

@@ -14,6 +14,7 @@
 struct run;
 
 #define PROMPTS_QUEUED_MAX 1000 /* of a session */
+#define PROMPTS_OPEN_MAX (PROMPTS_QUEUED_MAX + 2) /* with what it works on, and what it is told when it is started again */
 #define PROMPT_FIRST "start"	/* origin of the one that a session is started with */
 
 struct prompt {

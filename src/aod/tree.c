@@ -118,7 +118,7 @@ static int
 still_owes(struct manager *m, struct session *s, struct err *e)
 {
 	struct open_prompts o = { &s->row, false };
-	int rc = session_state_live(s->row.state) ? store_prompt_open(m->store, s->row.n, PROMPTS_QUEUED_MAX + 1, look_at_prompt, &o, e) : 0;
+	int rc = session_state_live(s->row.state) ? store_prompt_heads(m->store, s->row.n, PROMPTS_OPEN_MAX, look_at_prompt, &o, e) : 0;
 
 	s->row.callback_due = o.owed;
 	return rc;

@@ -161,7 +161,7 @@ D(Session, BudgetAction, ENUM, "stop", "0.1", "freeze interrupt stop", 0,
   "What is done with a run when a budget is used up: freeze it until a person thaws it, interrupt its turn, or stop it.")
 D(Session, Lifecycle, ENUM, "oneshot", "0.1", "oneshot persistent", 0,
   "Whether the program ends after its answer (oneshot) or stays for the next prompt (persistent): the session is idle then, and the next turn begins at once. Each "
-  "turn has a result of its own, and one that fails leaves the program idle, too: what Restart= says is about ends of the program. RuntimeMaxSec= and the like "
+  "turn has a result of its own, and one that fails leaves the program idle, too, unless Restart= is about such an end. RuntimeMaxSec= and the like "
   "count for each turn. A prompt that comes during a turn is queued. Of a command only that holds: its program ends as ever.")
 D(Session, IdleTimeoutSec, TIMESPAN, "infinity", "0.1", NULL, 0,
   "How long the program of a persistent session stays without a prompt; then its input is closed, and it has ResultGraceSec= to end. The result is success.")

@@ -151,6 +151,14 @@ store_prompt_open(struct store *s, int64_t session, int64_t limit, store_prompt_
 }
 
 int
+store_prompt_heads(struct store *s, int64_t session, int64_t limit, store_prompt_cb cb, void *arg, struct err *e)
+{
+	sqlite3_stmt *st = store_query(s, Q_PROMPT_HEADS, e);
+
+	return st ? each_prompt(s, st, session, limit, cb, arg, e) : s->code;
+}
+
+int
 store_prompt_list(struct store *s, int64_t session, int64_t after, int64_t limit, store_prompt_cb cb, void *arg, struct err *e)
 {
 	sqlite3_stmt *st = store_query(s, Q_PROMPT_LIST, e);

@@ -188,8 +188,9 @@ const int store_schema_version = ARRAY_LEN(store_schema);
 	" ON t.session = r.session AND t.n = r.n WHERE r.session = ?1 ORDER BY r.n DESC LIMIT 1"
 
 /* In the order in which prompt.c takes them. */
-#define PROMPT \
-	"SELECT id, session, uuid, source, origin, author, state, run, in_seq, created_us, given_us, ended_us, text FROM prompt "
+#define PROMPT_COLUMNS "SELECT id, session, uuid, source, origin, author, state, run, in_seq, created_us, given_us, ended_us, "
+#define PROMPT PROMPT_COLUMNS "text FROM prompt "
+#define PROMPT_ORDER " ORDER BY state = 'queued', source <> 'restart', id"
 
 /* In the order in which question.c takes them. */
 #define QUESTION                                                                                                                    \
@@ -293,7 +294,9 @@ const char *const store_sql[Q_COUNT] = {
 			 " text) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)"
 			 " ON CONFLICT (session, origin) WHERE origin IS NOT NULL DO NOTHING",
 	[Q_PROMPT_UPDATE] = "UPDATE prompt SET uuid = ?2, state = ?3, run = ?4, in_seq = ?5, given_us = ?6, ended_us = ?7 WHERE id = ?1",
-	[Q_PROMPT_OPEN] = PROMPT "WHERE session = ?1 AND state IN ('queued', 'given') ORDER BY state = 'queued', source <> 'restart', id LIMIT ?2",
+	/* The texts may be long, and many: only of those that are wanted. */
+	[Q_PROMPT_OPEN] = PROMPT "WHERE id IN (SELECT id FROM prompt WHERE session = ?1 AND state IN ('queued', 'given')" PROMPT_ORDER " LIMIT ?2)" PROMPT_ORDER,
+	[Q_PROMPT_HEADS] = PROMPT_COLUMNS "'' FROM prompt WHERE session = ?1 AND state IN ('queued', 'given')" PROMPT_ORDER " LIMIT ?2",
 	[Q_PROMPT_LIST] = PROMPT "WHERE session = ?1 AND id > ?3 ORDER BY id LIMIT ?2",
 	[Q_PROMPT_KNOWN] = "SELECT 1 FROM prompt WHERE session = ?1 AND origin = ?2 LIMIT 1",
 	[Q_PROMPT_CANCEL] = "UPDATE prompt SET state = 'cancelled', ended_us = ?3 WHERE session = ?1 AND state = 'queued'"

@@ -150,6 +150,8 @@ int store_prompt_known(struct store *s, int64_t session, const char *origin, str
 int store_prompt_cancel(struct store *s, int64_t session, int64_t id, int64_t time_us, struct err *e);
 /* Given ones and queued ones: first those of restarts, then oldest first. The rows are valid during the call of cb, which may write. */
 int store_prompt_open(struct store *s, int64_t session, int64_t limit, store_prompt_cb cb, void *arg, struct err *e);
+/* The same without their texts, which may be long: text is "". */
+int store_prompt_heads(struct store *s, int64_t session, int64_t limit, store_prompt_cb cb, void *arg, struct err *e);
 /* All after that id, oldest first. */
 int store_prompt_list(struct store *s, int64_t session, int64_t after, int64_t limit, store_prompt_cb cb, void *arg, struct err *e);
 

@@ -112,6 +112,13 @@ test_order(void **state)
 	buf_puts(&b, "");
 	assert_int_equal(store_prompt_open(s, session, 10, stop, &b, &e), 7);
 	assert_string_equal(b.data, "two:given ");
+	/* The same in the same order, but for the texts. */
+	buf_reset(&b);
+	OK(store_prompt_heads(s, session, 10, put, &b, &e));
+	assert_string_equal(b.data, ":given :queued ");
+	buf_reset(&b);
+	OK(store_prompt_heads(s, session, 1, put, &b, &e));
+	assert_string_equal(b.data, ":given ");
 	buf_free(&b);
 }
 
