@@ -14,6 +14,7 @@
 #include "http/server.h"
 
 #define LIST_MAX 10000
+#define LIST_BYTES (8u << 20) /* what is asked may be long: a list that has so many bytes ends */
 
 static void
 put_text(struct buf *b, const char *name, const char *text)
@@ -30,12 +31,22 @@ put_time(struct buf *b, const char *name, int64_t us)
 	put_text(b, name, us && us != INT64_MAX ? time_iso(us, text) : NULL);
 }
 
+struct list {
+	struct buf out;
+	bool more;
+};
+
 static int
 on_question(const struct question_row *row, void *arg)
 {
-	struct buf *b = arg;
+	struct list *l = arg;
+	struct buf *b = &l->out;
 	const char *status = !row->closed ? "open" : strcmp(row->closed, "answer") ? row->closed : "answered";
 
+	if (b->len >= LIST_BYTES) {
+		l->more = true;
+		return 1;
+	}
 	buf_puts(b, b->data[b->len - 1] == '[' ? "{\"session_id\":" : ",{\"session_id\":");
 	buf_put_json_str(b, row->session_id);
 	put_text(b, "session_name", row->session_name);
@@ -56,18 +67,18 @@ on_question(const struct question_row *row, void *arg)
 static void
 list(const struct request *rq, int64_t session, bool all)
 {
-	struct buf b = BUF_INIT;
+	struct list l = { .out = BUF_INIT };
 	struct err e = { 0 };
 	int r;
 
-	buf_puts(&b, "{\"questions\":[");
-	r = store_question_list(front.store, session, all, LIST_MAX, on_question, &b, &e);
-	buf_puts(&b, "]}");
+	buf_puts(&l.out, "{\"questions\":[");
+	r = store_question_list(front.store, session, all, LIST_MAX, on_question, &l, &e);
+	buf_puts(&l.out, l.more ? "],\"more\":true}" : "]}");
 	if (r < 0)
 		reply_err(rq->req, &e);
 	else
-		reply_buf(rq->req, 200, &b);
-	buf_free(&b);
+		reply_buf(rq->req, 200, &l.out);
+	buf_free(&l.out);
 }
 
 void

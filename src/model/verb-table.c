@@ -142,7 +142,7 @@ const struct verb verbs[] = {
 	  "What a session asks and waits to be answered, oldest first.",
 	  { ID_ARG, { "all", ARG_BOOL, IN_QUERY, false, false, 0, 0, NULL, "also what was answered or is gone, newest first" } } },
 	{ "question.list", VERB_QUERY, "GET", "/questions", PORT_RUNTIME, PERM_READ, 200, "questions",
-	  "What all sessions ask and wait to be answered, oldest first.", { { 0 } } },
+	  "What all sessions ask and wait to be answered, oldest first. more: the list ends before the last of them.", { { 0 } } },
 	{ "session.answer", VERB_ACTION, "POST", "/sessions/{id}/answer", PORT_RUNTIME, PERM_WRITE, 200, "answer",
 	  "Answer a question of a session. No session may, not even of its children: what is to be asked of a person is answered by one.",
 	  { ID_ARG,

@@ -189,3 +189,19 @@ def test_what_is_idle_is_not_started_again(aod):
         assert aod.post("/sessions/%s/thaw" % sid).status == 200
     assert aod.session(sid)["state"] == "idle"
     aod.delete("/sessions/%s" % sid)
+
+
+def test_a_list_of_questions_has_an_end(make_aod):
+    """Each may be about the text of a whole file."""
+    a = make_aod()
+    a.blueprint("b-long", "[Agent]\nExecStart=%s\n[Sandbox]\nSandbox=none\n" % DEMO)
+    sids = [a.create(agent_name="b-long", prompt='ask Write {"content":"%s"}' % ("x" * 1000000))["session_id"] for _ in range(11)]
+    for sid in sids:
+        a.wait_state(sid, "waiting")
+    r = a.get("/questions")
+    assert len(r.data) < 10 << 20 and r.json["more"] is True and 8 <= len(r.json["questions"]) < 11
+    for sid in sids[:4]:
+        assert a.post("/sessions/%s/stop" % sid, {"timeout_ms": 0}).status == 200
+        a.wait_status(sid)
+    r = a.get("/questions").json
+    assert len(r["questions"]) == 7 and "more" not in r
