@@ -25,6 +25,15 @@ live_run(struct request *q, struct session *s, struct run **r, const char *what,
 	return 0;
 }
 
+/* What a budget has frozen waits for a person, not for an agent. */
+static int
+check_thaw(const struct request *q, const struct run *r, struct err *e)
+{
+	if (q->role != ROLE_SESSION || !r || r->b.may.action != BUDGET_FREEZE || !budget_used_up(r))
+		return 0;
+	return err_set_status(e, 403, -EPERM, "Session '%s' is frozen because its budget is used up: a person decides whether it goes on", r->s.row.name);
+}
+
 static int
 freeze(struct request *q, bool frozen, struct err *e)
 {
@@ -32,6 +41,8 @@ freeze(struct request *q, bool frozen, struct err *e)
 	struct run *r = NULL;
 	int rc = live_run(q, &s, &r, frozen ? "freeze" : "thaw", e);
 
+	if (rc == 0 && !frozen)
+		rc = check_thaw(q, r, e);
 	if (rc == 0)
 		rc = run_freeze(r, frozen, e);
 	if (rc == 0)
@@ -84,6 +95,8 @@ freeze_tree(struct request *q, bool frozen, struct err *e)
 
 	if (rc == 0)
 		rc = request_family(q, &s, &l, e);
+	for (int i = 0; i < l.count && rc == 0 && !frozen; i++)
+		rc = check_thaw(q, manager_find_run(q->m, l.v[i].row.n), e);
 	if (rc == 0)
 		rc = freeze_all(q->m, &l, frozen, e);
 	if (rc == 0)

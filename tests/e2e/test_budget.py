@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from aod import DEMO, wait_for
+from aod import DEMO, read_proc, wait_for
 
 # An agent whose prompt says what it claims to use: one word a message, IN:OUT tokens; "wait" waits for a line in a FIFO; the turn costs a quarter of a
 # dollar. An interrupt ends the turn.
@@ -212,3 +212,25 @@ def test_a_tree_shares_a_budget(aod):
     assert s["result"] == "budget" and "TreeMaxTokens=3000" in s["error"], s
     r = aod.post("/sessions", {"prompt": "say x", "agent_name": "b-leaf", "parent_session_name": name})
     assert r.status == 409 and "TreeMaxTokens" in r.detail
+
+
+def test_an_agent_does_not_thaw_what_a_budget_froze(aod):
+    demo(aod, "b-lead", "")
+    demo(aod, "b-cold", "MaxTokens=1000\nBudgetAction=freeze")
+    lead = start(aod, "b-lead", "say up\nsleep 600000")
+    aod.wait_event(lead, lambda e: "up" in json.dumps(e["content"]))
+    env = read_proc(aod.agent_pid(lead, "aod-demo"), "environ").decode().split("\0")
+    me = {"Authorization": "Bearer " + next(v.split("=", 1)[1] for v in env if v.startswith("AOD_TOKEN="))}
+    child = aod.create(agent_name="b-cold", prompt="usage 2000 1\nsay on", parent_session_name=lead)["session_id"]
+    if aod.wait_state(child, "frozen", "failed")["state"] == "failed":
+        pytest.skip("nothing can be frozen here")
+    assert aod.get("/sessions/" + child, headers=me).status == 200
+    for body in ({}, {"tree": True}):
+        r = aod.post("/sessions/%s/thaw" % child, body, headers=me)
+        assert r.status == 403 and "a person decides" in r.detail, r
+    assert aod.session(child)["state"] == "frozen"
+    for path in ("restart", "reset-failed"):
+        assert aod.post("/sessions/%s/%s" % (lead, path), headers=me).status == 403
+    assert aod.post("/sessions/%s/thaw" % child).status == 200
+    assert aod.wait_status(child)["result"] == "success"
+    aod.aoctl("stop", lead)
