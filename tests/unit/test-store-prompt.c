@@ -7,35 +7,18 @@
 #include <errno.h>
 #include <inttypes.h>
 
-#include "store-rig.h"
+#include "store-tx.h"
 
-static struct store *s;
 static int64_t session, other;
 
-static int64_t
-add_session(const char *id)
-{
-	struct session_row row = { .id = id, .name = id, .state = SESSION_RUNNING, .exit_code = -1 };
-
-	OK(store_session_add(s, &row, &e));
-	return row.n;
-}
-
 static int
-set_up(void **state)
+set_up_two(void **state)
 {
-	if (make_dir(state) || store_open(path, &s, &e) || store_begin(s, &e))
+	if (set_up(state))
 		return -1;
-	session = add_session("a");
-	other = add_session("b");
+	session = add_running("a");
+	other = add_running("b");
 	return 0;
-}
-
-static int
-tear_down(void **state)
-{
-	store_close(s);
-	return remove_dir(state);
 }
 
 static int64_t
@@ -226,12 +209,12 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(test_order, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(test_a_row, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(test_origin, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(test_cancel, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(test_delete, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(test_errors, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_order, set_up_two, tear_down),
+		cmocka_unit_test_setup_teardown(test_a_row, set_up_two, tear_down),
+		cmocka_unit_test_setup_teardown(test_origin, set_up_two, tear_down),
+		cmocka_unit_test_setup_teardown(test_cancel, set_up_two, tear_down),
+		cmocka_unit_test_setup_teardown(test_delete, set_up_two, tear_down),
+		cmocka_unit_test_setup_teardown(test_errors, set_up_two, tear_down),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);

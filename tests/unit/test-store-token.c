@@ -6,22 +6,7 @@
 
 #include <errno.h>
 
-#include "store-rig.h"
-
-static struct store *s;
-
-static int
-set_up(void **state)
-{
-	return make_dir(state) || store_open(path, &s, &e) || store_begin(s, &e);
-}
-
-static int
-tear_down(void **state)
-{
-	store_close(s);
-	return remove_dir(state);
-}
+#include "store-tx.h"
 
 static int64_t
 add_session(const char *id, const char *parent, enum session_state st)

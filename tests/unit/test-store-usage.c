@@ -4,22 +4,7 @@
 #include "config.h"
 #endif
 
-#include "store-rig.h"
-
-static struct store *s;
-
-static int
-set_up(void **state)
-{
-	return make_dir(state) || store_open(path, &s, &e) || store_begin(s, &e);
-}
-
-static int
-tear_down(void **state)
-{
-	store_close(s);
-	return remove_dir(state);
-}
+#include "store-tx.h"
 
 static void
 add(const char *day, const char *blueprint, int64_t turns, double cost)
