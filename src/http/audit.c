@@ -25,21 +25,6 @@ next(struct page *p)
 }
 
 static void
-put_text(struct buf *b, const char *key, const char *value)
-{
-	buf_printf(b, ",\"%s\":", key);
-	buf_put_json_str(b, value);
-}
-
-static void
-put_time(struct buf *b, const char *key, int64_t us)
-{
-	char when[TIME_ISO_SIZE];
-
-	put_text(b, key, us ? time_iso(us, when) : NULL);
-}
-
-static void
 finish(const struct request *rq, int r, struct page *p, const struct err *e)
 {
 	if (r < 0)
@@ -57,12 +42,12 @@ on_token(const struct token_row *row, void *arg)
 	next(p);
 	buf_puts(&p->out, "{\"id\":");
 	buf_put_json_str(&p->out, row->id);
-	put_text(&p->out, "name", row->name);
-	put_text(&p->out, "role", role_name(row->role));
-	put_text(&p->out, "session_id", row->session_id);
-	put_time(&p->out, "created_at", row->created_us);
-	put_time(&p->out, "expires_at", row->expires_us);
-	put_time(&p->out, "used_at", row->used_us);
+	reply_put_text(&p->out, "name", row->name);
+	reply_put_text(&p->out, "role", role_name(row->role));
+	reply_put_text(&p->out, "session_id", row->session_id);
+	reply_put_time(&p->out, "created_at", row->created_us);
+	reply_put_time(&p->out, "expires_at", row->expires_us);
+	reply_put_time(&p->out, "used_at", row->used_us);
 	buf_putc(&p->out, '}');
 	return 0;
 }
@@ -88,11 +73,11 @@ on_row(const struct audit_row *row, void *arg)
 	next(p);
 	p->last = row->id;
 	buf_printf(&p->out, "{\"id\":%lld", (long long)row->id);
-	put_time(&p->out, "time", row->time_us);
-	put_text(&p->out, "who", row->who);
-	put_text(&p->out, "from", row->origin);
-	put_text(&p->out, "verb", row->verb);
-	put_text(&p->out, "target", row->target);
+	reply_put_time(&p->out, "time", row->time_us);
+	reply_put_text(&p->out, "who", row->who);
+	reply_put_text(&p->out, "from", row->origin);
+	reply_put_text(&p->out, "verb", row->verb);
+	reply_put_text(&p->out, "target", row->target);
 	buf_printf(&p->out, ",\"status\":%d,\"count\":%lld}", row->status, (long long)row->count);
 	return 0;
 }

@@ -20,21 +20,6 @@ struct page {
 	bool more;
 };
 
-static void
-put_text(struct buf *b, const char *key, const char *value)
-{
-	buf_printf(b, ",\"%s\":", key);
-	buf_put_json_str(b, value);
-}
-
-static void
-put_time(struct buf *b, const char *key, int64_t us)
-{
-	char when[TIME_ISO_SIZE];
-
-	put_text(b, key, us ? time_iso(us, when) : NULL);
-}
-
 static int
 on_prompt(const struct prompt_row *row, void *arg)
 {
@@ -46,18 +31,18 @@ on_prompt(const struct prompt_row *row, void *arg)
 	}
 	buf_printf(&p->out, "%s{\"id\":%lld", p->last ? "," : "", (long long)row->id);
 	p->last = row->id;
-	put_text(&p->out, "state", prompt_state_name(row->state));
-	put_text(&p->out, "source", row->source);
-	put_text(&p->out, "author", row->author);
+	reply_put_text(&p->out, "state", prompt_state_name(row->state));
+	reply_put_text(&p->out, "source", row->source);
+	reply_put_text(&p->out, "author", row->author);
 	buf_puts(&p->out, ",\"run\":");
 	if (row->run)
 		buf_put_int(&p->out, row->run);
 	else
 		buf_puts(&p->out, "null");
-	put_time(&p->out, "created_at", row->created_us);
-	put_time(&p->out, "given_at", row->given_us);
-	put_time(&p->out, "ended_at", row->ended_us);
-	put_text(&p->out, "prompt", row->text);
+	reply_put_time(&p->out, "created_at", row->created_us);
+	reply_put_time(&p->out, "given_at", row->given_us);
+	reply_put_time(&p->out, "ended_at", row->ended_us);
+	reply_put_text(&p->out, "prompt", row->text);
 	buf_putc(&p->out, '}');
 	return 0;
 }

@@ -16,21 +16,6 @@
 #define LIST_MAX 10000
 #define LIST_BYTES (8u << 20) /* what is asked may be long: a list that has so many bytes ends */
 
-static void
-put_text(struct buf *b, const char *name, const char *text)
-{
-	buf_printf(b, ",\"%s\":", name);
-	buf_put_json_str(b, text);
-}
-
-static void
-put_time(struct buf *b, const char *name, int64_t us)
-{
-	char text[TIME_ISO_SIZE];
-
-	put_text(b, name, us && us != INT64_MAX ? time_iso(us, text) : NULL);
-}
-
 struct list {
 	struct buf out;
 	bool more;
@@ -49,15 +34,15 @@ on_question(const struct question_row *row, void *arg)
 	}
 	buf_puts(b, b->data[b->len - 1] == '[' ? "{\"session_id\":" : ",{\"session_id\":");
 	buf_put_json_str(b, row->session_id);
-	put_text(b, "session_name", row->session_name);
+	reply_put_text(b, "session_name", row->session_name);
 	buf_printf(b, ",\"run_number\":%lld", (long long)row->run);
-	put_text(b, "question_id", row->id);
-	put_text(b, "kind", row->kind);
-	put_text(b, "status", status);
-	put_time(b, "asked_at", row->asked_us);
-	put_time(b, "until", row->due_us);
-	put_time(b, "closed_at", row->closed_us);
-	put_text(b, "by", row->author);
+	reply_put_text(b, "question_id", row->id);
+	reply_put_text(b, "kind", row->kind);
+	reply_put_text(b, "status", status);
+	reply_put_time(b, "asked_at", row->asked_us);
+	reply_put_time(b, "until", row->due_us);
+	reply_put_time(b, "closed_at", row->closed_us);
+	reply_put_text(b, "by", row->author);
 	/* What it is about, and what was said: objects, as they were stored. */
 	buf_printf(b, ",\"about\":%s,\"answer\":%s}", row->json, row->answer ? row->answer : "null");
 	return 0;

@@ -116,6 +116,21 @@ reply_shared(h2o_req_t *req, int status, const char *content_type, void *shared,
 }
 
 void
+reply_put_text(struct buf *out, const char *key, const char *value)
+{
+	buf_printf(out, ",\"%s\":", key);
+	buf_put_json_str(out, value);
+}
+
+void
+reply_put_time(struct buf *out, const char *key, int64_t us)
+{
+	char when[TIME_ISO_SIZE];
+
+	reply_put_text(out, key, us && us != INT64_MAX ? time_iso(us, when) : NULL);
+}
+
+void
 reply_detail_text(struct buf *out, const char *text)
 {
 	buf_puts(out, "{\"detail\":");

@@ -32,6 +32,9 @@ void reply_err(h2o_req_t *req, const struct err *e);
 /* 422 with the list that verb_check() made; takes it. */
 void reply_invalid(h2o_req_t *req, struct json_object *problems);
 
+/* ,"key":"value" or ,"key":null; a time is ISO 8601, null where it is 0 or for ever. */
+void reply_put_text(struct buf *out, const char *key, const char *value);
+void reply_put_time(struct buf *out, const char *key, int64_t us);
 /* {"detail":"text"} */
 void reply_detail_text(struct buf *out, const char *text);
 
