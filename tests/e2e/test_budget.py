@@ -145,7 +145,7 @@ def test_a_budget_can_freeze(aod, agent):
 def test_nothing_is_counted_twice(aod, agent):
     agent("b-crash", "SessionMaxTokens=100000")
     sid = start(aod, "b-crash", "10:1 20:2 wait 30:3")
-    aod.wait_event(sid, lambda e: e["event_type"] == "message" and "20:2" in json.dumps(e))
+    aod.wait_event(sid, lambda e: e["role"] == "assistant" and "20:2" in json.dumps(e))
     aod.kill9()
     aod.start()
     open_gate(agent)
@@ -218,7 +218,8 @@ def test_an_agent_does_not_thaw_what_a_budget_froze(aod):
     demo(aod, "b-lead", "")
     demo(aod, "b-cold", "MaxTokens=1000\nBudgetAction=freeze")
     lead = start(aod, "b-lead", "say up\nsleep 600000")
-    aod.wait_event(lead, lambda e: "up" in json.dumps(e["content"]))
+    # Its answer, not the prompt, which has the same word in it before the agent is there.
+    aod.wait_event(lead, lambda e: e["role"] == "assistant" and "up" in json.dumps(e["content"]))
     env = read_proc(aod.agent_pid(lead, "aod-demo"), "environ").decode().split("\0")
     me = {"Authorization": "Bearer " + next(v.split("=", 1)[1] for v in env if v.startswith("AOD_TOKEN="))}
     child = aod.create(agent_name="b-cold", prompt="usage 2000 1\nsay on", parent_session_name=lead)["session_id"]
