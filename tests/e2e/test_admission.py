@@ -52,8 +52,8 @@ def test_never_more_than_may(make_aod):
     a.blueprint("counts", "[Agent]\nAdapter=command\n[Sandbox]\nSandbox=none\n")
     slots = os.path.join(a.project, "slots")
     os.mkdir(slots)
-    # Each says how many there are while it is there.
-    script = "cd %s && mkdir $$ && ls | wc -l && sleep 0.05 && ls | wc -l && rmdir $$" % slots
+    # Each says how many there are while it is there. None ends before the last one was asked for.
+    script = "cd %s && mkdir $$ && ls | wc -l && while [ ! -e %s ]; do sleep 0.02; done; sleep 0.05 && ls | wc -l && rmdir $$" % (slots, gate(a))
     made = [a.create(agent_name="counts", command=["/bin/sh", "-c", script])["session_id"] for _ in range(20)]
     most = 0
 
@@ -63,12 +63,13 @@ def test_never_more_than_may(make_aod):
         most = max(most, sum(has_run(s) for s in now.values()))
         return all(now[i] == "finished" for i in made)
 
+    open_gate(a)
     wait_for("all of them", look)
     assert most <= 3
     assert {int(n) for i in made for n in outputs(a.events(i))} <= {1, 2, 3}
     assert begun(a, made) == sorted(begun(a, made))
     queued = [i for i in made if notices(a, i, "queued")]
-    assert len(queued) >= 10 and all(len(notices(a, i, "admitted")) == 1 for i in queued)
+    assert queued == made[3:] and all(len(notices(a, i, "admitted")) == 1 for i in queued)
     assert kinds(a.events(queued[0]))[:2] == ["notice", "session_start"]
 
 
@@ -188,7 +189,8 @@ def test_the_queue_survives_aod(make_aod):
         a.kill9()
         a.start()
     assert [(q["session_id"], q["priority"], q["queued_at"]) for q in queue(a)] == before
-    assert all(has_run(states(a)[i]) for i in running) and len(a.shims()) == 2
+    assert all(has_run(states(a)[i]) for i in running)
+    wait_for("the shims of two", lambda: len(a.shims()) == 2)
     open_gate(a)
     for i, sid in enumerate(waiting):
         s = a.wait_status(sid)
@@ -318,11 +320,9 @@ def test_many_wait(make_aod):
     n = 1500
     ids = [a.command("/bin/true") for _ in range(n)]
     began = time.monotonic()
-    last = a.session(ids[-1])
-    assert last["queue_position"] == n
-    assert time.monotonic() - began < 1
+    assert a.session(ids[-1])["queue_position"] == n
+    assert time.monotonic() - began < 5
     a.kill9()
-    began = time.monotonic()
     a.start()
     assert a.session(ids[-1])["queue_position"] == n
     for sid in ids[1::2]:
@@ -337,6 +337,7 @@ def test_a_restart_that_is_due_waits(make_aod):
     flag = os.path.join(a.project, "tried")
     first = a.create(agent_name="again", command=["/bin/sh", "-c", "if [ -e %s ]; then echo well; else : > %s; exit 3; fi" % (flag, flag)])["session_id"]
     second = held(a)["session_id"]
+    a.wait_state(second, "running")
     s = a.wait_state(first, "queued")
     assert (s["runs"], s["restarts"], s["next_start_at"], s["queue_position"]) == (1, 1, None, 1), s
     assert states(a)[second] == "running"

@@ -31,6 +31,23 @@ def program(aod, name, text):
     return path
 
 
+CLOSE = 17  # see src/base/frame.h
+
+
+def frames(path):
+    """The types of the whole frames of a file."""
+    try:
+        with open(path, "rb") as f:
+            data = f.read()
+    except FileNotFoundError:
+        return []
+    out, at = [], 0
+    while at + 24 <= len(data) and at + 24 + int.from_bytes(data[at + 8:at + 12], "little") <= len(data):
+        out.append(data[at + 3])
+        at += 24 + int.from_bytes(data[at + 8:at + 12], "little")
+    return out
+
+
 SPEAK = """
 def say(**o):
     print(json.dumps(o), flush=True)
@@ -59,8 +76,7 @@ def test_a_restart_finds_room_in_a_full_queue_of_prompts(aod):
     for i in range(1000):
         resume(aod, sid, "say %d" % i, queue=True)
     assert aod.post("/sessions/%s/resume" % sid, {"prompt": "one more", "queue": True}).status == 429
-    agent, = [p for p, name in aod.session_processes(sid).items() if name.startswith("aod-demo")]
-    os.kill(agent, signal.SIGKILL)
+    os.kill(aod.agent_pid(sid, "aod-demo"), signal.SIGKILL)
     s = aod.wait_state(sid, "auto-restart")
     assert s["prompts_queued"] == 1001
     assert aod.delete("/sessions/%s" % sid).status == 200
@@ -143,10 +159,7 @@ while not os.path.exists("%s"):
 """ % end)
     blueprint(aod, "b-stays", "Lifecycle=persistent\nIdleTimeoutSec=50ms", agent)
     sid = aod.create(agent_name="b-stays", prompt="one")["session_id"]
-    aod.wait_state(sid, "idle")
-    path = os.path.join(aod.session_dir(sid), "1.in")
-    size = os.path.getsize(path)
-    wait_for("its input to be closed", lambda: os.path.getsize(path) > size)
+    wait_for("its input to be closed", lambda: CLOSE in frames(os.path.join(aod.session_dir(sid), "1.in")))
     s = resume(aod, sid, "two")["session"]
     assert (s["status"], s["state"], s["result"], s["prompts_queued"]) == ("running", "running", None, 1)
     assert aod.get("/sessions/%s/result" % sid).status == 400

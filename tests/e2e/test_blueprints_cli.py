@@ -10,7 +10,7 @@ import uuid
 
 import pytest
 
-from aod import BUILD, SRC, clean_env, wait_for
+from aod import BUILD, SRC, WAIT, clean_env, wait_for
 
 OK, FAILED, USAGE, NO_AOD = 0, 1, 2, 69
 MINIMAL = "# Mine.\n[Blueprint]\nDescription=%s\n\n[Agent]\nAdapter=command\nExecStart=/bin/sh -c 'echo hi'\n"
@@ -284,7 +284,7 @@ def on_terminal(aod, args, env, answers):
                          env=clean_env(**{"AOD_SOCKET": aod.socket, "TERM": "xterm", **env}), start_new_session=True)
     os.close(slave)
     out, answers = b"", list(answers)
-    while select.select([master], [], [], 30)[0]:
+    while select.select([master], [], [], WAIT)[0]:
         try:
             piece = os.read(master, 65536)
         except OSError:
@@ -295,7 +295,7 @@ def on_terminal(aod, args, env, answers):
         if out.endswith(b"] ") and answers:
             os.write(master, answers.pop(0).encode() + b"\n")
     os.close(master)
-    return p.wait(10), out.decode()
+    return p.wait(WAIT), out.decode()
 
 
 def test_edit_again(aod, mine, tmp_path):
@@ -379,7 +379,7 @@ def test_diff_in_colour(aod, mine):
 
 def verify(*args, cwd=None):
     return subprocess.run([os.path.join(BUILD, "aoctl"), "verify", *args], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                          stderr=subprocess.PIPE, text=True, cwd=cwd, timeout=30, env=clean_env(AOD_SOCKET="/nonexistent"))
+                          stderr=subprocess.PIPE, text=True, cwd=cwd, timeout=WAIT, env=clean_env(AOD_SOCKET="/nonexistent"))
 
 
 def write(path, text):
@@ -464,13 +464,13 @@ def test_verify_in_colour(tmp_path):
     p = subprocess.Popen([os.path.join(BUILD, "aoctl"), "verify", f], stdin=slave, stdout=slave, stderr=slave, env=clean_env(TERM="xterm"))
     os.close(slave)
     out = b""
-    while select.select([master], [], [], 30)[0]:
+    while select.select([master], [], [], WAIT)[0]:
         try:
             out += os.read(master, 4096)
         except OSError:
             break
     os.close(master)
-    assert p.wait(10) == FAILED
+    assert p.wait(WAIT) == FAILED
     assert b"\033[31merror:" in out and b"\033[2J" not in out
 
 
@@ -578,7 +578,7 @@ def test_completion(aod, mine):
             script, " ".join("'%s'" % w for w in words), len(words) - 1)
         env = clean_env(AOD_SOCKET=aod.socket)
         env["PATH"] = aod.programs + ":" + env["PATH"]
-        return subprocess.run(["bash", "-c", code], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True, env=env, timeout=30).stdout.split()
+        return subprocess.run(["bash", "-c", code], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True, env=env, timeout=WAIT).stdout.split()
 
     assert complete("aoctl", "cat", mine[:-2]) == [mine]
     assert complete("aoctl", "run", "-a", mine[:-2]) == [mine]
@@ -607,7 +607,7 @@ def test_verify_never_waits_for_a_fifo(aod, tmp_path):
     os.mkfifo(tmp_path / "fifo.blueprint")
     (tmp_path / "side.blueprint").write_text("[Agent]\nSystemPromptFile=pipe\n")
     os.mkfifo(tmp_path / "pipe")
-    r = aod.aoctl("verify", str(tmp_path / "fifo.blueprint"), timeout=10)
+    r = aod.aoctl("verify", str(tmp_path / "fifo.blueprint"))
     assert r.returncode == FAILED and "fifo.blueprint: error: is not a regular file" in r.stdout, (r.stdout, r.stderr)
-    r = aod.aoctl("verify", str(tmp_path / "side.blueprint"), timeout=10)
+    r = aod.aoctl("verify", str(tmp_path / "side.blueprint"))
     assert r.returncode == OK and "pipe cannot be read" in r.stdout, (r.stdout, r.stderr)

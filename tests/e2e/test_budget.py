@@ -13,7 +13,10 @@ from aod import DEMO, read_proc, wait_for
 AGENT = r'''
 import json, os, sys
 def say(o):
-    sys.stdout.write(json.dumps(o) + "\n"); sys.stdout.flush()
+    # What is known by then is told at once: whether a turn that ends is stopped before is not left to chance.
+    sys.stdout.write(json.dumps(o) + "\n")
+    if o["type"] != "assistant":
+        sys.stdout.flush()
 say({"type": "system", "subtype": "init", "session_id": "x"})
 turns = 0
 for line in sys.stdin:
@@ -23,6 +26,7 @@ for line in sys.stdin:
     total = [0, 0]; before = turns
     for word in o["message"]["content"].split():
         if word == "wait":
+            sys.stdout.flush()
             open(os.environ["GATE"]).read()
             continue
         if word == "die":

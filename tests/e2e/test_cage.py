@@ -185,7 +185,8 @@ def test_an_operator_cannot_be_made_up(aod, front, tmp_path):
     """It hands over what is no connection of an operator's to aod, made by itself or given to it by another process of an operator's user."""
     victims = [aod.create(agent_name="demo", prompt="sleep 600000")["session_id"] for _ in range(2)]
     for v in victims:
-        token_of(aod, v)  # they run
+        token_of(aod, v)
+        aod.wait_state(v, "running")
     people, agents = 8, 9  # aod's listeners in it
     port = aod.ports["runtime"]
     after = aod.get("/audit?limit=1").json["next_after"]
@@ -258,8 +259,9 @@ def test_an_operator_cannot_be_made_up(aod, front, tmp_path):
 def test_it_hands_over_too_much(make_aod):
     """Descriptors that no message goes with end the front, and are not kept."""
     a = make_aod()
-    before = len(os.listdir("/proc/%d/fd" % a.pid))
     front = wait_for("aod-http", a.http_pid)
+    assert a.get("/health").status == 200
+    before = len(os.listdir("/proc/%d/fd" % a.pid))
     with Takeover(front) as t:
         for _ in range(70):
             if t.send_fd(3, b"{}\n", 4) < 0:

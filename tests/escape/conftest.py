@@ -15,6 +15,12 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 
 
 @pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_protocol(item):
+    with lib.time_limit(item.nodeid):
+        yield
+
+
+@pytest.hookimpl(hookwrapper=True)
 def pytest_runtest_makereport(item, call):
     report = (yield).get_result()
     if report.failed:

@@ -6,6 +6,7 @@ generous, since the tests run in parallel on small machines.
 """
 import asyncio
 import contextlib
+import errno
 import http.client
 import json
 import os
@@ -25,7 +26,7 @@ _TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)
 SRC = os.path.abspath(os.environ.get("AOD_SRCDIR") or os.environ.get("AOD_SRC_DIR") or _TOP)
 BUILD = os.path.abspath(os.environ.get("AOD_BUILDDIR") or os.environ.get("AOD_BUILD_DIR") or os.path.join(_TOP, "build"))
 DEMO = os.path.join(BUILD, "aod-demo-agent")
-WAIT = 30  # seconds: for what usually takes milliseconds
+WAIT = 60  # seconds: for what usually takes milliseconds
 
 # What a developer's machine may set and an agent must not depend on.
 UNWANTED = ("IS_SANDBOX", "ANTHROPIC_", "CLAUDE", "AOD_", "AGENT_", "CORS_ORIGINS", "NO_COLOR", "JOURNAL_STREAM", "XDG_")
@@ -51,6 +52,34 @@ def wait_for(what, cond, timeout=WAIT):
             raise TimeoutError("waited %d s for %s; the last look gave %r" % (timeout, what, value))
         time.sleep(pause)
         pause = min(pause * 1.5, 0.05)
+
+
+@contextlib.contextmanager
+def time_limit(what, seconds=10 * WAIT):
+    """Whatever is waited for without a deadline of its own: it fails where it waits, and nobody waits for the whole suite."""
+    def over(sig, frame):
+        pytest.fail("%s took more than %d s" % (what, seconds))
+
+    was = signal.signal(signal.SIGALRM, over)
+    signal.alarm(seconds)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, was)
+
+
+def open_fifo(path):
+    """A file to write to whoever reads the FIFO, once there is one: it would be waited for without end by open(2) itself."""
+    def look():
+        try:
+            return os.open(path, os.O_WRONLY | os.O_NONBLOCK)
+        except OSError as e:
+            if e.errno != errno.ENXIO:
+                raise
+            return None
+
+    return os.fdopen(wait_for("a reader of " + path, look), "w", encoding="utf-8")
 
 
 # ---- processes ---------------------------------------------------------------------------------------------
@@ -144,7 +173,7 @@ class Ws:
 
         async def run():
             try:
-                async with client.connect(url, max_size=None, max_queue=None, origin=origin, ping_interval=None) as ws:
+                async with client.connect(url, max_size=None, max_queue=None, origin=origin, ping_interval=None, open_timeout=timeout) as ws:
                     self.ws = ws
                     started.set()
                     try:
@@ -160,7 +189,8 @@ class Ws:
 
         self.thread = threading.Thread(target=lambda: self.loop.run_until_complete(run()), daemon=True)
         self.thread.start()
-        started.wait(timeout)
+        if not started.wait(timeout):
+            raise TimeoutError("the WebSocket was not opened")
         if self.error:
             raise self.error
 
@@ -236,6 +266,9 @@ class Aod:
         self.prefix = [*unshare, path]
 
     def start(self, wait=True):
+        if self.prefix:  # whose process need not be aod's: a file that the one before has left would be taken for the new one's
+            with contextlib.suppress(OSError):
+                os.unlink(os.path.join(self.root, "run", "ports.json"))
         with open(self.log_path, "ab") as log:
             self.proc = subprocess.Popen(
                 [*self.prefix, os.path.join(self.programs, "aod"), "--root", self.root, "--port-base", "0", "--libexec", self.programs,
@@ -320,7 +353,7 @@ class Aod:
     def stop(self, sig=signal.SIGTERM, timeout=WAIT):
         """End it in order; its exit status."""
         if self.proc.poll() is None:
-            os.kill(self.pid if self.ports else self.proc.pid, sig)
+            os.kill(self.pid if self.ports and self.prefix else self.proc.pid, sig)
         return self.proc.wait(timeout)
 
     def restart(self):
@@ -356,11 +389,14 @@ class Aod:
         return {p: (stat_of(p) or ("?",))[0] for p in pids() if alive(p) and mark in read_proc(p, "environ").split(b"\0")}
 
     def agent_pid(self, sid, name):
-        """The agent's own process, by the beginning of its name: not one that it has forked, which has that name until it is another program."""
-        found = {p for p, n in self.session_processes(sid).items() if n.startswith(name)}
-        top = [p for p in found if (stat_of(p) or (0, 0, 0))[2] not in found]
-        assert len(top) == 1, (top, found)
-        return top[0]
+        """The agent's own process, by the beginning of its name, once it is there: not one that it has forked, which has that name until it is another
+        program."""
+        def look():
+            found = {p for p, n in self.session_processes(sid).items() if n.startswith(name)}
+            top = [p for p in found if (stat_of(p) or (0, 0, 0))[2] not in found]
+            return top[0] if len(top) == 1 else None
+
+        return wait_for("the agent %s of session %s" % (name, sid), look)
 
     def shims(self):
         return [p for p in pids() if alive(p) and self._holds_root(p, read_proc(p, "cmdline"))]
@@ -398,7 +434,7 @@ class Aod:
 
     # -- requests
 
-    def request(self, method, path, body=None, raw=None, headers=None, port="runtime", timeout=60, unix=False):
+    def request(self, method, path, body=None, raw=None, headers=None, port="runtime", timeout=2 * WAIT, unix=False):
         """body is sent as JSON; raw as it stands."""
         c = UnixConnection(self.socket, timeout) if unix else http.client.HTTPConnection("127.0.0.1", self.ports[port], timeout=timeout)
         data, h = raw, dict(headers or {})
@@ -428,11 +464,13 @@ class Aod:
     # -- what tests do most
 
     def blueprint(self, name, text):
-        """Write a blueprint of the user's own."""
+        """Write a blueprint of the user's own, which is there as a whole or not at all."""
         d = os.path.join(self.root, "etc", "blueprints")
         os.makedirs(d, exist_ok=True)
-        with open(os.path.join(d, name + ".blueprint"), "w", encoding="utf-8") as f:
+        new = os.path.join(self.root, "etc", "new-blueprint")
+        with open(new, "w", encoding="utf-8") as f:
             f.write(text)
+        os.rename(new, os.path.join(d, name + ".blueprint"))
 
     def create(self, **body):
         """POST /sessions, the session that was made."""
@@ -502,22 +540,34 @@ class Aod:
 
     def wait_event(self, sid, cond, timeout=WAIT):
         """The first event that cond() holds for."""
+        deadline = time.monotonic() + timeout
         with self.follow(sid, timeout=timeout) as events:
             for e in events:
                 if cond(e):
                     return e
+                if time.monotonic() > deadline:
+                    raise TimeoutError("waited %d s for an event; the last one was %r" % (timeout, e))
         raise AssertionError("the session ended without the event; it had %r" % [e["event_type"] for e in self.events(sid)])
 
     @contextlib.contextmanager
     def follow(self, sid, after=0, timeout=WAIT, query="", headers=None):
-        """The events of a session as they come, as newline-delimited JSON."""
+        """The events of a session as they come, as newline-delimited JSON. timeout: how long none may come."""
+        def lines(r):
+            last = time.monotonic()
+            for line in r:
+                if line.strip():
+                    yield json.loads(line)
+                    last = time.monotonic()
+                elif time.monotonic() - last > timeout:  # it is a heartbeat, which keeps the socket's own timeout from passing
+                    raise TimeoutError("no event came for %d s; the session is %r" % (timeout, self.session(sid)))
+
         c = http.client.HTTPConnection("127.0.0.1", self.ports["runtime"], timeout=timeout)
         try:
             c.request("GET", "/sessions/%s/events?follow=1&after=%d%s" % (sid, after, query),
                       headers=headers or {"Accept": "application/x-ndjson"})
             r = c.getresponse()
             assert r.status == 200, r.read()
-            yield (json.loads(line) for line in r if line.strip())
+            yield lines(r)
         finally:
             c.close()
 

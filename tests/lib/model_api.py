@@ -22,11 +22,13 @@ reply:
     usage {"input_tokens","output_tokens"}
     latency_ms N          before the headers                  chunk_ms N, chunk_chars N   pace of the stream
     error {"status","type","message","retry_after"}
-    hang "headers" | "stream"   says nothing more (until POST /__standin/release, or the client goes)
+    hang "headers" | "stream"   says nothing more (until POST /__standin/release, which cuts it, or the client goes)
+    pause true            says nothing in the middle of the answer until POST /__standin/release, and then the rest
     cut true              the connection is reset in the middle of the answer
     stream_error {"type","message"}   an SSE error event in the middle of the answer
     raw "..."             these bytes as the body
-Texts may hold {{user}}, {{tool_result}}, {{n}} (number of the request) and {{history}} (all texts of the user, joined with |).
+Texts may hold {{user}}, {{tool_result}}, {{n}} (number of the request), {{history}} (all texts of the user, joined with |) and
+{{in N}} (the time N seconds from then on, as a number of seconds).
 
 Control: GET /__standin/health|stats|log, POST /__standin/script|reset|release|quit.
 stats: requests, main, head, count_tokens, unmatched, by_rule [uses], prompts {newest user text: {"sent": main requests whose newest
@@ -109,6 +111,7 @@ class Request:
         return True
 
     def fill(self, text):
+        text = re.sub(r"\{\{in (\d+)\}\}", lambda m: str(int(time.time()) + int(m[1])), text)
         return (text.replace("{{user}}", self.user).replace("{{tool_result}}", self.tool_result or "")
                 .replace("{{n}}", str(self.n)).replace("{{history}}", "|".join(self.history)))
 
@@ -263,6 +266,8 @@ class Handler(BaseHTTPRequestHandler):
         if reply.get("hang") == "stream":
             api.hang()
             raise Cut
+        if reply.get("pause"):
+            api.hang()
         if reply.get("cut"):
             raise Cut
         if reply.get("stream_error"):
@@ -365,7 +370,7 @@ class ModelApi:
             self.lock.notify_all()
             self.lock.wait_for(lambda: self.epoch != epoch)
 
-    def wait(self, cond, timeout=20):
+    def wait(self, cond, timeout=60):
         """Wait until cond(self) holds; it is looked at after every request."""
         with self.lock:
             if not self.lock.wait_for(lambda: cond(self), timeout):

@@ -6,12 +6,13 @@ import errno
 import os
 import signal
 import struct
+import time
 
 libc = ctypes.CDLL(None, use_errno=True)
 libc.ptrace.restype = ctypes.c_long
 libc.ptrace.argtypes = [ctypes.c_long, ctypes.c_long, ctypes.c_void_p, ctypes.c_void_p]
 
-PTRACE_SINGLESTEP, PTRACE_GETREGS, PTRACE_SETREGS = 9, 12, 13
+PTRACE_CONT, PTRACE_SINGLESTEP, PTRACE_GETREGS, PTRACE_SETREGS = 7, 9, 12, 13
 PTRACE_DETACH, PTRACE_SEIZE, PTRACE_INTERRUPT = 17, 0x4206, 0x4207
 
 NAMES = ("r15 r14 r13 r12 rbp rbx r11 r10 r9 r8 rax rcx rdx rsi rdi orig_rax rip cs eflags rsp ss fs_base gs_base ds es fs gs").split()
@@ -49,18 +50,23 @@ class Takeover:
 
     def __enter__(self):
         _ptrace(PTRACE_SEIZE, self.pid)
-        self._wait_in_syscall()
-        self.saved = Regs()
-        _ptrace(PTRACE_GETREGS, self.pid, 0, ctypes.addressof(self.saved))
         self.mem = os.open("/proc/%d/mem" % self.pid, os.O_RDWR)
-        # It waits in a system call: the instruction that made it is right before.
-        assert os.pread(self.mem, 2, self.saved.rip - 2) == b"\x0f\x05", "not in a system call"
+        self.saved = Regs()
+        deadline = time.monotonic() + 60
+        while not self._stop_in_syscall():  # it is at work at that moment, and has to come to its end with it
+            if time.monotonic() > deadline:
+                raise TimeoutError("process %d never waits in a system call" % self.pid)
+            _ptrace(PTRACE_CONT, self.pid)
+            time.sleep(0.002)
         self.free = (self.saved.rsp - 65536) & ~0xfff  # far below what it uses
         return self
 
-    def _wait_in_syscall(self):
+    def _stop_in_syscall(self):
+        """Whether it was stopped where it waits in a system call: the instruction that made it is right before."""
         _ptrace(PTRACE_INTERRUPT, self.pid)
         self._wait_stop()
+        _ptrace(PTRACE_GETREGS, self.pid, 0, ctypes.addressof(self.saved))
+        return os.pread(self.mem, 2, self.saved.rip - 2) == b"\x0f\x05"
 
     def put(self, data):
         """Bytes in its memory; their address."""
