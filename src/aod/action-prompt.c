@@ -55,9 +55,9 @@ reply_prompted(const struct request *q, const struct session *s, int64_t positio
 	buf_free(&more);
 }
 
-/* Whose answer to this is for its parent. What that asks itself is noted with the prompt. */
+/* Whether its answer to p is for its parent: where that asks, as before, unless it is said. */
 static int
-set_callback(const struct request *q, struct session *s, struct err *e)
+set_callback(const struct request *q, struct session *s, struct prompt *p, struct err *e)
 {
 	int said = request_callback(q);
 
@@ -65,6 +65,7 @@ set_callback(const struct request *q, struct session *s, struct err *e)
 		return err_set_status(e, 422, -EINVAL, "Session '%s' works for no other: there is none to call back", s->row.name);
 	if (said)
 		s->row.callback = s->row.callback_due = said > 0;
+	p->callback = s->row.callback && (said || request_by_parent(q, s));
 	return 0;
 }
 
@@ -86,7 +87,7 @@ action_resume(struct request *q, struct err *e)
 	if (rc == 0)
 		rc = may_queue(q, &s, e);
 	if (rc == 0)
-		rc = set_callback(q, is, e);
+		rc = set_callback(q, is, &p, e);
 	if (rc == 0 && !p.text && needs_prompt(&s)) {
 		request_missing(q, "prompt");
 	} else if (rc == 0) {

@@ -57,9 +57,8 @@ request_reply_family(const struct request *q, const struct session *top, const s
 	buf_free(&b);
 }
 
-/* Whether it is the session's own parent that asks; that one waits for nothing more of it then. */
-static bool
-by_parent(const struct request *q, const struct session *s)
+bool
+request_by_parent(const struct request *q, const struct session *s)
 {
 	return s->row.parent_id && !strcmp(s->row.parent_id, q->session);
 }
@@ -95,7 +94,7 @@ stop_tree(const struct request *q, struct session *top, struct err *e)
 		/* What others run they have to stop. */
 		if (!is_top && s->row.passive && session_state_live(s->row.state))
 			continue;
-		rc = stop_one(q, s, !is_top || by_parent(q, s), e);
+		rc = stop_one(q, s, !is_top || request_by_parent(q, s), e);
 		stopped += rc > 0;
 	}
 	/* One that had ended, and waited for what is stopped now, waits no more. */
@@ -121,7 +120,8 @@ action_stop(struct request *q, struct err *e)
 	if (rc == 0 && request_tree(q)) {
 		rc = stop_tree(q, &s, e);
 	} else if (rc == 0) {
-		rc = stop_one(q, r ? &r->s : &s, by_parent(q, &s), e);
+		/* Who stops it waits for nothing more of it. */
+		rc = stop_one(q, r ? &r->s : &s, request_by_parent(q, &s), e);
 		if (rc >= 0)
 			request_reply_session(q, r ? &r->s : &s, stopped[rc]);
 	}
@@ -271,7 +271,7 @@ delete_family(const struct request *q, struct batch *b, const struct session *to
 
 		buf_putc(&b->ids, i ? ',' : '[');
 		buf_put_json_str(&b->ids, s->row.id);
-		if (s->row.n != top->row.n || by_parent(q, s))
+		if (s->row.n != top->row.n || request_by_parent(q, s))
 			rc = tree_forget(q->m, s, e);
 		if (rc == 0)
 			rc = delete_in_batch(q->m, b, &l.v[i], e);
@@ -304,7 +304,7 @@ static int
 delete_one(struct request *q, struct session *s, struct run *r, struct err *e)
 {
 	int64_t events = 0;
-	int rc = by_parent(q, s) ? tree_forget(q->m, r ? &r->s : s, e) : 0;
+	int rc = request_by_parent(q, s) ? tree_forget(q->m, r ? &r->s : s, e) : 0;
 
 	if (rc == 0 && r) {
 		rc = delete_live(q->m, r, e);
@@ -329,7 +329,7 @@ action_delete(struct request *q, struct err *e)
 
 	if (rc == 0)
 		rc = request_tree(q) ? delete_several(q, &s, e) : delete_one(q, &s, r, e);
-	if (rc == 0 && by_parent(q, &s))
+	if (rc == 0 && request_by_parent(q, &s))
 		rc = tree_settle(q->m, s.row.parent_id, e);
 	session_free(&s);
 	return rc;

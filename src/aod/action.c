@@ -251,7 +251,8 @@ first_prompt(const struct request *q, struct run *r, const struct run_args *args
 			    .text = xstrdup(r->plan->prompt),
 			    .source = args->prompt ? "request" : "blueprint",
 			    .origin = PROMPT_FIRST,
-			    .author = q->author };
+			    .author = q->author,
+			    .callback = r->s.row.callback };
 	int rc = prompt_given(r, &p, 0, e);
 
 	prompt_free(&p);
@@ -266,7 +267,8 @@ queue_new(const struct request *q, struct run *r, const struct run_args *args, s
 			    .text = xstrdup(args->prompt),
 			    .source = "request",
 			    .origin = PROMPT_FIRST,
-			    .author = q->author };
+			    .author = q->author,
+			    .callback = r->s.row.callback };
 	int rc = admission_queue(r, SESSION_EVENT_COUNT, args, &p, s, e);
 
 	prompt_free(&p);

@@ -360,12 +360,13 @@ note_queued(struct run *r, const struct run_args *args, const struct waiting *w,
 }
 
 static int
-store_queued(struct run *r, enum session_event why, struct err *e)
+store_queued(struct run *r, enum session_event why, const char *started_by, struct err *e)
 {
 	struct session_row *s = &r->s.row;
 	int rc;
 
 	s->queued_us = now_us();
+	session_set_text(&s->started_by, started_by);
 	if (why == SESSION_EVENT_COUNT) {
 		s->state = SESSION_QUEUED;
 		rc = manager_begin(r->m, e);
@@ -394,11 +395,10 @@ queue(struct run *r, enum session_event why, const struct run_args *args, struct
 		return err_set_status(e, 503, -EAGAIN, "there is no room for a further session, and %zu wait already, which is all that may (--max-queue): "
 						       "try again later", a->all.count);
 	r->s.row.runs--;
-	rc = store_queued(r, why, e);
+	rc = store_queued(r, why, args->started_by, e);
 	if (rc < 0)
 		return rc;
 	w = add(a, &r->s.row, kind);
-	w->started_by = args->started_by;
 	if (p && p->text && !p->id)
 		rc = prompt_queue(r->m, &r->s, p, e);
 	if (rc >= 0)
@@ -447,7 +447,6 @@ admission_restore(struct manager *m, const struct session_row *row)
 static int
 admit(struct manager *m, const struct waiting *w)
 {
-	const char *started_by = w->started_by;
 	int64_t n = w->n;
 	struct session s = { 0 };
 	struct run *r = NULL;
@@ -455,7 +454,7 @@ admit(struct manager *m, const struct waiting *w)
 	int rc = session_find(m, w->id, &s, &r, &e);
 
 	if (rc == 0 && s.row.state == SESSION_QUEUED) {
-		rc = session_go(m, &s, SEV_ADMIT, NULL, started_by, &r, &e);
+		rc = session_go(m, &s, SEV_ADMIT, NULL, s.row.started_by, &r, &e);
 	} else if (rc >= 0 || rc == -ENOENT) {
 		admission_gone(m, n);
 		rc = 1;

@@ -60,6 +60,7 @@ go(struct run *r, const struct run_args *args, enum session_event why, struct pr
 	rc = run_begin(r, args, e);
 	if (rc == 0 && why == SEV_ADMIT)
 		rc = note_admitted(r, e);
+	session_set_text(&r->s.row.started_by, NULL);
 	if (rc == 0 && p->text)
 		rc = prompt_given(r, p, 0, e);
 	if (rc == 0 && !args->again)
@@ -164,6 +165,9 @@ next_instead(struct run *r, enum outcome o, const char *text, struct err *e)
 	struct prompt p = { .source = "restart", .uuid = id_new(uuid), .text = r->restart.prompt };
 	int rc = prompt_ended(r, o, e);
 
+	/* Whoever waits for the answer goes on to wait for it. */
+	p.callback = r->s.answered;
+	r->s.answered = false;
 	if (text && (r->restart.fresh || !p.text))
 		p.text = (char *)text;
 	if (rc == 0 && p.text)

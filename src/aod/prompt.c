@@ -28,6 +28,7 @@ take(const struct prompt_row *row, void *arg)
 	p->uuid = xstrdup(row->uuid);
 	p->text = xstrdup(row->text);
 	p->given = row->state == PROMPT_GIVEN;
+	p->callback = row->callback;
 	return 1;
 }
 
@@ -49,7 +50,7 @@ row_of(const struct session *s, const struct prompt *p, enum prompt_state state,
 
 	return (struct prompt_row){ .id = p->id, .session = s->row.n, .uuid = p->uuid, .text = p->text, .source = p->source,
 				    .origin = p->origin, .author = p->author, .state = state, .run = run, .in_seq = in_seq,
-				    .created_us = now, .given_us = run ? now : 0 };
+				    .created_us = now, .given_us = run ? now : 0, .callback = p->callback };
 }
 
 static int
@@ -65,17 +66,33 @@ add(struct manager *m, struct session *s, struct prompt *p, struct prompt_row *r
 	return rc;
 }
 
+/* What aod itself says to a run that it starts again has nobody who could ask for it once more, and is only one. Answers of children are short. */
+static int
+has_room(struct manager *m, const struct session *s, const struct prompt *p, struct err *e)
+{
+	int64_t bytes;
+
+	if (s->row.prompts_queued >= PROMPTS_QUEUED_MAX && strcmp(p->source, "restart"))
+		return err_set_status(e, 429, -EBUSY, "Session '%s': %d prompts wait for their turn, and there may be no more: try again when some are done",
+				      s->row.name, PROMPTS_QUEUED_MAX);
+	if (s->row.prompts_queued == 0 || strcmp(p->source, "request"))
+		return 0;
+	bytes = store_prompt_bytes(m->store, s->row.n, e);
+	if (bytes >= 0 && bytes + (int64_t)strlen(p->text) > PROMPTS_BYTES_MAX)
+		return err_set_status(e, 429, -EBUSY, "Session '%s': prompts of %lld bytes wait for their turn, and with this one it would be more than the %d MiB "
+						      "that may: try again when some are done",
+				      s->row.name, (long long)bytes, PROMPTS_BYTES_MAX >> 20);
+	return bytes < 0 ? (int)bytes : 0;
+}
+
 int
 prompt_queue(struct manager *m, struct session *s, struct prompt *p, struct err *e)
 {
 	struct prompt_row row = row_of(s, p, PROMPT_QUEUED, 0, 0);
-	int rc;
+	int rc = has_room(m, s, p, e);
 
-	/* What aod itself says to a run that it starts again has nobody who could ask for it once more, and is only one. */
-	if (s->row.prompts_queued >= PROMPTS_QUEUED_MAX && strcmp(p->source, "restart"))
-		return err_set_status(e, 429, -EBUSY, "Session '%s': %d prompts wait for their turn, and there may be no more: try again when some are done",
-				      s->row.name, PROMPTS_QUEUED_MAX);
-	rc = add(m, s, p, &row, e);
+	if (rc == 0)
+		rc = add(m, s, p, &row, e);
 	s->row.prompts_queued += rc == 1;
 	return rc;
 }
@@ -114,7 +131,7 @@ end_one(const struct prompt_row *row, void *arg)
 		return 0;
 	ended.state = x->state;
 	ended.ended_us = now_us();
-	x->r->s.answered |= tree_asked(&x->r->s.row, row);
+	x->r->s.answered |= tree_asked(row);
 	return store_prompt_update(x->r->m->store, &ended, x->e);
 }
 

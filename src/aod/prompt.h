@@ -14,6 +14,7 @@
 struct run;
 
 #define PROMPTS_QUEUED_MAX 1000 /* of a session */
+#define PROMPTS_BYTES_MAX (64 << 20) /* of a session's that clients asked: their texts together */
 #define PROMPTS_OPEN_MAX (PROMPTS_QUEUED_MAX + 2) /* with what it works on, and what it is told when it is started again */
 #define PROMPT_FIRST "start"	/* origin of the one that a session is started with */
 
@@ -23,6 +24,7 @@ struct prompt {
 	const char *source; /* request, blueprint, callback, restart; static */
 	const char *origin, *author; /* borrowed, or NULL; only of one that is not stored yet */
 	bool given; /* a run was given it before */
+	bool callback; /* its answer is for the session's parent */
 };
 void prompt_free(struct prompt *p);
 

@@ -54,6 +54,8 @@ int request_start(const struct request *q, struct session *s, const struct run_a
 
 /* action-stop.c */
 struct tree_list;
+/* Whether it is the session's own parent that asks. */
+bool request_by_parent(const struct request *q, const struct session *s);
 /* Whether all below the session is meant, too; those, newest first, the session itself last; what became of them: "sessions". */
 bool request_tree(const struct request *q);
 int request_family(const struct request *q, const struct session *top, struct tree_list *out, struct err *e);

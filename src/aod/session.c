@@ -16,7 +16,7 @@ static const size_t text_fields[] = {
 	offsetof(struct session_row, project_dir), offsetof(struct session_row, agent_name),
 	offsetof(struct session_row, adapter),	   offsetof(struct session_row, parent_id),
 	offsetof(struct session_row, error),	   offsetof(struct session_row, agent_session_id),
-	offsetof(struct session_row, command),
+	offsetof(struct session_row, command),	   offsetof(struct session_row, started_by),
 };
 
 static char **

@@ -75,41 +75,22 @@ tree_begin(struct session_row *s, const struct run_args *args, const struct plan
 
 /* ---- who owes what --------------------------------------------------------------------------------------- */
 
-static bool
-by_parent(const struct session_row *s, const struct prompt_row *p)
-{
-	char author[100];
-
-	if (!s->parent_id || !p->author)
-		return false;
-	snprintf(author, sizeof(author), "session:%.90s", s->parent_id);
-	return !strcmp(p->author, author);
-}
-
 bool
-tree_asked(const struct session_row *s, const struct prompt_row *p)
+tree_asked(const struct prompt_row *p)
 {
-	return strcmp(p->source, "request") || (p->origin && !strcmp(p->origin, PROMPT_FIRST)) || by_parent(s, p);
+	return p->callback || !strcmp(p->source, "callback") || !strcmp(p->source, "blueprint");
 }
 
 void
 tree_owe(struct session *s, const struct prompt_row *p)
 {
-	if (s->row.callback && !strcmp(p->source, "request") && by_parent(&s->row, p))
-		s->row.callback_due = true;
+	s->row.callback_due |= p->callback;
 }
-
-struct open_prompts {
-	const struct session_row *s;
-	bool owed;
-};
 
 static int
 look_at_prompt(const struct prompt_row *p, void *arg)
 {
-	struct open_prompts *o = arg;
-
-	o->owed |= !strcmp(p->source, "request") && by_parent(o->s, p);
+	*(bool *)arg |= p->callback;
 	return 0;
 }
 
@@ -117,10 +98,10 @@ look_at_prompt(const struct prompt_row *p, void *arg)
 static int
 still_owes(struct manager *m, struct session *s, struct err *e)
 {
-	struct open_prompts o = { &s->row, false };
-	int rc = session_state_live(s->row.state) ? store_prompt_heads(m->store, s->row.n, PROMPTS_OPEN_MAX, look_at_prompt, &o, e) : 0;
+	bool owed = false;
+	int rc = session_state_live(s->row.state) ? store_prompt_heads(m->store, s->row.n, PROMPTS_OPEN_MAX, look_at_prompt, &owed, e) : 0;
 
-	s->row.callback_due = o.owed;
+	s->row.callback_due = owed;
 	return rc;
 }
 

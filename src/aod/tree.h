@@ -24,8 +24,8 @@ struct run_args;
 
 /* For the first run of a session: what there is between it and its parent. Of one that is stored nothing changes. */
 void tree_begin(struct session_row *s, const struct run_args *args, const struct plan *p);
-/* Whether a prompt of s is its parent's, or goes on with what the parent asked. */
-bool tree_asked(const struct session_row *s, const struct prompt_row *p);
+/* Whether the answer to a prompt is for the session's parent: that asked it, or it goes on with what the parent asked. */
+bool tree_asked(const struct prompt_row *p);
 /* s has got this prompt: its parent may wait for the answer. The row is the caller's to save. */
 void tree_owe(struct session *s, const struct prompt_row *p);
 /*

@@ -17,7 +17,6 @@ struct waiting {
 	int64_t n; /* of the session */
 	int64_t priority, queued_us;
 	char *id, *name;
-	const char *started_by; /* as run_args has it; static */
 	struct waiting_kind *kind;
 	struct waiting *next; /* in its bucket */
 };

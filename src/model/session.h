@@ -176,6 +176,7 @@ struct session_row {
 	bool stop_with_parent;	   /* it is stopped when its parent ends */
 	int64_t prompts_queued;	   /* prompts that have not had their turn */
 	int64_t priority, queued_us; /* of its start: greater first, then older first */
+	const char *started_by;	     /* of a start that waits: what it is for other than a request; or NULL */
 	int64_t due_us;		   /* when it is started again */
 	int64_t restarts;	   /* by aod, in a row */
 	int64_t limit_begin_us, limit_count; /* starts since then, as StartLimitIntervalSec= counts */

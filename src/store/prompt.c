@@ -49,7 +49,9 @@ store_prompt_add(struct store *s, struct prompt_row *row, struct err *e)
 		sqlite3_bind_int64(st, 9, row->created_us);
 		sqlite3_bind_int64(st, 10, row->given_us);
 		sqlite3_bind_int64(st, 11, row->ended_us);
-		bind_text(st, 12, row->text);
+		sqlite3_bind_int(st, 12, row->callback);
+		sqlite3_bind_int64(st, 13, (int64_t)strlen(row->text));
+		bind_text(st, 14, row->text);
 	}
 	if ((r = store_exec(s, st, e)) < 0)
 		return r;
@@ -92,6 +94,22 @@ store_prompt_known(struct store *s, int64_t session, const char *origin, struct 
 	return r < 0 ? r : r > 0;
 }
 
+int64_t
+store_prompt_bytes(struct store *s, int64_t session, struct err *e)
+{
+	sqlite3_stmt *st = store_query(s, Q_PROMPT_BYTES, e);
+	int64_t bytes;
+	int r;
+
+	if (!st)
+		return s->code;
+	sqlite3_bind_int64(st, 1, session);
+	r = store_step(s, st, e);
+	bytes = r > 0 ? sqlite3_column_int64(st, 0) : r;
+	sqlite3_reset(st);
+	return bytes;
+}
+
 int
 store_prompt_cancel(struct store *s, int64_t session, int64_t id, int64_t time_us, struct err *e)
 {
@@ -124,7 +142,8 @@ prompt_row(sqlite3_stmt *st, struct prompt_row *row)
 	row->created_us = sqlite3_column_int64(st, 9);
 	row->given_us = sqlite3_column_int64(st, 10);
 	row->ended_us = sqlite3_column_int64(st, 11);
-	row->text = col_text(st, 12);
+	row->callback = sqlite3_column_int(st, 12);
+	row->text = col_text(st, 13);
 }
 
 static int

@@ -85,6 +85,7 @@ session_row(struct store *s, sqlite3_stmt *st, struct session_row *row)
 	row->limit_count = sqlite3_column_int64(st, 35);
 	row->callback_due = sqlite3_column_int(st, 36);
 	row->stop_with_parent = sqlite3_column_int(st, 37);
+	row->started_by = col_text(st, 38);
 }
 
 int

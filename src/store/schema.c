@@ -170,6 +170,22 @@ const char *const store_schema[] = {
 	"CREATE TABLE usage_day ("
 	" day TEXT NOT NULL, blueprint TEXT NOT NULL, turns BIGINT NOT NULL, input_tokens BIGINT NOT NULL, output_tokens BIGINT NOT NULL,"
 	" cost_usd DOUBLE PRECISION NOT NULL, PRIMARY KEY (day, blueprint)) WITHOUT ROWID;",
+	/* 11 → 12: what has a session started that waits for that. Of a prompt: whether its answer is for the session's parent, and its size. */
+	"ALTER TABLE session ADD COLUMN started_by TEXT;"
+	"CREATE TABLE prompt_12 ("
+	" id INTEGER PRIMARY KEY, session BIGINT NOT NULL REFERENCES session (n), uuid TEXT NOT NULL, source TEXT NOT NULL,"
+	" origin TEXT, author TEXT, state TEXT NOT NULL, run BIGINT NOT NULL, in_seq BIGINT NOT NULL,"
+	" created_us BIGINT NOT NULL, given_us BIGINT NOT NULL, ended_us BIGINT NOT NULL,"
+	" callback INTEGER NOT NULL DEFAULT 0, bytes BIGINT NOT NULL DEFAULT 0, text TEXT NOT NULL);"
+	"INSERT INTO prompt_12 SELECT p.id, p.session, p.uuid, p.source, p.origin, p.author, p.state, p.run, p.in_seq, p.created_us, p.given_us, p.ended_us,"
+	" s.callback = 1 AND s.parent_id IS NOT NULL AND (coalesce(p.origin, '') = 'start' OR coalesce(p.author, '') = 'session:' || substr(s.parent_id, 1, 90)),"
+	" length(CAST(p.text AS BLOB)), p.text FROM prompt p JOIN session s ON s.n = p.session;"
+	"DROP TABLE prompt;"
+	"ALTER TABLE prompt_12 RENAME TO prompt;"
+	"CREATE INDEX prompt_open ON prompt (session, id) WHERE state IN ('queued', 'given');"
+	"CREATE INDEX prompt_queued ON prompt (session, bytes) WHERE state = 'queued';"
+	"CREATE INDEX prompt_session ON prompt (session);"
+	"CREATE UNIQUE INDEX prompt_origin ON prompt (session, origin) WHERE origin IS NOT NULL;",
 };
 const int store_schema_version = ARRAY_LEN(store_schema);
 
@@ -178,7 +194,7 @@ const int store_schema_version = ARRAY_LEN(store_schema);
 	"SELECT n, id, name, state, outcome, passive, project_dir, agent_name, adapter, parent_id, created_us," \
 	" last_resumed_us, started_us, ended_us, runs, last_seq, exit_code, signal, error, cost_usd,"           \
 	" input_tokens, output_tokens, turns, agent_session_id, blueprint_version, persistent, command, root, callback," \
-	" prompts_queued, priority, queued_us, due_us, restarts, limit_begin_us, limit_count, callback_due, stop_with_parent FROM session "
+	" prompts_queued, priority, queued_us, due_us, restarts, limit_begin_us, limit_count, callback_due, stop_with_parent, started_by FROM session "
 
 /* The latest run of a session, in the order in which run_row() takes it. */
 #define RUN_LATEST \
@@ -188,7 +204,7 @@ const int store_schema_version = ARRAY_LEN(store_schema);
 	" ON t.session = r.session AND t.n = r.n WHERE r.session = ?1 ORDER BY r.n DESC LIMIT 1"
 
 /* In the order in which prompt.c takes them. */
-#define PROMPT_COLUMNS "SELECT id, session, uuid, source, origin, author, state, run, in_seq, created_us, given_us, ended_us, "
+#define PROMPT_COLUMNS "SELECT id, session, uuid, source, origin, author, state, run, in_seq, created_us, given_us, ended_us, callback, "
 #define PROMPT PROMPT_COLUMNS "text FROM prompt "
 #define PROMPT_ORDER " ORDER BY state = 'queued', source <> 'restart', id"
 
@@ -239,8 +255,8 @@ const char *const store_sql[Q_COUNT] = {
 
 	[Q_SESSION_ADD] = "INSERT INTO session (id, name, state, passive, project_dir, agent_name, adapter, parent_id,"
 			  " created_us, agent_session_id, node, blueprint_version, persistent, command, root, callback, priority, queued_us,"
-			  " callback_due, stop_with_parent)"
-			  " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20)"
+			  " callback_due, stop_with_parent, started_by)"
+			  " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21)"
 			  " ON CONFLICT (id) DO NOTHING",
 	[Q_SESSION_UPDATE] = "UPDATE session SET name = ?2, state = ?3, outcome = ?4, passive = ?5, project_dir = ?6,"
 			     " agent_name = ?7, adapter = ?8, parent_id = ?9, last_resumed_us = ?10, started_us = ?11,"
@@ -248,7 +264,7 @@ const char *const store_sql[Q_COUNT] = {
 			     " input_tokens = ?18, output_tokens = ?19, turns = ?20, agent_session_id = ?21,"
 			     " blueprint_version = ?22, persistent = ?23, callback = ?24, prompts_queued = ?25, priority = ?26,"
 			     " queued_us = ?27, due_us = ?28, restarts = ?29, limit_begin_us = ?30, limit_count = ?31,"
-			     " callback_due = ?32, stop_with_parent = ?33 WHERE n = ?1",
+			     " callback_due = ?32, stop_with_parent = ?33, started_by = ?34 WHERE n = ?1",
 	[Q_SESSION_DELETE] = "DELETE FROM session WHERE n = ?1",
 	[Q_SESSION_SEQ] = "SELECT last_seq FROM session WHERE n = ?1 LIMIT 1",
 	[Q_SESSION_SET_SEQ] = "UPDATE session SET last_seq = ?2 WHERE n = ?1",
@@ -291,13 +307,14 @@ const char *const store_sql[Q_COUNT] = {
 	[Q_RUN_PLAN_LATEST] = "SELECT plan FROM run_text WHERE session = ?1 AND plan IS NOT NULL"
 			      " ORDER BY n DESC LIMIT 1",
 	[Q_PROMPT_ADD] = "INSERT INTO prompt (session, uuid, source, origin, author, state, run, in_seq, created_us, given_us, ended_us,"
-			 " text) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)"
+			 " callback, bytes, text) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)"
 			 " ON CONFLICT (session, origin) WHERE origin IS NOT NULL DO NOTHING",
 	[Q_PROMPT_UPDATE] = "UPDATE prompt SET uuid = ?2, state = ?3, run = ?4, in_seq = ?5, given_us = ?6, ended_us = ?7 WHERE id = ?1",
 	/* The texts may be long, and many: only of those that are wanted. */
 	[Q_PROMPT_OPEN] = PROMPT "WHERE id IN (SELECT id FROM prompt WHERE session = ?1 AND state IN ('queued', 'given')" PROMPT_ORDER " LIMIT ?2)" PROMPT_ORDER,
 	[Q_PROMPT_HEADS] = PROMPT_COLUMNS "'' FROM prompt WHERE session = ?1 AND state IN ('queued', 'given')" PROMPT_ORDER " LIMIT ?2",
 	[Q_PROMPT_LIST] = PROMPT "WHERE session = ?1 AND id > ?3 ORDER BY id LIMIT ?2",
+	[Q_PROMPT_BYTES] = "SELECT coalesce(sum(bytes), 0) FROM prompt WHERE session = ?1 AND state = 'queued' LIMIT 1",
 	[Q_PROMPT_KNOWN] = "SELECT 1 FROM prompt WHERE session = ?1 AND origin = ?2 LIMIT 1",
 	[Q_PROMPT_CANCEL] = "UPDATE prompt SET state = 'cancelled', ended_us = ?3 WHERE session = ?1 AND state = 'queued'"
 			    " AND (?2 = 0 OR id = ?2 OR (?2 < 0 AND source <> 'callback'))",

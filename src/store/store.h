@@ -64,7 +64,7 @@ int64_t store_last_change(struct store *s);
 
 /* Inserts; row->n is set. -EEXIST when the id is taken. Adds a "session_created" change. Uses id, name, state, passive, project_dir,
  * agent_name, adapter, parent_id, created_us, agent_session_id, blueprint_version, persistent, command, root, callback, callback_due, stop_with_parent,
- * priority, queued_us. */
+ * priority, queued_us, started_by. */
 int store_session_add(struct store *s, struct session_row *row, struct err *e);
 /* Writes all columns of the row but n, id, created_us, command, root and last_seq, and adds a "session_updated" change (with the true last_seq). -ENOENT */
 int store_session_update(struct store *s, const struct session_row *row, struct err *e);
@@ -138,6 +138,7 @@ struct prompt_row {
 	int64_t run;	    /* that it was given to last; 0: none */
 	int64_t in_seq;	    /* number of the input frame that it was given with; 0: it was in the run's first input */
 	int64_t created_us, given_us, ended_us;
+	bool callback; /* its answer is for the session's parent */
 };
 typedef int (*store_prompt_cb)(const struct prompt_row *, void *);
 /* Inserts; row->id is set. 0: it was there already (origin), 1: it is new. */
@@ -146,6 +147,8 @@ int store_prompt_add(struct store *s, struct prompt_row *row, struct err *e);
 int store_prompt_update(struct store *s, const struct prompt_row *row, struct err *e);
 /* 1: the session has, or had, one with that origin; 0: not. */
 int store_prompt_known(struct store *s, int64_t session, const char *origin, struct err *e);
+/* Of the texts that are queued, together. */
+int64_t store_prompt_bytes(struct store *s, int64_t session, struct err *e);
 /* Those that are queued are cancelled at that time; id > 0: only this one, id < 0: but for what children answered. How many. */
 int store_prompt_cancel(struct store *s, int64_t session, int64_t id, int64_t time_us, struct err *e);
 /* Given ones and queued ones: first those of restarts, then oldest first. The rows are valid during the call of cb, which may write. */

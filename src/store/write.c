@@ -172,6 +172,7 @@ store_session_add(struct store *s, struct session_row *row, struct err *e)
 		sqlite3_bind_int64(st, 18, row->queued_us);
 		sqlite3_bind_int(st, 19, row->callback_due);
 		sqlite3_bind_int(st, 20, row->stop_with_parent);
+		bind_text(st, 21, row->started_by);
 	}
 	if ((r = store_exec(s, st, e)) < 0)
 		return r;
@@ -227,6 +228,7 @@ store_session_update(struct store *s, const struct session_row *row, struct err 
 		sqlite3_bind_int64(st, 31, row->limit_count);
 		sqlite3_bind_int(st, 32, row->callback_due);
 		sqlite3_bind_int(st, 33, row->stop_with_parent);
+		bind_text(st, 34, row->started_by);
 	}
 	if ((r = store_exec(s, st, e)) < 0)
 		return r;

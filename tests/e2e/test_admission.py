@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Admission: how many sessions may run at once, who waits, in which order, and what becomes of the queue whatever happens."""
 import os
+import subprocess
 import threading
 import time
 
@@ -279,8 +280,16 @@ def test_timers_wait_too(make_aod):
     # One at a time: while it waits, no second one is made.
     wait_for("a turn that was left out", lambda: a.get("/timers").json["timers"][0]["skipped"])
     assert len(queue(a)) == 1
+    # What it is started for is known whatever becomes of aod until then; a resume later on is a person's.
+    a.kill9()
+    a.start()
     open_gate(a)
-    assert a.wait_status(first[0]["session_id"])["state"] == "finished"
+    sid = first[0]["session_id"]
+    assert a.wait_status(sid)["state"] == "finished"
+    assert [e.get("started_by") for e in a.events(sid) if e["event_type"] == "session_start"] == ["timer"]
+    assert a.post("/sessions/%s/resume" % sid, {}).status == 200
+    wait_for("the second run", lambda: a.session(sid)["runs"] == 2)
+    assert [e.get("started_by") for e in a.events(sid) if e["event_type"] == "session_start"] == ["timer", None]
 
 
 def test_memory_holds_starts_back(make_aod):
@@ -296,6 +305,52 @@ def test_memory_holds_starts_back(make_aod):
     a.args = ["--admit-memory=0"]
     a.restart()
     assert a.wait_status(sid)["state"] == "finished"
+
+
+def test_pressure_holds_starts_back(make_aod):
+    """What the kernel says of it is put in the way of its own file, for aod alone."""
+    a = make_aod(start=False, args=["--admit-pressure=40%"])
+    path = os.path.join(a.base, "pressure")
+
+    def say(percent):
+        """At once and in place, as the kernel does."""
+        fd = os.open(path, os.O_WRONLY | os.O_CREAT, 0o644)
+        os.pwrite(fd, b"some avg10=%05.2f avg60=0.00 avg300=0.00 total=0\nfull avg10=99.00 avg60=0.00 avg300=0.00 total=0\n" % percent, 0)
+        os.close(fd)
+
+    say(39.9)
+    mounted = ["unshare", "-m" if os.geteuid() == 0 else "-Urm", "--propagation", "private", "sh", "-c",
+               'mount --bind "$0" /proc/pressure/memory && exec "$@"', path]
+    probe = subprocess.run([*mounted, "true"], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    if probe.returncode:
+        pytest.skip("no file can be put in the place of /proc/pressure/memory: " + probe.stdout.strip()[:200])
+    a.prefix = mounted
+    a.start()
+    assert a.wait_status(a.command("/bin/true"))["state"] == "finished"
+    say(61.5)
+
+    def one_waits():
+        """What aod knows of it may be a moment old."""
+        s = a.session(a.command("/bin/true"))
+        return s["state"] == "queued" and s
+
+    s = wait_for("a session to be queued", one_waits)
+    assert s["queue_reason"] == "pressure: for 62% of the last ten seconds something waited for memory, nothing is started above 40%", s
+    limits = {x["name"]: x for x in a.get("/queue").json["limits"]}
+    assert round(limits["pressure %"]["used"]) in (61, 62) and limits["pressure %"]["limit"] == 40
+    checks = {c["name"]: c for c in a.get("/doctor").json["checks"]}
+    assert checks["pressure"]["status"] == "warn" and "above 40% nothing is started" in checks["pressure"]["detail"], checks["pressure"]
+    # What runs goes on, and a restart of aod changes nothing.
+    a.restart()
+    assert a.session(s["session_id"])["queue_reason"].startswith("pressure: ")
+    say(40)
+    assert a.wait_status(s["session_id"])["state"] == "finished"
+    assert len(notices(a, s["session_id"], "queued")) == len(notices(a, s["session_id"], "admitted")) == 1
+    # 100%: it is not looked at.
+    say(99)
+    a.args = ["--admit-pressure=100%"]
+    a.restart()
+    assert a.wait_status(a.command("/bin/true"))["state"] == "finished"
 
 
 def test_run_in_the_foreground_waits(make_aod):

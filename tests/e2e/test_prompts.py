@@ -321,6 +321,30 @@ def test_a_queue_is_not_without_end(aod):
     assert aod.aoctl("stop", sid).returncode == 0
 
 
+def test_a_queue_is_not_too_heavy(aod):
+    """All that waits together; what is given, cancelled or done does not count."""
+    blueprint(aod, "p-heavy")
+    sid = start(aod, "p-heavy", "wait")
+    turns_open(aod, sid, 1)
+    mib = 1 << 20
+    for i in range(8):
+        assert resume(aod, sid, "say %d\n#" % i + "x" * (8 * mib - 7))["position"] == i + 1
+    r = aod.post("/sessions/%s/resume" % sid, {"prompt": "x"})
+    assert r.status == 429 and "64 MiB" in r.detail and str(64 * mib) in r.detail, r
+    assert aod.session(sid)["prompts_queued"] == 8
+    # What a child answers is short, and is not lost for that.
+    aod.wait_status(aod.demo("say hi", parent_session_name=sid, callback=True))
+    assert aod.session(sid)["prompts_queued"] == 9
+    last = aod.sql("SELECT max(p.id) FROM prompt p JOIN session s ON s.n = p.session WHERE s.id = ? AND source = 'request'", sid)[0][0]
+    assert aod.delete("/sessions/%s/prompts/%d" % (sid, last)).status == 200
+    assert resume(aod, sid, "say room")["position"] == 9
+    assert aod.post("/sessions/%s/resume" % sid, {"prompt": "x" * (8 * mib)}).status == 429
+    assert aod.post("/sessions/%s/interrupt" % sid).status == 200
+    wait_for("the turns", lambda: aod.session(sid)["state"] == "idle" and aod.session(sid)["prompts_queued"] == 0)
+    assert said(aod, sid)[:7] == [str(i) for i in range(7)] and said(aod, sid)[-1] == "room"
+    aod.aoctl("delete", sid)
+
+
 # ---- what else a turn has
 
 

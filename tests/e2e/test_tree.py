@@ -3,6 +3,8 @@
 import json
 import os
 import re
+import shlex
+import signal
 import time
 
 import pytest
@@ -320,6 +322,236 @@ def test_an_end_that_is_none_stops_nobody(aod):
     assert aod.wait_status(other)["state"] == "stopped" and aod.session(kid)["state"] == "finished" and aod.session(top)["runs"] == 2
 
 
+# ---- sessions that stay ------------------------------------------------------------------------------------------
+
+
+STAYS = "Lifecycle=persistent"
+
+
+def is_idle(aod, sid, runs=1):
+    """It waits for the next prompt, in its process of that number."""
+    s = aod.wait_state(sid, "idle", "failed")
+    assert (s["state"], s["runs"], s["prompts_queued"]) == ("idle", runs, 0), s
+    return s
+
+
+def last_line(text):
+    return text.split("\n")[-1]
+
+
+def by_hand(prompt, command):
+    """A line of a prompt of the demo agent that gives this prompt, of several lines, to a command."""
+    return "bash printf '%%s\\n' %s | aoctl %s -" % (" ".join(shlex.quote(line) for line in prompt.split("\n")), command)
+
+
+def test_a_child_that_stays_answers_each_prompt_of_its_parent(aod):
+    """Its answer is due when it is idle, not when it ends; what others ask it, and its end, is not the parent's business."""
+    blueprint(aod, "stay-lead", STAYS)
+    blueprint(aod, "stay-kid", STAYS)
+    sid = aod.create(agent_name="stay-lead", prompt="bash aoctl run -d stay-kid --callback -a stay-kid -p 'say one'")["session_id"]
+    [text] = wait_callbacks(aod, sid, 1)
+    kid = aod.session("stay-kid")["session_id"]
+    assert text == "Callback: session stay-kid (%s), which you started, has answered.\nState: idle\nResult: success\nAnswer:\n\none" % kid
+    is_idle(aod, sid)
+    is_idle(aod, kid)
+    # A person asks it in between.
+    aod.resume(kid, "say for a person")
+    is_idle(aod, kid)
+    aod.resume(sid, "bash aoctl resume -d stay-kid -p 'say two'\nsay I wait")
+    assert [last_line(t) for t in wait_callbacks(aod, sid, 2)] == ["one", "two"]
+    is_idle(aod, sid)
+    is_idle(aod, kid)
+    assert aod.post("/sessions/%s/stop" % kid).status == 200
+    assert aod.wait_status(kid)["state"] == "stopped"
+    assert len(callbacks(aod, sid)) == 2 and is_idle(aod, sid)
+    assert [e["state"] for e in aod.events(sid) if e["event_type"] == "callback"] == ["idle"] * 2
+    aod.post("/sessions/%s/stop" % sid)
+    aod.wait_status(sid)
+
+
+def test_prompts_that_wait_at_a_child_that_stays(aod):
+    """Two of the parent's, with another one's between them: two answers, in order, each of its own turn."""
+    path, wait = gate(aod, "stay-queue")
+    blueprint(aod, "stay-queued", STAYS)
+    sid = aod.create(agent_name="stay-queued", prompt=by_hand("bash " + wait, "run -d queued-kid --callback -a stay-queued"))["session_id"]
+    is_idle(aod, sid)
+    aod.wait_event("queued-kid", lambda e: e["event_type"] == "pre_tool")
+    aod.resume(sid, "bash aoctl resume -d queued-kid -p 'say first'")
+    is_idle(aod, sid)
+    aod.resume("queued-kid", "say for a person")
+    aod.resume(sid, "bash aoctl resume -d queued-kid -p 'say second'")
+    is_idle(aod, sid)
+    assert aod.session("queued-kid")["prompts_queued"] == 3 and callbacks(aod, sid) == []
+    open_gate(path)
+    got = [last_line(t) for t in wait_callbacks(aod, sid, 3)]
+    assert got[1:] == ["first", "second"] and "for a person" not in got, got
+    is_idle(aod, "queued-kid")
+    is_idle(aod, sid)
+    assert len(callbacks(aod, sid)) == 3
+    assert aod.post("/sessions/%s/stop" % sid, {"tree": True}).status == 200
+    aod.wait_status("queued-kid")
+
+
+def test_a_turn_that_fails_is_an_answer(aod):
+    """A child that stays is idle after it; one that ends while it owes an answer says that."""
+    blueprint(aod, "stay-bad", STAYS)
+    sid = aod.create(agent_name="stay-bad", prompt="say up")["session_id"]
+    is_idle(aod, sid)
+    kid = aod.create(agent_name="stay-bad", prompt="fail 529", parent_session_name=sid, callback=True)["session_id"]
+    text = wait_callbacks(aod, sid, 1)[0]
+    assert "has answered.\nState: idle\nResult: agent-error\nError: " in text or "State: idle\nResult: overloaded\nError: " in text, text
+    is_idle(aod, sid)
+    is_idle(aod, kid)
+    aod.resume(sid, "bash aoctl resume -d %s -p wait" % kid)
+    is_idle(aod, sid)
+    aod.wait_state(kid, "running")
+    os.kill(aod.agent_pid(kid, "aod-demo"), signal.SIGKILL)
+    assert "has ended.\nState: failed\nResult: signal\n" in wait_callbacks(aod, sid, 2)[1]
+    is_idle(aod, sid)
+    # An interrupt by a person is an end of the turn, too.
+    aod.resume(sid, by_hand("say up\nwait", "resume -d " + kid))
+    is_idle(aod, sid)
+    aod.wait_state(kid, "running")
+    assert aod.post("/sessions/%s/interrupt" % kid).status == 200
+    assert "has answered.\nState: idle\nResult: cancelled\n" in wait_callbacks(aod, sid, 3)[2]
+    is_idle(aod, kid, runs=2)
+    assert aod.delete("/sessions/%s?tree=1" % sid).status == 200
+
+
+def test_a_parent_that_stays_has_each_answer_as_a_turn(aod):
+    """In its process: at once where it is idle, in order after what it works on."""
+    path, wait = gate(aod, "stay-parent")
+    blueprint(aod, "stay-parent", STAYS)
+    sid = aod.create(agent_name="stay-parent", prompt="say up")["session_id"]
+    is_idle(aod, sid)
+    pid = aod.agent_pid(sid, "aod-demo")
+    early = aod.demo("say early", parent_session_name=sid, callback=True)
+    assert wait_callbacks(aod, sid, 1)[0].endswith("early") and is_idle(aod, sid)
+    aod.resume(sid, "bash " + wait)
+    aod.wait_state(sid, "running")
+    aod.resume(sid, "say mine")
+    for i in range(2):
+        aod.wait_status(aod.demo("say late %d" % i, parent_session_name=sid, callback=True))
+    assert [s for s, _ in callbacks(aod, sid)] == ["done", "queued", "queued"] and aod.session(sid)["prompts_queued"] == 3
+    open_gate(path)
+    assert [last_line(t) for t in wait_callbacks(aod, sid, 3)] == ["early", "late 0", "late 1"]
+    is_idle(aod, sid)
+    assert aod.agent_pid(sid, "aod-demo") == pid
+    said = [b["text"] for e in aod.events(sid) if e["event_type"] == "message" and e["role"] == "assistant" for b in e["content"] if b["type"] == "text"]
+    assert [last_line(t) for t in said] == ["up", "early", "mine", "late 0", "late 1"], said
+    assert [source for source, _, _ in asked(aod, sid)] == ["request", "callback", "request", "request", "callback", "callback"]
+    assert aod.session(early)["callback"]
+    aod.post("/sessions/%s/stop" % sid)
+    aod.wait_status(sid)
+
+
+def test_a_parent_that_stays_and_its_process_is_gone(aod):
+    """By IdleTimeoutSec=, or killed: the answer starts it again, with the conversation."""
+    path, wait = gate(aod, "stay-gone")
+    blueprint(aod, "stay-short", STAYS + "\nIdleTimeoutSec=50ms")
+    blueprint(aod, "stay-free")
+    blueprint(aod, "stay-long", STAYS)
+    for name, ends in (("stay-short", "finished"), ("stay-long", "failed")):
+        sid = aod.create(agent_name=name, prompt="count")["session_id"]
+        kid = aod.create(agent_name="stay-free", prompt="bash %s\nsay back" % wait.replace(path, path + name), parent_session_name=sid,
+                         callback=True)["session_id"]
+        if ends == "failed":
+            is_idle(aod, sid)
+            os.kill(aod.agent_pid(sid, "aod-demo"), signal.SIGKILL)
+        assert aod.wait_state(sid, "finished", "failed")["state"] == ends
+        assert aod.session(kid)["state"] == "running"
+        open_gate(path + name)
+        assert wait_callbacks(aod, sid, 1)[0].endswith("back")
+        assert aod.session(sid)["runs"] == 2 and aod.wait_state(sid, "idle", "finished")["usage"]["turns"] == 2
+        aod.post("/sessions/%s/stop" % sid)
+        aod.wait_state(sid, "stopped", "finished")
+
+
+def test_one_between_that_stays(aod):
+    """It is idle while it waits for its own child: its parent hears what it says to that child's answer, and hears it once."""
+    path, wait = gate(aod, "stay-mid")
+    blueprint(aod, "stay-mid", STAYS)
+    top = aod.create(agent_name="stay-mid", prompt="say up")["session_id"]
+    is_idle(aod, top)
+    mid = aod.create(agent_name="stay-mid", prompt=by_hand("bash %s\nsay deep" % wait, "run -d low-kid --callback -a stay-mid") + "\nsay not yet",
+                     parent_session_name=top, callback=True)["session_id"]
+    is_idle(aod, mid)
+    assert aod.result(mid).endswith("not yet") and callbacks(aod, top) == []
+    open_gate(path)
+    [text] = wait_callbacks(aod, top, 1)
+    assert "You said: Callback: session low-kid" in text and text.endswith("deep") and "State: idle" in text
+    for sid in (top, mid, "low-kid"):
+        is_idle(aod, sid)
+    assert len(callbacks(aod, top)) == len(callbacks(aod, mid)) == 1
+    assert aod.post("/sessions/%s/stop" % top, {"tree": True}).status == 200
+    aod.wait_status(top)
+
+
+def test_kill_while_sessions_stay(make_aod):
+    """At random moments around an answer from and to processes that stay: each is given once, and both processes live on."""
+    a = make_aod()
+    blueprint(a, "stay", STAYS)
+    top = a.create(agent_name="stay", prompt="count", session_name="stay-top")["session_id"]
+    is_idle(a, top)
+    kid = a.create(agent_name="stay", prompt="say 0", parent_session_name=top, callback=True)["session_id"]
+    wait_callbacks(a, top, 1)
+    is_idle(a, top)
+    pids = [a.agent_pid(x, "aod-demo") for x in (top, kid)]
+    for i in range(1, 7):
+        path, wait = gate(a, "stay-%d" % i)
+        r = a.post("/sessions/%s/resume" % kid, {"prompt": "bash %s\nsay %d" % (wait, i), "callback": True})
+        assert r.status == 200, r
+        a.wait_event(kid, lambda e: e["event_type"] == "pre_tool" and path in json.dumps(e["tool_input"]))
+        open_gate(path)
+        time.sleep(i * 0.005)
+        a.kill9()
+        a.start()
+        assert last_line(wait_callbacks(a, top, i + 1)[i]) == str(i)
+        is_idle(a, top)
+        is_idle(a, kid)
+    assert [a.agent_pid(x, "aod-demo") for x in (top, kid)] == pids
+    assert len([e for e in a.events(top) if e["event_type"] in ("callback", "result")]) == 15
+
+
+def test_a_restart_of_a_child_is_no_answer(aod):
+    """What it goes on with is: one answer, of the run in which it came to its end."""
+    sid = aod.run_demo("say up")["session_id"]
+    for name, session in (("again-once", ""), ("again-stays", STAYS + "\n")):
+        blueprint(aod, name, session + "Restart=on-transient\nRestartSec=10ms\nRestartPrompt=say in the end")
+        kid = aod.create(agent_name=name, prompt="fail success 529", parent_session_name=sid, callback=True)["session_id"]
+        aod.wait_state(kid, "idle" if session else "finished")
+        text = wait_callbacks(aod, sid, 2 if session else 1)[-1]
+        assert text.endswith("in the end") and "Result: success" in text and aod.session(kid)["runs"] == 2, text
+        aod.wait_status(sid)
+        # And what a person asked it is not the parent's, however often it is begun.
+        aod.resume(kid, "fail success 529")
+        wait_for("the next run", lambda: (lambda s: s["runs"] == 4 or (s["runs"] == 3 and session))(aod.session(kid)))
+        aod.wait_state(kid, "idle", "finished")
+        assert len(callbacks(aod, sid)) == (2 if session else 1)
+        aod.post("/sessions/%s/stop" % kid)
+
+
+# ---- a resume that asks for the answer ---------------------------------------------------------------------------
+
+
+def test_a_resume_with_a_callback(aod):
+    """By the command line: of a child that was not to call back, and once; without the option as before."""
+    sid = aod.run_demo("say up")["session_id"]
+    kid = aod.demo("say one", parent_session_name=sid, session_name="later-kid")
+    assert aod.wait_status(kid)["callback"] is False and callbacks(aod, sid) == []
+    out = aod.aoctl("resume", "-d", "later-kid", "--callback", "-p", "say two")
+    assert out.returncode == 0, out
+    assert last_line(wait_callbacks(aod, sid, 1)[0]) == "two" and aod.session(kid)["callback"] is True
+    aod.wait_status(sid)
+    aod.resume(kid, "say three")
+    aod.wait_status(kid)
+    assert len(callbacks(aod, sid)) == 1
+    # One that works for nobody has nobody to call.
+    out = aod.aoctl("resume", "-d", sid, "--callback", "-p", "say x")
+    assert out.returncode == 1 and "works for no other" in out.stderr, out
+    assert len(callbacks(aod, sid)) == 1 and aod.session(sid)["callback"] is False
+
+
 # ---- all of a tree -----------------------------------------------------------------------------------------------
 
 
@@ -389,6 +621,46 @@ def test_a_tree_is_frozen_and_thawed(aod):
     out = aod.aoctl("stop", "--tree", "elm-0")
     assert out.returncode == 0 and len(re.findall(r"^elm-\d stopped", out.stdout, re.M)) == 6, out
     assert states(aod, ids) == {"stopped"}
+
+
+def test_a_tree_is_interrupted(aod):
+    """The turns end, not the sessions that stay; nobody is told of what was cut off together with his own turn, nor by it."""
+    blueprint(aod, "fir", STAYS)
+    top = aod.create(agent_name="fir", prompt="say up\nwait", session_name="fir-0")["session_id"]
+    below = {"parent_session_name": top, "callback": True}
+    stays = aod.create(agent_name="fir", prompt="say up\nwait", **below)["session_id"]
+    once = aod.demo("say up\nwait", **below)
+    low = aod.create(agent_name="fir", prompt="say up\nwait", parent_session_name=stays, callback=True)["session_id"]
+    rests = aod.create(agent_name="fir", prompt="say rest", parent_session_name=stays)["session_id"]
+    other = aod.create(agent_name="fir", prompt="say up\nwait")["session_id"]
+    for sid in (top, stays, once, low, other):
+        aod.wait_event(sid, lambda e: e["event_type"] == "message" and e["role"] == "assistant")
+    is_idle(aod, rests)
+    aod.resume(low, "say next")
+    out = aod.aoctl("interrupt", "--tree", "fir-0")
+    assert out.returncode == 0, out
+    assert aod.wait_status(once)["state"] == "stopped"
+    wait_for("the turns to end", lambda: states(aod, (top, stays, low, rests)) == {"idle"})
+    assert [aod.session(x)["result"] for x in (top, stays, low, rests)] == ["cancelled", "cancelled", "success", "success"]
+    assert aod.result(low) == "next" and [s for _, s, _ in asked(aod, low)] == ["cancelled", "done"]
+    assert aod.session(other)["state"] == "running"
+    assert callbacks(aod, top) == callbacks(aod, stays) == [] and aod.sql("SELECT count(*) FROM session WHERE callback_due = 1 AND root = "
+                                                                         "(SELECT n FROM session WHERE id = ?)", top) == [(0,)]
+    # Of a part of it, and with what is queued.
+    aod.resume(stays, "say up\nwait")
+    aod.resume(low, "say up\nwait")
+    aod.resume(low, "say not this")
+    for sid in (stays, low):
+        aod.wait_state(sid, "running")
+    r = aod.post("/sessions/%s/interrupt" % stays, {"tree": True, "clear": True})
+    assert r.status == 200 and {s["session_id"] for s in r.json["sessions"]} == {stays, low, rests}, r
+    wait_for("the turns to end", lambda: states(aod, (stays, low)) == {"idle"})
+    assert [s for _, s, _ in asked(aod, low)][2:] == ["cancelled", "cancelled"]
+    # Where no turn is open there is nothing to do, and it says so as ever.
+    assert aod.post("/sessions/%s/interrupt" % stays, {"tree": True}).status == 200
+    assert aod.delete("/sessions/%s?tree=1" % top).status == 200
+    aod.post("/sessions/%s/stop" % other)
+    aod.wait_status(other)
 
 
 def test_a_tree_is_deleted(aod):

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <inttypes.h>
 
+#include "store/store-internal.h"
 #include "store-tx.h"
 
 static int64_t session, other;
@@ -119,14 +120,19 @@ all_of(const struct prompt_row *row, void *arg)
 	assert_int_equal(row->created_us, 5);
 	assert_int_equal(row->given_us, 7);
 	assert_int_equal(row->ended_us, 9);
+	assert_true(row->callback);
 	return 0;
 }
 
 static void
 test_a_row(void **state)
 {
-	int64_t id = add_from(session, "one", "callback", "child", 1);
+	struct prompt_row row = { .session = session, .uuid = "one", .text = "one", .source = "callback", .origin = "child", .author = "uid:0",
+				  .state = PROMPT_QUEUED, .created_us = 5, .callback = true };
+	int64_t id;
 
+	assert_int_equal(store_prompt_add(s, &row, &e), 1);
+	id = row.id;
 	move(id, "another", PROMPT_GIVEN, 3, 12);
 	OK(store_prompt_list(s, session, 0, 10, all_of, NULL, &e));
 }
@@ -171,6 +177,20 @@ test_cancel(void **state)
 	assert_string_equal(value, "9,77,79,0");
 }
 
+/* Of what waits: not of what was given, nor of another session's. */
+static void
+test_bytes(void **state)
+{
+	int64_t one = add(session, "one"), two = add(session, "gr\303\274n");
+
+	add(other, "something else");
+	assert_int_equal(store_prompt_bytes(s, session, &e), 3 + 5);
+	move(one, "one", PROMPT_GIVEN, 1, 0);
+	assert_int_equal(store_prompt_bytes(s, session, &e), 5);
+	assert_int_equal(store_prompt_cancel(s, session, two, 77, &e), 1);
+	assert_int_equal(store_prompt_bytes(s, session, &e), 0);
+}
+
 /* They go with their session. */
 static void
 test_delete(void **state)
@@ -200,9 +220,43 @@ test_errors(void **state)
 	assert_true(store_prompt_update(s, &row, &e) < 0);
 	assert_true(store_prompt_cancel(s, session, 0, 1, &e) < 0);
 	assert_true(store_prompt_known(s, session, "x", &e) < 0);
+	assert_true(store_prompt_bytes(s, session, &e) < 0);
 	assert_true(store_prompt_open(s, session, 1, put, NULL, &e) < 0);
 	assert_true(store_prompt_list(s, session, 0, 1, put, NULL, &e) < 0);
 	store_rollback(s);
+}
+
+/* What the database of an earlier aod has in it keeps its numbers and order, and who waits for an answer goes on to wait for it. */
+static void
+test_step_12(void **state)
+{
+	char value[RAW_VALUE_SIZE];
+	int64_t id;
+
+	for (int i = 0; i < 11; i++)
+		raw_sql(store_schema[i]);
+	raw_sql("PRAGMA application_id = 1634690146; PRAGMA user_version = 11;"
+		"INSERT INTO session (n, id, name, state, parent_id, callback) VALUES (1, 'top', 'top', 'running', NULL, 0),"
+		" (2, 'kid', 'kid', 'running', 'top', 1), (3, 'quiet', 'quiet', 'running', 'top', 0);"
+		"INSERT INTO prompt (id, session, uuid, source, origin, author, state, run, in_seq, created_us, given_us, ended_us, text) VALUES"
+		" (4, 2, 'u4', 'request', 'start', 'uid:0', 'given', 1, 0, 1, 2, 0, 'first'),"
+		" (5, 2, 'u5', 'request', NULL, 'session:top', 'queued', 0, 0, 1, 0, 0, 'gr' || char(252) || 'n'),"
+		" (6, 2, 'u6', 'request', NULL, 'uid:0', 'queued', 0, 0, 1, 0, 0, 'a person'),"
+		" (7, 3, 'u7', 'request', 'start', 'session:top', 'queued', 0, 0, 1, 0, 0, 'x'),"
+		" (8, 1, 'u8', 'request', 'start', 'uid:0', 'done', 1, 0, 1, 2, 3, 'y')");
+	s = open_store();
+	session = 2;
+	is(false, session, 0, 10, "first:given gr\303\274n:queued a person:queued ");
+	assert_int_equal(store_prompt_bytes(s, session, &e), 5 + 8);
+	raw_value("SELECT group_concat(id || ':' || callback) FROM (SELECT id, callback FROM prompt ORDER BY id)", value);
+	assert_string_equal(value, "4:1,5:1,6:0,7:0,8:0");
+	assert_int_equal(store_prompt_known(s, session, "start", &e), 1);
+	OK(store_begin(s, &e));
+	id = add(session, "new");
+	assert_int_equal(id, 9);
+	add_from(session, "again", "request", "start", 0);
+	OK(store_commit(s, &e));
+	store_close(s);
 }
 
 int
@@ -215,6 +269,8 @@ main(void)
 		cmocka_unit_test_setup_teardown(test_cancel, set_up_two, tear_down),
 		cmocka_unit_test_setup_teardown(test_delete, set_up_two, tear_down),
 		cmocka_unit_test_setup_teardown(test_errors, set_up_two, tear_down),
+		cmocka_unit_test_setup_teardown(test_bytes, set_up_two, tear_down),
+		cmocka_unit_test_setup_teardown(test_step_12, make_dir, remove_dir),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);
