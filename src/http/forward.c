@@ -469,17 +469,6 @@ forward_send(h2o_req_t *req, const struct verb *verb, const char *args, size_t n
 	return true;
 }
 
-static const struct verb_arg *
-find_arg(const struct request *rq, enum arg_place place, const char *name)
-{
-	const struct verb_arg *a = rq->verb->args;
-
-	for (; a < rq->verb->args + VERB_ARGS_MAX && a->name; a++)
-		if (a->place == place && strcmp(a->name, name) == 0)
-			return a;
-	return NULL;
-}
-
 /*
  * By its type; tools that are told to send a file as it is often say a type of their own, so then
  * by its first character.
@@ -491,7 +480,7 @@ forward_is_text(const struct request *rq)
 	h2o_iovec_t type = i >= 0 ? rq->req->headers.entries[i].value : h2o_iovec_init(NULL, 0);
 	const char *p = rq->req->entity.base, *end = p + rq->req->entity.len;
 
-	if (!find_arg(rq, IN_BODY, "unit"))
+	if (!verb_find_arg(rq->verb, IN_BODY, "unit"))
 		return false;
 	if (type.len > 0 && memmem(type.base, type.len, "json", 4))
 		return false;
@@ -534,7 +523,7 @@ add_if_match(const struct request *rq, struct json_object *args)
 	int64_t version;
 	h2o_iovec_t v;
 
-	if (i < 0 || !find_arg(rq, IN_QUERY, "version") || request_has(rq, "version"))
+	if (i < 0 || !verb_find_arg(rq->verb, IN_QUERY, "version") || request_has(rq, "version"))
 		return;
 	v = rq->req->headers.entries[i].value;
 	if (h2o_memis(v.base, v.len, H2O_STRLIT("*")))
@@ -588,7 +577,7 @@ forward_action(const struct request *rq)
 	if (rq->query) {
 		json_object_object_foreach(rq->query, key, value)
 		{
-			if (find_arg(rq, IN_QUERY, key))
+			if (verb_find_arg(rq->verb, IN_QUERY, key))
 				json_object_object_add(args, key, json_object_get(value));
 		}
 	}

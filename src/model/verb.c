@@ -350,6 +350,27 @@ check_value(struct check *c, const struct verb_arg *a, struct json_object *v)
 	}
 }
 
+const struct verb_arg *
+verb_find_arg(const struct verb *v, enum arg_place place, const char *name)
+{
+	for (const struct verb_arg *a = v->args; a < v->args + VERB_ARGS_MAX && a->name; a++)
+		if (a->place == place && strcmp(a->name, name) == 0)
+			return a;
+	return NULL;
+}
+
+/* Whoever asks for a change is to know which part of it is not understood. */
+static void
+check_unknown(struct check *c, const struct verb *v)
+{
+	json_object_object_foreach(c->args, name, value)
+	{
+		if (!verb_find_arg(v, c->place, name))
+			fail_at(c, name, -1, "extra_forbidden",
+				verb_find_arg(v, IN_BODY, name) ? "This belongs in the body of the request" : "There is no such parameter", value, NULL, NULL);
+	}
+}
+
 struct json_object *
 verb_check(const struct verb *v, enum arg_place place, struct json_object *args)
 {
@@ -379,5 +400,7 @@ verb_check(const struct verb *v, enum arg_place place, struct json_object *args)
 			check_value(&c, a, value);
 		}
 	}
+	if (object && place == IN_QUERY && v->kind == VERB_ACTION && strcmp(v->method, "GET") != 0)
+		check_unknown(&c, v);
 	return c.errors;
 }

@@ -73,15 +73,17 @@ struct verb_piece {
  */
 const struct verb *verb_route(unsigned port, const char *method, const char *path, unsigned long path_len,
 			      struct verb_piece pieces[VERB_PIECES], const char **allow);
+/* The argument of that name in that place, or NULL. */
+const struct verb_arg *verb_find_arg(const struct verb *v, enum arg_place place, const char *name);
 /* The name of the second piece of a verb's path. */
 const char *verb_second(const struct verb *v);
 
 /*
  * Check the arguments of an action (args is the decoded body, may be NULL when there was none; in_place says which rows are looked at).
- * Aliases are renamed in place. Unknown keys are left alone. Returns NULL when all is well, else a new array of
+ * Aliases are renamed in place. Unknown keys are left alone, as the old API does, but in the query of an action that is no GET. Returns NULL when all is well, else a new array of
  * {"type","loc":["body","field"],"msg","input"} as in the old API (the caller puts it; the answer is 422 {"detail":[…]}).
  * Types: missing, string_type, int_type, int_parsing, bool_type, dict_type, list_type, string_too_short, string_too_long,
- * string_pattern_mismatch, greater_than_equal, less_than_equal.
+ * string_pattern_mismatch, greater_than_equal, less_than_equal, extra_forbidden.
  */
 struct json_object *verb_check(const struct verb *v, enum arg_place place, struct json_object *args);
 

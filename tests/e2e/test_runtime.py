@@ -395,6 +395,23 @@ def test_bad_query(aod, passive):
     assert aod.get("/sessions?limit=%zz").status == 422
 
 
+def test_a_query_that_would_be_passed_over(aod):
+    """Who asks for a change is told what of it is not understood, and nothing is done."""
+    sid = aod.demo("sleep 600000")
+    for method, path, name, why in (("POST", "/stop?tree=1", "tree", "belongs in the body"), ("POST", "/stop?timeout=5", "timeout", "no such parameter"),
+                                    ("DELETE", "?trees=1", "trees", "no such parameter"), ("POST", "/interrupt?clear", "clear", "belongs in the body"),
+                                    ("DELETE", "/prompts/1?force=1&tree=1", "force", "no such parameter")):
+        r = aod.request(method, "/sessions/%s%s" % (sid, path), {} if method == "POST" else None)
+        assert r.status == 422 and r.detail[0]["loc"] == ["query", name] and why in r.detail[0]["msg"], r
+    assert aod.delete("/sessions?all=1").status == 422
+    assert aod.post("/sessions?prompt=x", {"session_id": "by-query", "session_name": "by-query"}).status == 422
+    assert aod.session(sid)["state"] in ("pending", "running") and aod.get("/sessions/by-query").status == 404
+    # What only looks goes on to take it, and bodies do, as clients of old count on.
+    assert aod.get("/sessions/%s?cache=1" % sid).status == 200
+    assert aod.post("/sessions/%s/stop" % sid, {"timeout_ms": 0, "who": "me"}).status == 200
+    aod.wait_status(sid)
+
+
 def test_too_large_bodies(aod):
     r = aod.request("POST", "/sessions", raw=b'{"session_name":"' + b"a" * (50 << 20) + b'"}', headers={"Content-Type": "application/json"})
     assert r.status == 413, r

@@ -246,6 +246,29 @@ test_check_others(void **state)
 	SAYS("event.append-any", "{" EVENT ",\"exit_code\":2147483648}", "less_than_equal");
 }
 
+/* In the query of what changes something nothing is passed over: it names what is unknown, or in the wrong place. Reading takes it as the old API does. */
+static void
+test_check_unknown(void **state)
+{
+	for (const struct verb *v = verbs; v->name; v++) {
+		bool changes = v->kind == VERB_ACTION && strcmp(v->method, "GET") != 0;
+		const char *said = check(v->name, IN_QUERY, "{\"nope\":\"1\"}", NULL);
+
+		if (changes != (strstr(said, "{\"type\":\"extra_forbidden\",\"loc\":[\"query\",\"nope\"],\"msg\":\"There is no such parameter\",\"input\":\"1\"}") != NULL))
+			fail_msg("%s: %s", v->name, said);
+		for (const struct verb_arg *a = v->args; changes && a < v->args + VERB_ARGS_MAX && a->name; a++) {
+			CLEANUP_FREE char *json = xasprintf("{\"%s\":\"1\"}", a->name);
+
+			said = check(v->name, IN_QUERY, json, NULL);
+			if ((a->place == IN_BODY) != (strstr(said, "belongs in the body of the request") != NULL) ||
+			    (a->place == IN_QUERY && strstr(said, "extra_forbidden")))
+				fail_msg("%s: %s: %s", v->name, a->name, said);
+		}
+	}
+	assert_string_equal(check("session.delete", IN_QUERY, "{\"tree\":true}", NULL), "");
+	OK("session.stop", "{\"nope\":1}");
+}
+
 /* Every value of every type for every argument: an answer, no crash; and what it accepts, it accepts again. */
 static void
 test_check_all(void **state)
@@ -277,7 +300,7 @@ main(void)
 		cmocka_unit_test(test_route_length), cmocka_unit_test(test_check_missing),
 		cmocka_unit_test(test_check_strings), cmocka_unit_test(test_check_long),
 		cmocka_unit_test(test_check_ints),   cmocka_unit_test(test_check_others),
-		cmocka_unit_test(test_check_all),
+		cmocka_unit_test(test_check_unknown), cmocka_unit_test(test_check_all),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);
