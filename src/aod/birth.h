@@ -18,6 +18,11 @@ struct birth {
 	const int *tasks;	/* descriptors of v1's tasks files, ends with -1; or NULL */
 };
 
+/*
+ * Once, early, while low numbers are free: takes some for the children, whose tables of descriptors are small then, however many the parent has.
+ * Without it, or before Linux 5.9, they are as large as the parent's.
+ */
+void birth_reserve(void);
 /* The child's pid, or -errno. Returns when it runs the program, or has failed to (exit status 112). */
 pid_t birth(const struct birth *b);
 

@@ -11,6 +11,7 @@
 #include <sys/sysinfo.h>
 #include <sys/wait.h>
 
+#include "aod/birth.h"
 #include "aod/cgroup.h"
 #include "aod/credentials.h"
 #include "aod/dynuser.h"
@@ -657,6 +658,7 @@ contain_open(struct manager *m, struct err *e)
 	CLEANUP_FREE char *level = root ? xasprintf("aod-%08x", (unsigned)crc32c(0, root, strlen(root))) : NULL;
 	int rc;
 
+	birth_reserve();
 	ev_timer_init(&m->groups_w, on_groups, 0., 0.);
 	contain_warm_init(m);
 	host_probe(&m->gives, m->cfg->state);

@@ -7,13 +7,16 @@
 #include <errno.h>
 #include <ev.h>
 #include <fcntl.h>
+#include <linux/close_range.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
+#include <stdlib.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -62,6 +65,66 @@ test_descriptors(void **state)
 	/* 4 is what ls reads the directory with. */
 	assert_string_equal(out.data, "hello\n0 1 2 3 4 5 0\n");
 	buf_free(&out);
+}
+
+/* How many descriptors the child's table has room for, with this many open in its parent. */
+static int
+table_size(int open_files)
+{
+	static const char script[] = "while read key value; do test $key = FDSize: && echo $value; done < /proc/$$/status; exit 0";
+	struct birth b = { .fds = { -1, -1, -1, -1, -1, -1 }, .cgroup = -1 };
+	struct rlimit old, more;
+	struct buf out = BUF_INIT;
+	int size, high;
+
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &old), 0);
+	more = (struct rlimit){ old.rlim_max, old.rlim_max };
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &more), 0);
+	high = fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, open_files);
+	assert_true(high >= open_files);
+	assert_int_equal(run(&b, script, &out), 0);
+	close(high);
+	setrlimit(RLIMIT_NOFILE, &old);
+	size = atoi(out.data);
+	buf_free(&out);
+	return size;
+}
+
+static void
+test_size_of_table(void **state)
+{
+	(void)state;
+	assert_true(table_size(3000) > 3000);
+	birth_reserve();
+	birth_reserve();
+	/* Since Linux 5.9. */
+	if (syscall(SYS_close_range, ~0u, ~0u, CLOSE_RANGE_UNSHARE) < 0)
+		skip();
+	assert_true(table_size(3000) < 1000);
+}
+
+/* With and without numbers that were reserved: the parent keeps no end of what it has given away. */
+static void
+test_ends_are_closed(void **state)
+{
+	CLEANUP_CLOSE int program = open("/bin/true", O_PATH | O_CLOEXEC);
+	char *argv[] = { (char *)"true", NULL };
+	struct birth b = { .program = program, .argv = argv, .fds = { -1, -1, -1, -1, -1, -1 }, .cgroup = -1 };
+	int p[2], status;
+	char byte;
+	pid_t pid;
+
+	(void)state;
+	birth_reserve();
+	assert_int_equal(pipe2(p, O_CLOEXEC), 0);
+	b.fds[4] = p[1];
+	getrlimit(RLIMIT_NOFILE, &b.nofile);
+	pid = birth(&b);
+	assert_true(pid > 0);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	close(p[1]);
+	assert_int_equal(read(p[0], &byte, 1), 0);
+	close(p[0]);
 }
 
 static void
@@ -160,7 +223,8 @@ int
 main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_descriptors),	   cmocka_unit_test(test_program_missing), cmocka_unit_test(test_tasks),
+		cmocka_unit_test(test_size_of_table),	   cmocka_unit_test(test_descriptors), cmocka_unit_test(test_ends_are_closed),
+		cmocka_unit_test(test_program_missing), cmocka_unit_test(test_tasks),
 		cmocka_unit_test(test_group_that_is_none), cmocka_unit_test(test_netns),
 	};
 
