@@ -48,7 +48,8 @@ have_instruction(void)
 }
 #endif
 
-static uint32_t crc_table[8][256];
+/* In pages of its own, for most processors do without it. */
+static uint32_t crc_table[8][256] __attribute__((aligned(4096)));
 
 static void
 table_init(void)

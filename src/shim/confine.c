@@ -26,7 +26,7 @@
 #define SECCOMP_MAX 4096 /* instructions, as BPF_MAXINSNS */
 #define SECURE_NOTHING 0xef /* all of securebits(7) and their locks, but keep-caps, which ends by itself */
 
-static struct sock_filter filter[SECCOMP_MAX];
+static struct sock_filter filter[SECCOMP_MAX] COLD;
 
 /* ---- limits ---- */
 

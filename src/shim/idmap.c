@@ -26,7 +26,7 @@
 static struct idmap_owner owners[OWNERS_MAX];
 static int owner_count, holder_count;
 static pid_t holders[OWNERS_MAX];
-static char stacks[OWNERS_MAX][STACK_SIZE] __attribute__((aligned(16)));
+static char stacks[OWNERS_MAX][STACK_SIZE] COLD;
 
 int
 idmap_list(struct idmap_owner out[OWNERS_MAX])

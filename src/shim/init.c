@@ -21,6 +21,8 @@
 
 enum { TALK = 0, KNOWN = 1 };
 
+static pid_t agent; /* 0: it was reaped */
+
 static void
 give_up_everything(const struct spec *spec, int talk, int known)
 {
@@ -42,17 +44,13 @@ give_up_everything(const struct spec *spec, int talk, int known)
 		_exit(127);
 }
 
-void
-init_run(const struct spec *spec, pid_t agent, int talk, int known)
+static void
+reap_all(void)
 {
-	struct talk said = {.kind = TALK_AGENT};
+	struct talk said = {.kind = TALK_EXIT};
 	siginfo_t si;
 	char byte;
 
-	/* While there is the right to speak for another process. */
-	talk_send(talk, &said, -1, agent);
-	give_up_everything(spec, talk, known);
-	said.kind = TALK_EXIT;
 	while (waitid(P_ALL, 0, &si, WEXITED | WNOWAIT) == 0 || errno == EINTR) {
 		if (si.si_pid != agent) {
 			waitpid(si.si_pid, NULL, WNOHANG);
@@ -66,4 +64,16 @@ init_run(const struct spec *spec, pid_t agent, int talk, int known)
 		agent = 0;
 	}
 	_exit(0);
+}
+
+void
+init_run(const struct spec *spec, pid_t child, int talk, int known)
+{
+	struct talk said = {.kind = TALK_AGENT};
+
+	agent = child;
+	/* While there is the right to speak for another process. */
+	talk_send(talk, &said, -1, agent);
+	give_up_everything(spec, talk, known);
+	stack_leave(reap_all);
 }

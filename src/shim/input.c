@@ -38,8 +38,6 @@ static struct {
 	bool bad;    /* nothing behind `scan` can be trusted */
 } in = {.fd = -1, .out = -1};
 
-static uint8_t piece[IN_PIECE];
-
 int
 input_open(const char *path)
 {
@@ -94,8 +92,10 @@ read_head(off_t off, struct head *h, uint32_t *crc_part)
 static bool
 read_payload(off_t off, uint32_t len, uint32_t *crc, uint8_t *first, size_t first_size)
 {
+	uint8_t *piece = scratch();
+
 	for (uint32_t done = 0; done < len;) {
-		uint32_t part = len - done < sizeof(piece) ? len - done : (uint32_t)sizeof(piece);
+		uint32_t part = len - done < IN_PIECE ? len - done : IN_PIECE;
 
 		if (pread(in.fd, piece, part, off + done) != (ssize_t)part)
 			return false;
@@ -178,7 +178,8 @@ next_for_stdin(void)
 static bool
 move_piece(void)
 {
-	size_t part = in.left < sizeof(piece) ? in.left : sizeof(piece);
+	uint8_t *piece = scratch();
+	size_t part = in.left < IN_PIECE ? in.left : IN_PIECE;
 	ssize_t n = pread(in.fd, piece, part, in.pos);
 
 	if (n <= 0) {

@@ -23,11 +23,11 @@
 static struct {
 	int fd, error;
 	int told;
-	struct {
-		int nr;
-		char comm[COMM_SIZE];
-	} seen[DENIED_MAX];
 } listener = {.fd = -1};
+static struct {
+	int nr;
+	char comm[COMM_SIZE];
+} seen[DENIED_MAX] COLD;
 
 void
 listener_set(int fd, int error)
@@ -68,7 +68,7 @@ tell(const struct seccomp_notif *n, const char comm[COMM_SIZE])
 	char text[320] = "", *p = text, *end = text + sizeof(text);
 
 	for (int i = 0; i < listener.told; i++)
-		if (listener.seen[i].nr == n->data.nr && strcmp(listener.seen[i].comm, comm) == 0)
+		if (seen[i].nr == n->data.nr && strcmp(seen[i].comm, comm) == 0)
 			return;
 	if (listener.told == DENIED_MAX)
 		return;
@@ -83,8 +83,8 @@ tell(const struct seccomp_notif *n, const char comm[COMM_SIZE])
 	p++;
 	if (!spool_denied(text, (size_t)(p - text)))
 		return; /* told the next time */
-	listener.seen[listener.told].nr = n->data.nr;
-	memcpy(listener.seen[listener.told++].comm, comm, COMM_SIZE);
+	seen[listener.told].nr = n->data.nr;
+	memcpy(seen[listener.told++].comm, comm, COMM_SIZE);
 }
 
 /* A family that is not allowed is as one that the kernel does not have: programs know what to do then. */

@@ -29,6 +29,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "shim/kernel.h"
 #include "shim/shim.h"
 #include "shim/spec.h"
 
@@ -64,12 +65,28 @@ static struct {
 
 /* ---- small things ---- */
 
+static char scratch_room[SCRATCH_MAX] COLD;
+static bool scratch_used;
+
+void *
+scratch(void)
+{
+	scratch_used = true;
+	return scratch_room;
+}
+
+static void
+scratch_give_back(void)
+{
+	if (scratch_used && madvise(scratch_room, sizeof(scratch_room), MADV_DONTNEED) == 0)
+		scratch_used = false;
+}
+
 int64_t
 mono_ms(void)
 {
-	struct timespec ts;
+	struct timespec ts = k_clock(CLOCK_MONOTONIC);
 
-	clock_gettime(CLOCK_MONOTONIC, &ts);
 	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
 }
 
@@ -186,6 +203,7 @@ open_files(const struct spec *s)
 		run.bell = open(s->bell, O_RDWR | O_NONBLOCK | O_CLOEXEC);
 		if (run.bell < 0)
 			die("cannot open the bell", s->bell, errno);
+		fcntl(run.bell, F_SETPIPE_SZ, PAGE); /* bells merge: the table of sixteen pages is not wanted */
 	}
 }
 
@@ -548,6 +566,8 @@ loop(void)
 		p[IN] = (struct pollfd){.fd = input_poll_fd(), .events = POLLOUT};
 		p[TALK] = (struct pollfd){.fd = run.talk, .events = POLLIN};
 		p[LISTENER] = (struct pollfd){.fd = listener_poll_fd(), .events = POLLIN};
+		if (timeout < 0)
+			scratch_give_back();
 		if (poll(p, FDS, timeout > INT32_MAX ? INT32_MAX : (int)timeout) <= 0)
 			continue;
 		if (p[TALK].revents)
@@ -569,6 +589,15 @@ loop(void)
 		if (run.ended && !run.end_seen)
 			reap();
 	}
+}
+
+/* From here on nothing of the start is wanted. */
+static void
+live(void)
+{
+	loop();
+	spool_close();
+	_exit(0);
 }
 
 /* While the process is dumpable, for its /proc is root's when it is not; and beyond the numbers that aod uses. */
@@ -680,7 +709,5 @@ main(void)
 		put_text(run.failure.step, run.failure.step + sizeof(run.failure.step), step);
 		on_exec();
 	}
-	loop();
-	spool_close();
-	return 0;
+	stack_leave(live);
 }

@@ -30,7 +30,7 @@
 
 #define OPTIONS_MAX 1024
 
-static int late[SHIM_MOUNTS_MAX]; /* read-only at the end */
+static int late[SHIM_MOUNTS_MAX] COLD; /* read-only at the end */
 static int operation_count, late_count, staged_count, stage = -1;
 static int host = -1; /* the root of the tree as it was, which sources are opened in */
 

@@ -26,7 +26,7 @@
 static struct place {
 	uint64_t mount;
 	int64_t uid, gid; /* who makes things there, -1: root */
-} places[PLACES_MAX];
+} places[PLACES_MAX] COLD;
 static int place_count;
 
 /* The number of the mount that fd is in; 0 when the kernel does not say. */
@@ -85,7 +85,7 @@ make_at(int at, const char *name, bool dir)
 static int
 follow(int dir, int link, char text[PATH_MAX], const char *rest)
 {
-	static char target[PATH_MAX];
+	static char target[PATH_MAX] COLD;
 	struct stat d, l;
 	ssize_t n;
 
@@ -152,7 +152,7 @@ resolve_flags(int root, bool super)
 static int
 open_start(int root, const char *path, const char **rest, int *depth)
 {
-	static char head[PATH_MAX];
+	static char head[PATH_MAX] COLD;
 	char *end = put_text(head, head + sizeof(head), path);
 	int at = -1;
 
@@ -172,7 +172,7 @@ open_start(int root, const char *path, const char **rest, int *depth)
 static int
 walk(int root, const char *path, enum place_make make)
 {
-	static char text[PATH_MAX];
+	static char text[PATH_MAX] COLD;
 	char name[NAME_MAX + 1];
 	const char *rest;
 	int at, next, links = 0, depth;

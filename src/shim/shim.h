@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What the modules of aod-shim share. There is one of everything in a shim: one spec, one spool, one child. No malloc and no stdio: buffers
- * are static, so that pages that were never touched cost nothing.
+ * are static, so that pages that were never touched cost nothing. What is large, or is not wanted while a shim waits, is COLD, so that the
+ * rest lies close together: the linker sorts by alignment.
  *
  *	main.c      the loop, how a run ends
  *	spec.c      what aod wants
@@ -14,6 +15,7 @@
  *	talk.c      what the child has to say to the shim, and its id maps
  *	cgroup.c    being born into control groups, and killing them
  *	listener.c  system calls that the filter refused
+ *	stack.c     the stack of the waiting life
  *	spool.c     frames into the spool, the agent's output, the bell of aod
  *	input.c     frames from the input file: the agent's stdin, signals, stop
  *	tree.c      the processes below the shim
@@ -34,8 +36,12 @@
 #define IN_PIECE 16384     /* bytes read of the input file at once */
 #define RETRY_SPOOL_MS 500 /* after a write to the spool that failed */
 #define RETRY_RING_MS 20   /* after a full up FIFO */
+#define PAGE 4096
 #define CGROUPS_MAX 13 /* descriptors of groups: v2's and v1's */
 #define HELD_MS 500        /* between two looks at the input file, and rings, while output is held back: for bells that were lost */
+
+/* In pages of its own. */
+#define COLD __attribute__((aligned(PAGE)))
 
 /* ---- spec.c ---- */
 
@@ -83,6 +89,13 @@ char *put_text(char *p, char *end, const char *s);
 ssize_t read_small(const char *path, char *out, size_t size);
 /* Field 22 of /proc/PID/stat, 0 when it cannot be had. Also of a zombie. */
 uint64_t start_time(pid_t pid);
+
+/*
+ * Room for what is done with before another takes it: the lines of a spare until its groups are open, a piece of input, the nodes of one walk.
+ * Its pages go back when the shim has nothing to do.
+ */
+#define SCRATCH_MAX 32768
+void *scratch(void);
 
 /* Writes the whole text to a file. 0 or -errno. */
 int write_small(const char *path, const char *text);
@@ -201,6 +214,11 @@ int landlock_apply(const struct spec *spec);
 
 /* The life of the first process of a pid namespace, once the agent is its child. talk, known: the child's ends. */
 _Noreturn void init_run(const struct spec *spec, pid_t agent, int talk, int known);
+
+/* ---- stack.c ---- */
+
+/* Goes on in f on a stack within the program's data; the one that was the caller's is gone. f does not return. */
+_Noreturn void stack_leave(void (*f)(void));
 
 /* ---- talk.c ---- */
 

@@ -22,6 +22,8 @@
 
 #define FIRST_FREE (SHIM_NETNS_FD + 1) /* what has a number of its own is put there later */
 
+_Static_assert(SPARE_START_MAX < SCRATCH_MAX, "the last message is in the scratch room");
+
 static int aod = -1; /* the socket */
 
 /* Keeps its number from being somebody else's until the run is known. */
@@ -127,8 +129,8 @@ spare_wait(struct child *c, int *spec_fd)
 void
 spare_await_start(struct spec *spec)
 {
-	static char text[SPARE_START_MAX + 1];
 	static char *v1[CGROUPS_MAX];
+	char *text = scratch();
 	ssize_t n;
 	int count = 0;
 
@@ -137,6 +139,7 @@ spare_await_start(struct spec *spec)
 	while (n < 0 && errno == EINTR);
 	if (n <= 0)
 		_exit(0);
+	text[n] = '\0';
 	for (char *p = text; p < text + n; p += strlen(p) + 1) {
 		if (strncmp(p, "cgroup=", 7) == 0)
 			spec->cgroup = p + 7;

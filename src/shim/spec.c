@@ -17,6 +17,19 @@
 #define STOP_MS_DEFAULT 200
 #define SPOOL_MAX_DEFAULT (64 << 20)
 
+/*
+ * Where to map, if it can be: behind the program, in tables of pages of its own, which go with the mapping. Where the kernel would put it, beside the
+ * vDSO, they would stay.
+ */
+#define TABLE ((uintptr_t)2 << 20)
+static void *
+behind_us(size_t offset)
+{
+	extern char end[];
+
+	return (void *)(((uintptr_t)end / TABLE + 1) * TABLE + offset);
+}
+
 static struct {
 	char *text;
 	void *vectors;
@@ -179,7 +192,7 @@ read_items(struct spec *s, bool store)
 	for (size_t i = 0; i < KEYS; i++)
 		total += keys[i].kind == LIST ? counts[i] + 1 : 0;
 	memory.vectors_size = total * sizeof(char *);
-	memory.vectors = mmap(NULL, memory.vectors_size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	memory.vectors = mmap(behind_us(SHIM_SPEC_MAX), memory.vectors_size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (memory.vectors == MAP_FAILED)
 		die("cannot allocate", NULL, errno);
 	v = memory.vectors;
@@ -201,7 +214,7 @@ spec_load(struct spec *s, bool whole)
 	if (st.st_size < 1 || st.st_size > (off_t)SHIM_SPEC_MAX)
 		die("the spec on descriptor 3 is empty or too large", NULL, 0);
 	memory.text_size = (size_t)st.st_size;
-	memory.text = mmap(NULL, memory.text_size, PROT_READ, MAP_PRIVATE, SHIM_SPEC_FD, 0);
+	memory.text = mmap(behind_us(0), memory.text_size, PROT_READ, MAP_PRIVATE, SHIM_SPEC_FD, 0);
 	if (memory.text == MAP_FAILED)
 		die("cannot map the spec", NULL, errno);
 	close(SHIM_SPEC_FD);

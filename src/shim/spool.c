@@ -20,10 +20,10 @@
 #include <unistd.h>
 
 #include "base/frame.h"
+#include "shim/kernel.h"
 #include "shim/shim.h"
 #include "shim/spec.h"
 
-#define PAGE 4096
 #define NOTE_MAX 256
 #define TRIM_MS 1000 /* idle time after which the pages of a buffer go back */
 
@@ -36,8 +36,8 @@ struct stream {
 	char *data;
 };
 
-static char out_data[OUT_BUF] __attribute__((aligned(PAGE)));
-static char err_data[OUT_BUF] __attribute__((aligned(PAGE)));
+static char out_data[OUT_BUF] COLD;
+static char err_data[OUT_BUF] COLD;
 static struct stream streams[2] = {
 	{.fd = -1, .type = FRAME_STDOUT, .data = out_data},
 	{.fd = -1, .type = FRAME_STDERR, .data = err_data},
@@ -64,18 +64,19 @@ static struct {
 	bool wanted;      /* frames were written that nobody was told of */
 	int64_t retry_at; /* 0: not waiting */
 	char record[UP_RECORD];
-	char path[PATH_MAX];
 } up = {.fd = -1};
+/* With the least alignment, so that it is the last of all: its beginning is in a page with others, the rest is not touched. */
+static char up_path[PATH_MAX] __attribute__((aligned(1)));
 
 int
 spool_open(const struct spec *s)
 {
 	struct stat st;
 
-	if (s->up && strlen(s->up) >= sizeof(up.path))
+	if (s->up && strlen(s->up) >= sizeof(up_path))
 		return -ENAMETOOLONG;
 	if (s->up)
-		put_text(up.path, up.path + sizeof(up.path), s->up);
+		put_text(up_path, up_path + sizeof(up_path), s->up);
 	if (s->key)
 		memcpy(up.record, s->key, strnlen(s->key, sizeof(up.record)));
 	spool.max = s->spool_max;
@@ -135,9 +136,8 @@ spool_take_rest(void)
 static int64_t
 wall_us(void)
 {
-	struct timespec ts;
+	struct timespec ts = k_clock(CLOCK_REALTIME);
 
-	clock_gettime(CLOCK_REALTIME, &ts);
 	return (int64_t)ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
 }
 
@@ -350,7 +350,7 @@ ring(int64_t now)
 	up.retry_at = 0;
 	for (int tries = 0; tries < 2; tries++) {
 		if (up.fd < 0)
-			up.fd = open(up.path, O_WRONLY | O_NONBLOCK | O_CLOEXEC);
+			up.fd = open(up_path, O_WRONLY | O_NONBLOCK | O_CLOEXEC);
 		if (up.fd < 0)
 			break;
 		if (write(up.fd, up.record, sizeof(up.record)) == (ssize_t)sizeof(up.record))

@@ -18,8 +18,8 @@
 
 #define MAP_MAX 1024
 
-static char uid_map[MAP_MAX], gid_map[MAP_MAX];
-static bool deny_setgroups;
+static char uid_map[MAP_MAX] COLD, gid_map[MAP_MAX] COLD;
+static int deny_setgroups; /* a bool would lie behind up_path of spool.c, in a page that nobody else uses */
 
 int
 talk_pair(int pair[2])

@@ -23,7 +23,8 @@
 
 static struct node {
 	pid_t pid, parent;
-} nodes[TREE_MAX];
+} *nodes;
+_Static_assert(TREE_MAX * sizeof(*nodes) <= SCRATCH_MAX, "nodes are in the scratch room");
 static int node_count;
 static pid_t init;
 
@@ -104,6 +105,7 @@ walk(void)
 {
 	pid_t self = getpid();
 
+	nodes = scratch();
 	node_count = 0;
 	add_children(self);
 	/* An init is the shim's own, and does not count; what it has adopted does. */
