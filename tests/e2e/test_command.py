@@ -197,7 +197,7 @@ def test_stdout_closed_early(aod):
 def test_stdout_held_by_a_child(aod):
     """The program has ended; what it left behind keeps the pipe open, and is ended too."""
     sid = aod.sh("echo $$; sleep 1000 & echo $!; exit 4")
-    s = aod.wait_status(sid, timeout=20)
+    s = aod.wait_status(sid)
     assert s["exit_code"] == 4
     pids = [int(x) for x in outputs(aod.events(sid))]
     wait_for("the child to go", lambda: not any(alive(p) for p in pids))

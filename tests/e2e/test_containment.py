@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 """What contains sessions: control groups and their limits, freezing, users of their own, credentials, quotas, and what is refused."""
+import contextlib
 import json
 import os
 import re
@@ -10,7 +11,7 @@ import time
 
 import pytest
 
-from aod import BUILD, DEMO, alive, clean_env, kinds, outputs, pids, read_proc, wait_for
+from aod import BUILD, DEMO, WAIT, alive, clean_env, kinds, outputs, pids, read_proc, wait_for
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="limits and users of their own want root")
 
@@ -76,7 +77,8 @@ def test_each_session_has_a_group(groups):
     said(groups, a, "up")
     groups.wait_event(b, lambda e: e["event_type"] == "message" and e["role"] == "assistant")
     assert len(members(a)) == 3 and members(b) and not set(members(a)) & set(members(b))
-    assert set(groups.session_processes(a)) == set(members(a))
+    # One that is just becoming another program has no environment to be read for a moment.
+    wait_for("the same by their environment", lambda: set(groups.session_processes(a)) == set(members(a)))
     for shim in groups.shims():
         assert not any("/agents/" in p for p in group_of(shim).values()), "a shim is where its agent's limits hold"
     assert not any("/agents/" in p for p in group_of(groups.pid).values())
@@ -98,7 +100,7 @@ def test_out_of_memory_is_the_result(groups):
 
 def test_out_of_memory_of_a_child(groups):
     """stop ends the session, and its shell is asked first; continue leaves it to the session."""
-    script = "trap 'echo asked; exit 3' TERM; echo up; python3 -c '%s'; echo went on; sleep 3" % HUNDRED
+    script = "trap 'echo asked; exit 3' TERM; echo up; python3 -c '%s'; echo went on; while :; do sleep 0.05; done" % HUNDRED
     sid = command(groups, "small-stop", "[Resources]\nMemoryMax=48M\nMemorySwapMax=0\nOOMPolicy=stop\n", script)
     s = groups.wait_status(sid)
     assert (s["state"], s["result"]) == ("failed", "oom-kill") and "asked" in outputs(groups.events(sid)), s
@@ -138,10 +140,12 @@ def test_tasks_max(groups):
 
 
 def test_cpu_quota(groups):
-    sid = command(groups, "slow", "[Resources]\nCPUQuota=20%\n", "echo up; exec timeout 2 sh -c 'while :; do :; done'")
+    """Of a processor's time that it takes in any case, a fifth at a time: a machine that is busy with other things only makes it longer."""
+    script = "import time; t = time.monotonic(); any(time.process_time() > 0.4 for _ in iter(int, 1)); print(time.monotonic() - t)"
+    sid = command(groups, "slow", "[Resources]\nCPUQuota=20%\n", "exec python3 -c '%s'" % script)
     groups.wait_status(sid)
-    used = groups.events(sid)[-1]["resources"]["cpu_us"]
-    assert 200000 < used < 800000, used
+    took, used = float(groups.result(sid)), groups.events(sid)[-1]["resources"]["cpu_us"]
+    assert used > 400000 and took > 1.4, (used, took)
 
 
 def test_figures(groups):
@@ -251,7 +255,7 @@ def frozen_count(aod, sid):
         n = count(aod, sid)
         if n != last[0]:
             last[:] = [n, time.monotonic()]
-        return time.monotonic() - last[1] > 0.5
+        return time.monotonic() - last[1] > 1
 
     wait_for("the counter to stand still", still)
     return last[0]
@@ -276,15 +280,13 @@ def test_freeze_and_thaw(groups):
         assert groups.post("/sessions/nobody/%s" % verb).status == 404
 
 
-@pytest.mark.parametrize("timeout_ms", [0, 5000])
+@pytest.mark.parametrize("timeout_ms", [0, 10000 * WAIT])
 def test_stop_of_a_frozen_session(groups, timeout_ms):
     sid = groups.sh("trap 'echo asked; exit 0' TERM; echo up; while :; do sleep 0.05; done")
     said(groups, sid, "up")
-    groups.post("/sessions/%s/freeze" % sid)
-    t = time.monotonic()
+    assert groups.post("/sessions/%s/freeze" % sid).status == 200
     groups.post("/sessions/%s/stop" % sid, {"timeout_ms": timeout_ms})
-    s = groups.wait_status(sid)
-    assert s["state"] == "stopped" and time.monotonic() - t < 4
+    assert groups.wait_status(sid)["state"] == "stopped"
     assert ("asked" in outputs(groups.events(sid))) == (timeout_ms > 0)
     groups.assert_no_process_left(sid)
 
@@ -327,31 +329,26 @@ def test_no_time_passes_while_frozen(groups):
 
 @pytest.mark.parametrize("sandbox", ["none", "strict"])
 def test_stop_of_a_great_tree(groups, sandbox):
-    groups.blueprint("tree-" + sandbox, "[Agent]\nAdapter=command\n[Resources]\nTasksMax=2000\n[Sandbox]\nSandbox=%s\n" % sandbox)
+    groups.blueprint("tree-" + sandbox, "[Agent]\nAdapter=command\n[Session]\nTimeoutStopSec=1h\n[Resources]\nTasksMax=2000\n[Sandbox]\nSandbox=%s\n" % sandbox)
     script = ("import os, time\nfor i in range(250):\n    if os.fork() == 0:\n        os.setsid()\n        os.fork()\n        while True: time.sleep(1000)\n"
               "print('up', flush=True)\nwhile True: time.sleep(1000)\n")
     sid = groups.create(agent_name="tree-" + sandbox, command=["/usr/bin/python3", "-c", script])["session_id"]
     said(groups, sid, "up")
     wait_for("the tree", lambda: len(members(sid)) >= 501)
-    t = time.monotonic()
     groups.post("/sessions/%s/stop" % sid, {"timeout_ms": 0})
-    s = groups.wait_status(sid)
-    took = time.monotonic() - t
-    assert s["state"] == "stopped" and took < 5, took
+    assert groups.wait_status(sid)["state"] == "stopped"
     assert not members(sid)
 
 
 def test_stop_of_a_fork_bomb(groups):
-    groups.blueprint("bomb", "[Agent]\nAdapter=command\n[Resources]\nTasksMax=300\n")
+    groups.blueprint("bomb", "[Agent]\nAdapter=command\n[Session]\nTimeoutStopSec=1h\n[Resources]\nTasksMax=300\n")
     script = ("import os, signal\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\nprint('up', flush=True)\n"
               "while True:\n    try:\n        os.fork()\n    except OSError:\n        pass\n")
     sid = groups.create(agent_name="bomb", command=["/usr/bin/python3", "-c", script])["session_id"]
     said(groups, sid, "up")
     wait_for("the bomb", lambda: len(members(sid)) > 100)
     groups.post("/sessions/%s/stop" % sid, {"timeout_ms": 500})
-    t = time.monotonic()
     groups.wait_status(sid)
-    assert time.monotonic() - t < 5
     assert not members(sid)
 
 
@@ -473,8 +470,9 @@ def test_credentials(groups, tmp_path):
     for d, _, names in os.walk(groups.root):
         for name in names:
             path = os.path.join(d, name)
+            # Files of sessions that ended a moment ago go meanwhile.
             if os.path.isfile(path) and not path.endswith(".blueprint"):
-                with open(path, "rb") as f:
+                with contextlib.suppress(FileNotFoundError), open(path, "rb") as f:
                     assert b"hush-hush" not in f.read(), path
     groups.post("/sessions/%s/stop" % sid, {"timeout_ms": 0})
     groups.wait_status(sid)
@@ -682,8 +680,11 @@ def test_filters_are_there_before_the_first_session(make_aod):
     a = make_aod()
 
     def filters():
-        links = [os.readlink(os.path.join("/proc/%d/fd" % a.pid, n)) for n in os.listdir("/proc/%d/fd" % a.pid)]
-        return sum("memfd:aod-seccomp" in link for link in links)
+        found = 0
+        for n in os.listdir("/proc/%d/fd" % a.pid):
+            with contextlib.suppress(FileNotFoundError):
+                found += "memfd:aod-seccomp" in os.readlink("/proc/%d/fd/%s" % (a.pid, n))
+        return found
 
     wait_for("a filter for each profile", lambda: filters() == 3)
     for profile in ("strict", "workspace", "none"):

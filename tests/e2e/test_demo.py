@@ -297,21 +297,25 @@ def test_a_grace_after_the_result(aod):
     aod.blueprint("grace", "[Agent]\nAdapter=claude\nExecStart=/bin/sh -c '%s \"$@\"; exec sleep 1000' sh\n[Session]\nResultGraceSec=300ms\n"
                            "TimeoutStopSec=300ms\n[Sandbox]\nPrivateTmp=no\n" % DEMO)
     sid = aod.create(agent_name="grace", prompt="say the answer")["session_id"]
-    s = aod.wait_status(sid, timeout=20)
+    s = aod.wait_status(sid)
     assert aod.result(sid) == "the answer"
     assert (s["state"], s["result"]) == ("finished", "success")
     aod.assert_no_process_left(sid)
 
 
 def test_messages_stream_as_they_come(aod):
-    sid = aod.demo("stream 3 400 tick")
+    gates = [os.path.join(aod.project, uuid.uuid4().hex) for _ in range(2)]
+    sid = aod.demo("say tick 1\nbash while [ ! -e %s ]; do sleep 0.02; done\nsay tick 2\nbash while [ ! -e %s ]; do sleep 0.02; done\nstream 3 10 tock"
+                   % tuple(gates), project_dir=aod.project)
     seen = []
     with aod.follow(sid) as events:
         for e in events:
             if e["event_type"] == "message" and e["role"] == "assistant":
-                seen.append((e["content"][0]["text"], aod.session(sid)["status"]))
-    assert [t for t, _ in seen] == ["tick 1", "tick 2", "tick 3"]
-    assert seen[0][1] == "running" and seen[1][1] == "running"
+                seen.append(e["content"][0]["text"])
+                if gates:  # it says nothing more, and does not end, before it has been heard
+                    assert seen[-1] == "tick %d" % len(seen) and aod.session(sid)["status"] == "running"
+                    open(gates.pop(0), "w").close()
+    assert seen == ["tick 1", "tick 2", "tock 1", "tock 2", "tock 3"]
 
 
 def test_memory_and_files(aod, tmp_path):

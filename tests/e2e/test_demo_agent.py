@@ -51,9 +51,14 @@ class Agent:
 
     def end(self):
         self.p.stdin.close()
-        rest = [json.loads(line) for line in self.p.stdout]
+        clock = threading.Timer(WAIT, self.p.kill)
+        clock.start()
+        try:
+            rest = [json.loads(line) for line in self.p.stdout]
+        finally:
+            clock.cancel()
         self.p.stdout.close()
-        return rest, self.p.wait(20)
+        return rest, self.p.wait(WAIT)
 
 
 @pytest.fixture
@@ -109,7 +114,7 @@ def test_a_prompt_that_a_crash_cut_short_runs_again(agent):
     uid = a.prompt("first 1 crash\ncount")
     with pytest.raises(EOFError):
         a.until("result")
-    assert a.p.wait(20) == -11
+    assert a.p.wait(WAIT) == -11
     b = agent(sid=a.sid, resume=True)
     b.prompt("first 1 crash\ncount", uid)
     assert b.last("result")["result"] == "1"

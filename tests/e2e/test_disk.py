@@ -13,7 +13,7 @@ import uuid
 
 import pytest
 
-from aod import outputs, texts, wait_for
+from aod import WAIT, outputs, texts, wait_for
 
 
 def event(sid, text):
@@ -83,9 +83,12 @@ def test_full_disk(small):
 def test_agents_wait_while_the_disk_is_full(small):
     """What an agent prints meanwhile is not lost."""
     a = small
-    sid = a.sh("i=0; while [ $i -lt 300 ]; do printf 'line %04d ' $i; head -c 8000 /dev/zero | tr '\\0' x; echo; i=$((i+1)); sleep 0.002; done; exit 5")
+    gate = os.path.join(a.project, "go")
+    sid = a.sh("i=0; while [ $i -lt 300 ]; do printf 'line %%04d ' $i; head -c 8000 /dev/zero | tr '\\0' x; echo; i=$((i+1)); sleep 0.002; "
+               "while [ $i = 11 ] && [ ! -e %s ]; do sleep 0.02; done; done; exit 5" % gate)
     a.wait_event(sid, lambda e: (e.get("text") or "").startswith("line 0010"))
     ballast = Ballast(a).fill()
+    open(gate, "w").close()
     # Until nothing goes any more.
     last, since = None, time.monotonic()
     deadline = time.monotonic() + 20
@@ -138,7 +141,8 @@ def test_ports_that_cannot_be_written_yet(make_aod):
 READER = """
 import sqlite3, sys, time
 db = sqlite3.connect("file:%s?mode=ro" % sys.argv[1], uri=True, isolation_level=None, timeout=10)
-while db.execute("SELECT count(*) FROM event").fetchone() != (0,):
+deadline = time.monotonic() + 60
+while db.execute("SELECT count(*) FROM event").fetchone() != (0,) and time.monotonic() < deadline:
     time.sleep(0.01)
 db.execute("BEGIN")
 db.execute("SELECT count(*) FROM session").fetchall()
@@ -195,7 +199,7 @@ def test_locked_database(make_aod):
     db = sqlite3.connect(a.db_path, timeout=10, isolation_level=None)
     db.execute("BEGIN IMMEDIATE")
     answers = []
-    t = threading.Thread(target=lambda: answers.append(a.post("/sessions/%s/events" % sid, event(sid, "while locked"), timeout=60)))
+    t = threading.Thread(target=lambda: answers.append(a.post("/sessions/%s/events" % sid, event(sid, "while locked"), timeout=WAIT)))
     t.start()
     began = time.monotonic()
     while time.monotonic() - began < 1.2:
@@ -204,7 +208,7 @@ def test_locked_database(make_aod):
         time.sleep(0.05)
     db.execute("ROLLBACK")
     db.close()
-    t.join(30)
+    t.join(WAIT)
     assert answers and answers[0].status in (200, 503), answers
     wait_for("writes to go again", lambda: a.post("/sessions/%s/events" % sid, event(sid, "after")).status == 200)
     got = texts(a.events(sid))
@@ -247,7 +251,7 @@ def refuses_to_start(a):
     with open(a.log_path, "w"):
         pass
     a.start(wait=False)
-    rc = a.proc.wait(20)
+    rc = a.proc.wait(WAIT)
     assert rc not in (0, -6, -11), a.log()
     assert a.db_path in a.log(), a.log()
     assert digest(a.db_path) == before, "the damaged file was changed"
@@ -355,7 +359,7 @@ def test_directory_that_cannot_be_written(make_aod, tmp_path):
     for root in (f, f / "below"):
         a = make_aod(start=False, root=str(root))
         a.start(wait=False)
-        assert a.proc.wait(20) not in (0, -6, -11)
+        assert a.proc.wait(WAIT) not in (0, -6, -11)
         assert str(f) in a.log()
 
 
@@ -364,6 +368,6 @@ def test_port_in_use_is_named(make_aod):
     port = a.ports["registry"]
     b = make_aod(start=False, args=["--port-base", str(port - 2)])
     b.start(wait=False)
-    assert b.proc.wait(20) not in (0, -6, -11)
+    assert b.proc.wait(WAIT) not in (0, -6, -11)
     assert str(port) in b.log() or str(port - 2) in b.log() or str(port - 1) in b.log() or str(port + 1) in b.log(), b.log()
     assert "in use" in b.log().lower(), b.log()

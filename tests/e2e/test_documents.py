@@ -16,7 +16,7 @@ import urllib.parse
 
 import pytest
 
-from aod import Aod, alive, rss_mib, wait_for
+from aod import WAIT, alive, rss_mib, wait_for
 from test_disk import Ballast
 
 BOUNDARY = "----boundary7d91"
@@ -129,7 +129,7 @@ def test_form_defaults_and_errors(aod):
         assert ask(aod, "POST", "/documents", bad, kind).status == 400, bad
     assert ask(aod, "POST", "/documents", whole, {"Content-Type": "multipart/form-data"}).status == 400
     assert push_form(aod, ("file", "x", "f"), ("file", "y", "g")).status == 422
-    assert not stored(aod)[1]
+    wait_for("uploads to go", lambda: not stored(aod)[1])
 
 
 def test_list(make_aod):
@@ -299,7 +299,7 @@ def test_large_document(make_aod):
     size = 100 << 20
     piece = os.urandom(1 << 20)
     before = rss_mib(a.pid), rss_mib(a.http_pid())
-    c = socket.create_connection(("127.0.0.1", a.ports["context"]))
+    c = socket.create_connection(("127.0.0.1", a.ports["context"]), timeout=WAIT)
     head = b"--%s\r\nContent-Disposition: form-data; name=\"file\"; filename=\"big\"\r\n\r\n" % BOUNDARY.encode()
     tail = b"\r\n--%s--\r\n" % BOUNDARY.encode()
     c.sendall(b"POST /documents HTTP/1.1\r\nHost: localhost\r\nContent-Type: multipart/form-data; boundary=%s\r\nContent-Length: %d\r\n\r\n" %
@@ -335,7 +335,7 @@ def test_over_tls(make_aod, tmp_path):
     tls = ssl.create_default_context(cafile=cert)
     data, before = os.urandom(20 << 20), rss_mib(a.http_pid())
     head = b" HTTP/1.1\r\nHost: localhost\r\nContent-Type: x/y\r\nAuthorization: Bearer " + token + b"\r\n"
-    with tls.wrap_socket(socket.create_connection(("127.0.0.1", a.ports["context"])), server_hostname="localhost") as c:
+    with tls.wrap_socket(socket.create_connection(("127.0.0.1", a.ports["context"]), timeout=WAIT), server_hostname="localhost") as c:
         c.sendall(b"POST /documents" + head + b"Content-Length: %d\r\n\r\n" % len(data) + data)
         c.sendall(b"POST /documents" + head + b"Transfer-Encoding: chunked\r\n\r\n%x\r\n" % len(data) + data + b"\r\n0\r\n\r\n")
         c.sendall(b"GET /documents" + head + b"\r\n")
@@ -368,7 +368,7 @@ def test_versions(make_aod):
     assert ask(a, "GET", path + "?version=1").status == 404
     wait_for("old contents to go", lambda: set(stored(a)[0]) == {v["checksum"] for v in versions})
     assert ask(a, "PUT", "/documents/doc_0", b"x").status == 404
-    assert not stored(a)[1]
+    wait_for("uploads to go", lambda: not stored(a)[1])
 
 
 def test_patch(aod):

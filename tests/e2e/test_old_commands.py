@@ -8,7 +8,7 @@ import uuid
 
 import pytest
 
-from aod import BUILD, SRC, WAIT, clean_env, rss_mib, wait_for
+from aod import BUILD, SRC, WAIT, clean_env, open_fifo, rss_mib, wait_for
 
 OK, FAILED, USAGE = 0, 1, 2
 
@@ -113,7 +113,7 @@ def test_new_blocks_until_the_agent_ends(aod, tmp_path):
     said(old(aod, "ao-get-result", n), code=FAILED,
          err="Error: Session '%s' is still running. Wait for completion or check status with ao-status.\n" % n)
     assert t.is_alive()
-    with open(gate, "w", encoding="utf-8") as f:
+    with open_fifo(gate) as f:
         f.write("opened\n")
     t.join(WAIT)
     assert out[0].returncode == OK and out[0].stdout.strip() == "opened", out
@@ -260,7 +260,7 @@ def test_survives_a_restart_of_the_front(aod, tmp_path):
     before = aod.kill9_http()
     wait_for("a new front", lambda: aod.http_pid() not in (None, before))
     assert t.is_alive()
-    with open(gate, "w", encoding="utf-8") as f:
+    with open_fifo(gate) as f:
         f.write("still here\n")
     t.join(WAIT)
     said(out[0], "still here\n")

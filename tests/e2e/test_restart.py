@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from aod import DEMO, outputs, texts, wait_for
+from aod import DEMO, WAIT, open_fifo, outputs, texts, wait_for
 
 
 def blueprint(aod, name, session, adapter="claude", exec_start=DEMO):
@@ -36,7 +36,7 @@ def when(text):
     return datetime.datetime.fromisoformat(text).timestamp()
 
 
-def ends(aod, sid, timeout=30):
+def ends(aod, sid, timeout=WAIT):
     """The session as it is when nothing follows any more."""
     return wait_for("the session's end", lambda: (lambda s: s if s["state"] in ("finished", "failed", "stopped") else None)(aod.session(sid)), timeout)
 
@@ -160,7 +160,7 @@ def test_what_cannot_be_planned_any_more_fails(aod):
 
 def test_the_time_passes_while_aod_is_away(make_aod):
     a = make_aod()
-    command_blueprint(a, "r-away", "Restart=on-failure\nRestartSec=700ms")
+    command_blueprint(a, "r-away", "Restart=on-failure\nRestartSec=2s")
     sid = start_command(a, "r-away", "[ -e n ] || { touch n; exit 5; }; echo done")
     due = when(a.wait_state(sid, "auto-restart")["next_start_at"])
     a.kill9()
@@ -359,7 +359,7 @@ def test_queued_prompts_have_their_turns(make_aod):
     queue_prompt(a, sid, "say second\nfail 529")
     queue_prompt(a, sid, "say third")
     a.start()
-    with open(a.project + "/go", "w") as f:
+    with open_fifo(a.project + "/go") as f:
         f.write("go\n")
     s = ends(a, sid)
     assert (s["result"], s["runs"], s["prompts_queued"], s["restarts"]) == ("success", 3, 0, 0), s
@@ -367,11 +367,19 @@ def test_queued_prompts_have_their_turns(make_aod):
     assert texts(a.events(sid)) == ["up", "second", "third"]
 
 
+def gate(aod, name):
+    """A file, and what an agent is told so that it waits for it."""
+    path = os.path.join(aod.project, "gate-" + name)
+    return path, "bash while [ ! -e %s ]; do sleep 0.02; done" % path
+
+
 def test_a_persistent_session_is_restarted_after_an_overload(aod):
     """Its turn failed, for which Restart= has an answer: what it was asked goes on before what is queued."""
-    blueprint(aod, "r-stays", "Lifecycle=persistent\nRestart=on-transient\nRestartSec=300ms\nRestartPrompt=say back again")
-    sid = start(aod, "r-stays", "say up\nsleep 300\nfail 529")
+    blueprint(aod, "r-stays", "Lifecycle=persistent\nRestart=on-transient\nRestartSec=2s\nRestartPrompt=say back again")
+    path, wait = gate(aod, "stays")
+    sid = start(aod, "r-stays", "say up\n%s\nfail 529" % wait, project_dir=aod.project)
     assert aod.post("/sessions/%s/resume" % sid, {"prompt": "say second"}).status == 200
+    open(path, "w").close()
     s = aod.wait_state(sid, "auto-restart")
     assert (s["result"], s["prompts_queued"]) == ("overloaded", 2)
     wait_for("both", lambda: aod.session(sid)["state"] == "idle" and aod.session(sid)["prompts_queued"] == 0)
@@ -389,8 +397,10 @@ def test_a_persistent_session_is_restarted_after_an_overload(aod):
 
 def test_the_queue_waits_where_a_login_is_missing(aod):
     blueprint(aod, "r-login", "Restart=always\nRestartSec=0")
-    sid = start(aod, "r-login", "say up\nsleep 300\nfail 401")
+    path, wait = gate(aod, "login")
+    sid = start(aod, "r-login", "say up\n%s\nfail 401" % wait, project_dir=aod.project)
     assert aod.post("/sessions/%s/resume" % sid, {"prompt": "say second", "queue": True}).status == 200
+    open(path, "w").close()
     s = ends(aod, sid)
     assert (s["state"], s["result"], s["runs"], s["prompts_queued"]) == ("failed", "auth", 1, 1)
 
@@ -523,7 +533,7 @@ def test_a_restart_waits_for_room(make_aod):
     sid = start_command(a, "r-room", "[ -e n ] && exit; touch n; read x < go; exit 1", project_dir=a.project, prompt="x")
     other = start_command(a, "r-room", "echo up; exec sleep 1000")
     a.wait_state(other, "queued")
-    with open(a.project + "/go", "w") as f:
+    with open_fifo(a.project + "/go") as f:
         f.write("go\n")
     # It was there first, and comes back behind the one that waits for longer.
     a.wait_event(other, lambda e: e.get("text") == "up")

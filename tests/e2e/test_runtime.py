@@ -13,7 +13,7 @@ import uuid
 
 import pytest
 
-from aod import SRC, Ws, alive, kinds, outputs, rss_mib, texts, wait_for
+from aod import SRC, WAIT, Ws, alive, kinds, outputs, rss_mib, texts, wait_for
 
 SEVEN = ["session_id", "session_name", "status", "created_at", "project_dir", "agent_name", "last_resumed_at"]
 TWELVE = ["event_type", "session_id", "session_name", "timestamp", "tool_name", "tool_input", "tool_output", "error", "exit_code",
@@ -121,7 +121,7 @@ def test_unix_socket_speaks_the_same(aod, passive):
 
 
 def test_keep_alive_and_head(aod):
-    c = http.client.HTTPConnection("127.0.0.1", aod.ports["runtime"], timeout=10)
+    c = http.client.HTTPConnection("127.0.0.1", aod.ports["runtime"], timeout=WAIT)
     for _ in range(50):
         c.request("GET", "/sessions/none/status")
         assert c.getresponse().read() == b'{"status":"not_existent"}'
@@ -417,7 +417,7 @@ def test_too_large_bodies(aod):
     assert r.status == 413, r
     assert "detail" in r.json
     # a length that is only claimed is refused before it is read
-    s = socket.create_connection(("127.0.0.1", aod.ports["runtime"]), timeout=20)
+    s = socket.create_connection(("127.0.0.1", aod.ports["runtime"]), timeout=WAIT)
     s.sendall(b"POST /sessions HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 10000000000\r\n\r\n{")
     assert b" 413 " in s.recv(100)
     s.close()
@@ -435,7 +435,7 @@ def test_large_body_that_is_allowed(aod, passive):
 @pytest.mark.parametrize("rubbish", [b"\x00\x01\x02\r\n\r\n", b"GET\r\n\r\n", b"GET / HTTP/9.9\r\n\r\n", b"A" * 100000,
                                      b"GET /sessions HTTP/1.1\r\n" + b"X: y\r\n" * 5000 + b"\r\n"])
 def test_rubbish_instead_of_http(aod, rubbish):
-    s = socket.create_connection(("127.0.0.1", aod.ports["runtime"]), timeout=20)
+    s = socket.create_connection(("127.0.0.1", aod.ports["runtime"]), timeout=WAIT)
     try:
         s.sendall(rubbish)
         s.shutdown(socket.SHUT_WR)
@@ -516,15 +516,13 @@ def test_id_or_name_everywhere(aod):
 
 def test_wait(aod):
     sid = aod.demo("sleep 300\nsay x")
-    t = time.monotonic()
-    assert aod.get("/sessions/%s/status?wait=20" % sid).json == {"status": "finished"}
-    assert time.monotonic() - t < 15
+    assert aod.get("/sessions/%s/status?wait=60" % sid).json == {"status": "finished"}
     sid = aod.demo("hang")
     t = time.monotonic()
     assert aod.get("/sessions/%s/status?wait=1" % sid).json == {"status": "running"}
-    assert 0.9 < time.monotonic() - t < 10
+    assert time.monotonic() - t > 0.9
     aod.post("/sessions/%s/stop" % sid, {})
-    assert aod.get("/sessions/%s/status?wait_seconds=20" % sid).json == {"status": "finished"}
+    assert aod.get("/sessions/%s/status?wait_seconds=60" % sid).json == {"status": "finished"}
 
 
 def test_stop_and_resume_in_wrong_states(aod):
@@ -639,7 +637,7 @@ def test_paging(aod):
 @pytest.mark.parametrize("accept", ["application/x-ndjson", "text/event-stream"])
 def test_follow(aod, accept):
     sid = aod.demo("stream 5 60\nsay end")
-    c = http.client.HTTPConnection("127.0.0.1", aod.ports["runtime"], timeout=30)
+    c = http.client.HTTPConnection("127.0.0.1", aod.ports["runtime"], timeout=WAIT)
     c.request("GET", "/sessions/%s/events" % sid, headers={"Accept": accept})
     r = c.getresponse()
     assert r.status == 200 and r.headers["Content-Type"].startswith(accept)
@@ -667,12 +665,12 @@ def test_sse_goes_on_with_last_event_id(aod):
     sid = aod.demo("lines 20")
     aod.wait_status(sid)
     ev = aod.events(sid)
-    c = http.client.HTTPConnection("127.0.0.1", aod.ports["runtime"], timeout=30)
+    c = http.client.HTTPConnection("127.0.0.1", aod.ports["runtime"], timeout=WAIT)
     c.request("GET", "/sessions/%s/events" % sid, headers={"Accept": "text/event-stream"})
     ids = [line[3:].strip() for line in c.getresponse().read().decode().splitlines() if line.startswith("id:")]
     assert len(ids) == len(ev)
     c.close()
-    c = http.client.HTTPConnection("127.0.0.1", aod.ports["runtime"], timeout=30)
+    c = http.client.HTTPConnection("127.0.0.1", aod.ports["runtime"], timeout=WAIT)
     c.request("GET", "/sessions/%s/events" % sid, headers={"Accept": "text/event-stream", "Last-Event-ID": ids[9]})
     body = c.getresponse().read().decode()
     got = [json.loads(line[5:])["seq"] for line in body.splitlines() if line.startswith("data:") and "event_type" in line]
@@ -682,14 +680,16 @@ def test_sse_goes_on_with_last_event_id(aod):
 
 def test_feed(aod):
     """Events and changes of all sessions as one stream."""
-    c = http.client.HTTPConnection("127.0.0.1", aod.ports["runtime"], timeout=30)
+    c = http.client.HTTPConnection("127.0.0.1", aod.ports["runtime"], timeout=WAIT)
     c.request("GET", "/events?after=0", headers={"Accept": "application/x-ndjson"})
     r = c.getresponse()
     assert r.status == 200
     sid = aod.demo("say over the feed")
     frames = []
-    while True:
-        frames.append(json.loads(r.readline()))
+    for line in r:
+        if not line.strip():
+            continue  # a heartbeat
+        frames.append(json.loads(line))
         f = frames[-1]
         if f.get("type") == "session_updated" and f["session"]["session_id"] == sid and f["session"]["status"] == "finished":
             break
@@ -714,11 +714,12 @@ def test_ws_init_and_frames(aod):
         f = ws.until(lambda f: f["type"] == "session_created")[-1]
         assert f["session"]["session_id"] == sid and isinstance(f["id"], int)
         aod.post("/sessions/%s/events" % sid, said(sid, "hello"))
-        f = ws.until(lambda f: f["type"] == "event")[-1]
+        mine = lambda f: f["type"] == "event" and f["data"]["session_id"] == sid  # noqa: E731
+        f = ws.until(mine)[-1]
         assert set(TWELVE) <= set(f["data"]) and f["data"]["seq"] == 1 and f["data"]["session_name"]
         assert isinstance(f["data"]["id"], int)
         aod.post("/sessions/%s/events" % sid, event(sid, "session_stop", exit_code=0, reason="completed"))
-        frames = ws.until(lambda f: f["type"] == "event")
+        frames = [f for f in ws.until(mine) if mine(f) or f.get("session", {}).get("session_id") == sid]
         assert [f["type"] for f in frames] == ["session_updated", "event"], "session_updated comes before the event"
         assert frames[0]["session"]["status"] == "finished" and frames[1]["data"]["event_type"] == "session_stop"
         aod.delete("/sessions/" + sid)
@@ -737,26 +738,36 @@ def test_ws_client_frames_are_ignored(aod):
 
 
 def test_ws_one_session_only(aod):
-    a, b = aod.demo("sleep 300\nsay a"), aod.demo("sleep 100\nsay b")
+    gate = os.path.join(aod.project, name("gate"))
+    a = aod.demo("bash while [ ! -e %s ]; do sleep 0.02; done\nsay a" % gate, project_dir=aod.project)
     with aod.ws("?session=" + a) as ws:
+        ws.next()
+        b = aod.run_demo("say b")["session_id"]
+        open(gate, "w").close()
         frames = ws.until(lambda f: f["type"] == "event" and f["data"]["event_type"] == "session_stop")
-    assert {f["data"]["session_id"] for f in frames if f["type"] == "event"} == {a}
-    aod.wait_status(b)
+    assert {f["data"]["session_id"] for f in frames if f["type"] == "event"} == {a} and b != a
 
 
 def test_ws_replay_behind_a_long_session_that_was_deleted(aod):
     """Its events go in pieces; who reads from before them gets everything that comes behind."""
-    before = aod.command("/bin/true")
-    cursor = aod.events(aod.wait_status(before)["session_id"])[-1]["id"]
-    long = aod.command("/usr/bin/seq", "1", "20000")
-    aod.wait_status(long)
-    after = aod.demo("say one\nsay two")
-    aod.wait_status(after)
-    want = [e["seq"] for e in aod.events(after)]
-    assert aod.delete("/sessions/" + long).status == 200
-    os.kill(aod.pid, signal.SIGSTOP)  # most pieces are still there
+    def left():
+        return aod.sql("SELECT count(*) FROM event WHERE id > ?", cursor)[0][0]
+
+    for _ in range(10):
+        before = aod.command("/bin/true")
+        cursor = aod.events(aod.wait_status(before)["session_id"])[-1]["id"]
+        long = aod.command("/usr/bin/seq", "1", "20000")
+        aod.wait_status(long)
+        after = aod.demo("say one\nsay two")
+        aod.wait_status(after)
+        want = [e["seq"] for e in aod.events(after)]
+        assert aod.delete("/sessions/" + long).status == 200
+        os.kill(aod.pid, signal.SIGSTOP)  # most pieces are still there, if it was not too late
+        if left() > 1000:
+            break
+        os.kill(aod.pid, signal.SIGCONT)
     try:
-        assert aod.sql("SELECT count(*) FROM event WHERE id > ?", cursor)[0][0] > 1000
+        assert left() > 1000
         with aod.ws("?after=%d" % cursor) as ws:
             frames = ws.until(lambda f: f["type"] == "event" and f["data"]["seq"] == want[-1])
         assert [f["data"]["seq"] for f in frames if f["type"] == "event"] == want
@@ -826,12 +837,12 @@ def test_defect_1_a_conflict_does_not_hurt_later_writes(aod, passive):
 
 
 def test_defect_2_a_stalled_client_does_not_hold_up_anybody(aod, passive):
-    s = socket.create_connection(("127.0.0.1", aod.ports["runtime"]), timeout=20)
+    s = socket.create_connection(("127.0.0.1", aod.ports["runtime"]), timeout=WAIT)
     s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     s.sendall(b"GET /ws HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
               b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n")
     assert b" 101 " in s.recv(200)  # and then it reads no more
-    slow = http.client.HTTPConnection("127.0.0.1", aod.ports["runtime"], timeout=20)
+    slow = http.client.HTTPConnection("127.0.0.1", aod.ports["runtime"], timeout=WAIT)
     slow.connect()
     slow.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     slow.request("GET", "/events", headers={"Accept": "text/event-stream"})
@@ -879,7 +890,7 @@ def test_defect_12_stop_leaves_no_descendants(aod):
     assert len(left) == 3 and all(alive(p) for p in left)
     aod.post("/sessions/%s/stop" % sid)
     aod.wait_status(sid)
-    wait_for("the children to go", lambda: not any(alive(p) for p in left), 10)
+    wait_for("the children to go", lambda: not any(alive(p) for p in left))
     aod.assert_no_process_left(sid)
 
 

@@ -7,12 +7,13 @@ import time
 
 import pytest
 
-from aod import alive, children_of, kinds, outputs, stat_of, texts, wait_for
+from aod import DEMO, alive, children_of, kinds, open_fifo, outputs, stat_of, texts, wait_for
 
 
 def start_with_children(aod, script, said=1):
-    """A demo session; its id and the pids that it said it left behind."""
-    sid = aod.plain_demo(script)
+    """A demo session, which would be given an hour to end; its id and the pids that it said it left behind."""
+    aod.blueprint("patient", "[Agent]\nExecStart=%s\n[Session]\nTimeoutStopSec=1h\n[Sandbox]\nSandbox=none\n" % DEMO)
+    sid = aod.create(prompt=script, agent_name="patient")["session_id"]
     with aod.follow(sid) as events:
         got = []
         for e in events:
@@ -33,10 +34,8 @@ def test_the_whole_tree_is_gone_after_stop(aod):
     assert all(alive(p) for p in pids)
     agent = set(aod.session_processes(sid))
     assert set(pids) < agent
-    t = time.monotonic()
     assert aod.post("/sessions/%s/stop" % sid).json["success"] is True
-    s = aod.wait_status(sid)
-    assert time.monotonic() - t < 8, "it waited for the timeout although all die of SIGTERM"
+    s = aod.wait_status(sid)  # all die of SIGTERM
     assert not [p for p in agent if alive(p)], "finished, but processes are left"
     assert (s["state"], s["result"]) == ("stopped", "cancelled")
     aod.assert_no_process_left(sid)
@@ -72,7 +71,7 @@ def test_a_daemon_that_closed_everything(aod):
     assert all(alive(p) for p in got)
     aod.post("/sessions/%s/stop" % sid, {"timeout_ms": 300})
     aod.wait_status(sid)
-    wait_for("the daemon to go", lambda: not any(alive(p) for p in got), 10)
+    wait_for("the daemon to go", lambda: not any(alive(p) for p in got))
 
 
 def test_a_fork_bomb_of_short_lives(aod):
@@ -99,8 +98,7 @@ def test_a_deaf_agent_is_killed_after_the_timeout(aod):
     aod.post("/sessions/%s/stop" % sid, {"timeout_ms": 700})
     s = aod.wait_state(sid, "stopping", "stopped")
     s = aod.wait_status(sid)
-    took = time.monotonic() - t
-    assert 0.6 < took < 6, took
+    assert time.monotonic() - t > 0.6
     assert (s["state"], s["result"]) == ("stopped", "cancelled")
     assert not [p for p in agents if alive(p)]
 
@@ -108,12 +106,10 @@ def test_a_deaf_agent_is_killed_after_the_timeout(aod):
 def test_a_second_stop_is_quicker(aod):
     sid = aod.demo("say up\ndeaf")
     aod.wait_event(sid, lambda e: e["event_type"] == "message" and e["role"] == "assistant")
-    aod.post("/sessions/%s/stop" % sid, {"timeout_ms": 60000})
+    aod.post("/sessions/%s/stop" % sid, {"timeout_ms": 3600000})
     assert aod.session(sid)["state"] == "stopping"
-    t = time.monotonic()
     aod.post("/sessions/%s/stop" % sid, {"timeout_ms": 0})
     assert aod.wait_status(sid)["state"] == "stopped"
-    assert time.monotonic() - t < 10
 
 
 def test_timeout_of_the_blueprint(aod):
@@ -123,7 +119,7 @@ def test_timeout_of_the_blueprint(aod):
     t = time.monotonic()
     aod.post("/sessions/%s/stop" % sid)
     assert aod.wait_status(sid)["state"] == "stopped"
-    assert 0.3 < time.monotonic() - t < 6
+    assert 0.3 < time.monotonic() - t < 9
 
 
 def test_an_agent_may_finish_when_it_is_asked_to_stop(aod):
@@ -197,7 +193,7 @@ def test_delete_all(make_aod):
 @pytest.mark.parametrize("sig", [signal.SIGTERM, signal.SIGINT])
 def test_the_end_of_aod_stops_everything(make_aod, sig):
     a = make_aod()
-    for p in (TREE + "hang", "stream 1000 10", "say up\nhang"):
+    for p in (TREE + "hang", "stream 10000 10", "say up\nhang"):
         a.wait_state(a.demo(p), "running")
     a.wait_state(a.sh("trap '' HUP INT; sleep 1000"), "running")
     mine = a.processes()
@@ -214,15 +210,19 @@ def test_the_end_of_aod_stops_everything(make_aod, sig):
 def test_agents_may_be_left_running(make_aod):
     """--on-stop leave: agents go on without aod, and are taken over by the next one."""
     a = make_aod(args=["--on-stop", "leave"])
-    sid = a.demo("stream 40 50\nsay the end")
-    a.wait_event(sid, lambda e: e["event_type"] == "message" and e["role"] == "assistant")
-    before = set(a.session_processes(sid))
+    gate = os.path.join(a.project, "go")
+    os.mkfifo(gate)
+    sid = a.demo("stream 20 10\nbash read x < %s\nstream 20 10\nsay the end" % gate, project_dir=a.project)
+    a.wait_event(sid, lambda e: e["event_type"] == "pre_tool")
+    agent = a.agent_pid(sid, "aod-demo")
     assert a.stop() == 0
-    assert before and all(alive(p) for p in before)
+    assert alive(agent)
     a.start()
+    with open_fifo(gate) as f:
+        f.write("x\n")
     s = a.wait_status(sid)
     assert s["state"] == "finished" and a.result(sid) == "the end"
-    assert texts(a.events(sid)) == ["line %d" % i for i in range(1, 41)] + ["the end"]
+    assert texts(a.events(sid)) == ["line %d" % i for i in range(1, 21)] * 2 + ["the end"]
 
 
 def test_no_zombies(aod):
@@ -233,8 +233,9 @@ def test_no_zombies(aod):
     def zombies():
         return [p for p in map(int, filter(str.isdigit, os.listdir("/proc"))) if (stat_of(p) or ("", "", 0))[1:] == ("Z", aod.pid)]
 
-    wait_for("zombies of aod to be reaped", lambda: not zombies(), 5)
-    assert {(stat_of(p) or ("aod-shim",))[0] for p in children_of(aod.pid)} <= {"aod-http", "aod-shim", "aod-spare"}
+    wait_for("zombies of aod to be reaped", lambda: not zombies())
+    # One that was just born has aod's name for a moment.
+    wait_for("its children to be what they are", lambda: {(stat_of(p) or ("aod-shim",))[0] for p in children_of(aod.pid)} <= {"aod-http", "aod-shim", "aod-spare"})
 
 
 def test_events_of_a_stopped_run_are_complete(aod):

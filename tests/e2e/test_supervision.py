@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from aod import DEMO, kinds
+from aod import DEMO, kinds, open_fifo
 
 
 def blueprint(aod, name, session, adapter="claude", exec_start=DEMO):
@@ -50,7 +50,7 @@ def test_a_limit_ends_the_run(aod, name, session, prompt, result, key):
 
 
 def test_a_command_that_says_nothing_does_not_start_in_time(aod):
-    blueprint(aod, "t-start", "TimeoutStartSec=300ms", "command", None)
+    blueprint(aod, "t-start", "TimeoutStartSec=2s", "command", None)
     s = aod.wait_status(start_command(aod, "t-start", "exec sleep 1000"))
     assert s["result"] == "timeout" and "TimeoutStartSec=" in s["error"]
     # One that says something has started, and may take its time.
@@ -58,7 +58,7 @@ def test_a_command_that_says_nothing_does_not_start_in_time(aod):
     aod.wait_event(sid, lambda e: e.get("text") == "up")
     # One that came later and is silent has used up the same time by now.
     assert aod.wait_status(start_command(aod, "t-start", "exec sleep 1000"))["result"] == "timeout"
-    with open(fifo(aod, "go"), "w") as f:
+    with open_fifo(fifo(aod, "go")) as f:
         f.write("go\n")
     assert aod.wait_status(sid)["result"] == "success"
 
@@ -71,17 +71,17 @@ def fifo(aod, name):
 
 
 def test_limits_that_are_not_reached_do_nothing(aod):
-    blueprint(aod, "t-roomy", "TimeoutStartSec=1min\nRuntimeMaxSec=1min\nWatchdogSec=400ms\nToolTimeoutSec=30s")
+    blueprint(aod, "t-roomy", "TimeoutStartSec=1min\nRuntimeMaxSec=1min\nWatchdogSec=2s\nToolTimeoutSec=30s")
     # Each message comes well within the watchdog's time, all together do not.
-    s = aod.wait_status(start(aod, "t-roomy", "stream 12 100"))
+    s = aod.wait_status(start(aod, "t-roomy", "stream 15 200"))
     assert s["result"] == "success", s
 
 
 def test_the_watchdog_sees_a_long_build(aod):
     """Nothing is said for longer than WatchdogSec=, but a processor is busy: that is no hang."""
-    blueprint(aod, "t-build", "WatchdogSec=400ms", "command", None)
-    sid = start_command(aod, "t-build", "echo up; i=0; t=$(date +%s); while [ $(($(date +%s) - t)) -lt 3 ]; do i=$((i+1)); done; echo built")
-    s = aod.session(sid)
+    blueprint(aod, "t-build", "WatchdogSec=1s", "command", None)
+    sid = start_command(aod, "t-build", "echo up; i=0; t=$(date +%s); while [ $(($(date +%s) - t)) -lt 4 ]; do i=$((i+1)); done; echo built")
+    aod.wait_event(sid, lambda e: e.get("text") == "up")
     if aod.get("/sessions/%s/usage" % sid).status != 200:
         pytest.skip("no control groups: nobody sees what a session does")
     s = aod.wait_status(sid)
@@ -91,7 +91,7 @@ def test_the_watchdog_sees_a_long_build(aod):
 
 
 def test_no_time_passes_while_it_is_frozen(aod):
-    blueprint(aod, "t-frozen", "RuntimeMaxSec=700ms\nWatchdogSec=700ms\nToolTimeoutSec=700ms")
+    blueprint(aod, "t-frozen", "RuntimeMaxSec=3s\nWatchdogSec=3s\nToolTimeoutSec=3s")
     sid = start(aod, "t-frozen", "bash sleep 1000")
     aod.wait_event(sid, lambda e: e["event_type"] == "pre_tool")
     frozen(aod, sid)
@@ -107,7 +107,7 @@ def test_no_time_passes_while_it_is_frozen(aod):
 
 def test_times_go_on_when_aod_was_killed(make_aod):
     a = make_aod()
-    blueprint(a, "t-crash", "RuntimeMaxSec=1500ms")
+    blueprint(a, "t-crash", "RuntimeMaxSec=4s")
     t = time.monotonic()
     sid = start(a, "t-crash", "say up\nhang")
     a.wait_event(sid, lambda e: e["event_type"] == "message" and e.get("role") == "assistant")
@@ -116,7 +116,7 @@ def test_times_go_on_when_aod_was_killed(make_aod):
         a.start()
     s = a.wait_status(sid)
     assert (s["state"], s["result"]) == ("failed", "timeout")
-    assert time.monotonic() - t > 1.4
+    assert time.monotonic() - t > 3.9
     a.assert_no_process_left(sid)
 
 
@@ -160,13 +160,11 @@ def said(aod, sid):
 ])
 def test_an_agent_is_interrupted_before_it_is_signalled(aod, obeys, words):
     name = "t-polite-%d" % obeys
-    blueprint(aod, name, "TimeoutStopSec=2s", exec_start=scripted(aod, name, INTERRUPTIBLE.replace("OBEYS", str(obeys))))
+    blueprint(aod, name, "TimeoutStopSec=%s" % ("1h" if obeys else "6s"), exec_start=scripted(aod, name, INTERRUPTIBLE.replace("OBEYS", str(obeys))))
     sid = start(aod, name, "go")
     aod.wait_event(sid, lambda e: e["event_type"] == "init")
-    t = time.monotonic()
     aod.post("/sessions/%s/stop" % sid)
     s = aod.wait_status(sid)
-    assert time.monotonic() - t < 6
     assert (s["state"], s["result"]) == ("stopped", "cancelled")
     assert said(aod, sid) == words
     assert s["signal"] == (None if obeys else signal.SIGKILL)
@@ -245,7 +243,7 @@ def test_what_counts_as_success_is_kept_when_aod_was_killed(make_aod):
     a.wait_event(sid, lambda e: e.get("text") == "up")
     a.kill9()
     a.start()
-    with open(fifo(a, "go"), "w") as f:
+    with open_fifo(fifo(a, "go")) as f:
         f.write("go\n")
     s = a.wait_status(sid)
     assert (s["state"], s["result"], s["exit_code"]) == ("finished", "success", 7)

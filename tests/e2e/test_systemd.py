@@ -79,7 +79,7 @@ def test_ready_status_and_end(make_aod, notified):
     wait_for("the agent", lambda: aod.session_processes(sid))
     notified.wait("STATUS=1 live session")
     assert not any("WATCHDOG" in m for m in notified.messages)
-    environ = b"".join(read_proc(p, "environ") for p in wait_for("the agent", lambda: aod.session_processes(sid))) + read_proc(aod.http_pid(), "environ")
+    environ = b"".join(read_proc(p, "environ") for p in wait_for("the agent", lambda: aod.session_processes(sid))) + read_proc(wait_for("aod-http", aod.http_pid), "environ")
     assert b"AOD_SESSION_ID=" in environ and b"NOTIFY_SOCKET" not in environ
     aod.stop()
     assert notified.wait("STOPPING=1").startswith("STOPPING=1\nSTATUS=ending, 1 live session\nEXTEND_TIMEOUT_USEC="), notified.messages
@@ -98,7 +98,7 @@ def test_the_manager_is_told_of_a_drain(make_aod, notified):
     notified.wait("STATUS=draining, 1 live session")
     open(flag + "2", "w", encoding="utf-8").close()
     assert aod.proc.wait(WAIT) == 0
-    assert "STATUS=ending, 0 live sessions" in notified.messages[-1]
+    assert notified.wait("STATUS=ending, 0 live sessions") == notified.messages[-1]
 
 
 def test_ready_means_that_it_answers(make_aod, notified):
@@ -179,7 +179,7 @@ def test_passed_sockets(tmp_path):
         assert c.getresponse().status == 200
         c.close()
         sid = aod.command("/bin/sleep", "1000")
-        environ = b"".join(read_proc(p, "environ") for p in wait_for("the agent", lambda: aod.session_processes(sid))) + read_proc(aod.http_pid(), "environ")
+        environ = b"".join(read_proc(p, "environ") for p in wait_for("the agent", lambda: aod.session_processes(sid))) + read_proc(wait_for("aod-http", aod.http_pid), "environ")
         assert b"AOD_SESSION_ID=" in environ and b"LISTEN_" not in environ
         aod.stop()
         assert os.path.exists(path), "systemd's socket is not aod's to remove"

@@ -46,8 +46,8 @@ def test_list_of_a_tree(aod):
 
 
 def test_list_draws_the_tree(aod):
-    tree_of(aod, "da", "db", "dc")
-    aod.demo("sleep 600000", session_name="dd", parent_session_name="da")
+    for sid in (*tree_of(aod, "da", "db", "dc"), aod.demo("sleep 600000", session_name="dd", parent_session_name="da")):
+        aod.wait_state(sid, "running")
     out = aod.aoctl("list", "--tree", "da")
     assert out.returncode == 0, out
     rows = [re.match(r"\W*", line).end() for line in out.stdout.splitlines()], re.findall(r"^\W*(\w+)", out.stdout, re.M)
@@ -288,6 +288,7 @@ def test_stop_with_parent(aod):
     b = aod.demo("sleep 600000", parent_session_name=a, stop_with_parent=True)
     c = aod.create(agent_name="with", prompt="sleep 600000", parent_session_name=top, stop_with_parent=False)["session_id"]
     assert [aod.session(x)["stop_with_parent"] for x in (a, b, c)] == [True, True, False]
+    aod.wait_state(c, "running")
     aod.post("/sessions/%s/stop" % top)
     assert [aod.wait_status(x)["state"] for x in (top, a, b)] == ["stopped"] * 3
     assert "StopWithParent= is set" in notices(aod, a, "stop-with-parent")[0] and notices(aod, b, "stop-with-parent")
@@ -304,17 +305,19 @@ def test_an_end_that_is_none_stops_nobody(aod):
     top = aod.create(agent_name="again-and-again", command=["/bin/sh", "-c", script])["session_id"]
     kid = aod.demo("sleep 600000", parent_session_name=top, stop_with_parent=True)
     wait_for("the second run", lambda: aod.session(top)["runs"] == 2 and aod.session(top)["state"] == "running")
-    assert aod.session(kid)["state"] == "running"
+    aod.wait_state(kid, "running")
     open_gate(path)
     assert aod.wait_status(top)["state"] == "finished" and aod.wait_status(kid)["state"] == "stopped"
     path, wait = gate(aod, "owing")
     blueprint(aod, "owing")
-    top = aod.run_demo("say up")["session_id"]
+    first, wait_first = gate(aod, "first")
+    top = aod.demo("say first\nbash " + wait_first, project_dir=aod.project)
     both = {"parent_session_name": top, "stop_with_parent": True}
-    top = aod.demo("say first\nsleep 300")
-    both["parent_session_name"] = top
     kid = aod.create(agent_name="owing", prompt="bash " + wait, callback=True, **both)["session_id"]
     other = aod.demo("sleep 600000", **both)
+    for x in (kid, other):
+        aod.wait_state(x, "running")
+    open_gate(first)
     assert aod.wait_status(top)["state"] == "finished"
     assert [aod.session(x)["state"] for x in (kid, other)] == ["running"] * 2
     open_gate(path)
@@ -665,6 +668,8 @@ def test_a_tree_is_interrupted(aod):
 
 def test_a_tree_is_deleted(aod):
     ids = plant(aod, "ash", 10)
+    for i in ids:
+        aod.wait_state(i, "running")
     ended = aod.run_demo("say hi", parent_session_name=ids[4])["session_id"]
     out = aod.aoctl("delete", "--tree", "ash-1", "--json")
     o = json.loads(out.stdout)

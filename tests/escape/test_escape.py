@@ -60,7 +60,7 @@ class Victim:
         # An attack may have stopped it.
         self.proc.kill()
         self.proc.stdin.close()
-        self.proc.wait(10)
+        self.proc.wait(lib.WAIT)
 
 
 class Scene:
@@ -342,7 +342,7 @@ def test_no_process_survives(scene, method, end):
     elif end == "delete":
         assert marked(mark)
         assert scene.aod.delete("/sessions/" + sid).status == 200
-    wait_for("the processes to go", lambda: not marked(mark), 15)
+    wait_for("the processes to go", lambda: not marked(mark))
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -353,7 +353,7 @@ def test_control_survives(scene, method):
     try:
         assert p.stdout.readline() == "up\n"
         p.kill()
-        p.wait(10)
+        p.wait(lib.WAIT)
         assert marked(mark)
     finally:
         kill_marked(mark)
@@ -365,13 +365,11 @@ def test_control_survives(scene, method):
 def test_refused_calls_without_end(scene):
     """Each is answered, a hundred are told of, and whoever answers has time for the rest."""
     mark = "MARK-noisy-" + scene.secret
-    scene.aod.blueprint("noisy", "[Agent]\nAdapter=command\nExecStart=%s noisy %s\n[Sandbox]\nSandbox=strict\n" % (scene.survive, mark))
+    scene.aod.blueprint("noisy", "[Agent]\nAdapter=command\nExecStart=%s noisy %s\n[Session]\nTimeoutStopSec=1h\n[Sandbox]\nSandbox=strict\n" % (scene.survive, mark))
     sid = scene.aod.create(agent_name="noisy", prompt="x")["session_id"]
     wait_for("100 refusals", lambda: sum(e["event_type"] == "denied" for e in scene.aod.events(sid)) >= 100)
-    begun = time.monotonic()
     assert scene.aod.post("/sessions/%s/stop" % sid, {"timeout_ms": 300}).json["success"] is True
     scene.aod.wait_status(sid)
-    assert time.monotonic() - begun < 5
     assert sum(e["event_type"] == "denied" for e in scene.aod.events(sid)) == 100
     assert not marked(mark)
 

@@ -79,7 +79,7 @@ def open_fifo(path):
                 raise
             return None
 
-    return os.fdopen(wait_for("a reader of " + path, look), "w", encoding="utf-8")
+    return os.fdopen(wait_for("a reader of %s" % path, look), "w", encoding="utf-8")
 
 
 # ---- processes ---------------------------------------------------------------------------------------------
