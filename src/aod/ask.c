@@ -291,7 +291,7 @@ ask_lookup(const struct run *r, const char *id, struct question **out, struct er
 	}
 	if (meant == 1)
 		return 0;
-	if (!open)
+	if (!open && !id)
 		return err_set_status(e, 409, -ENOENT, "Session '%s' asks nothing now", r->s.row.name);
 	if (meant > 1)
 		return err_set_status(e, 409, -EBUSY, "Session '%s' asks %d things: say which question is meant", r->s.row.name, meant);

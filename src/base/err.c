@@ -38,14 +38,17 @@ text_tidy(char *text, size_t size, size_t wanted)
 static void
 err_fill(struct err *e, int status, int code, const char *fmt, va_list ap)
 {
+	char text[sizeof(e->text)];
 	int n;
 
 	assert(code < 0);
 	if (!e)
 		return;
+	/* What was there until now may be part of it. */
+	n = vsnprintf(text, sizeof(text), fmt, ap);
 	e->code = code;
 	e->status = status;
-	n = vsnprintf(e->text, sizeof(e->text), fmt, ap);
+	memcpy(e->text, text, n < 0 ? 0 : strlen(text) + 1);
 	text_tidy(e->text, sizeof(e->text), n < 0 ? 0 : (size_t)n);
 }
 

@@ -52,7 +52,7 @@ cmd_questions(struct ctl *c)
 	struct err e = { 0 };
 
 	if (c->args.word_count == 0)
-		return ctl_get_table(c, ctl_verb(CMD_QUESTIONS)->path, &table);
+		return ctl_get_table(c, NULL, ctl_verb(CMD_QUESTIONS)->path, &table);
 	if (ctl_session_call(c, "GET", c->args.words[0], "/questions", NULL, &e) < 0)
 		return ctl_fail(c->args.words[0], &e);
 	return ctl_print_table(c, &table);

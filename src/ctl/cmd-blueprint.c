@@ -160,7 +160,7 @@ cmd_blueprints(struct ctl *c)
 	static const char *const heads[] = { "NAME", "STATUS", "VERSION", "DESCRIPTION" };
 	static const struct ctl_table table = { "blueprints", heads, ARRAY_LEN(heads), put_blueprint_row };
 
-	return ctl_get_table(c, "/agents?all=1", &table);
+	return ctl_get_table(c, NULL, "/agents?all=1", &table);
 }
 
 /* ---- cat ----------------------------------------------------------------------------------------------- */

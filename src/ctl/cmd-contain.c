@@ -279,5 +279,5 @@ cmd_slices(struct ctl *c)
 	static const char *const heads[] = { "NAME", "SESSIONS", "LIMITS", "DESCRIPTION" };
 	static const struct ctl_table table = { "slices", heads, ARRAY_LEN(heads), put_slice_row };
 
-	return ctl_get_table(c, ctl_verb(CMD_SLICES)->path, &table);
+	return ctl_get_table(c, NULL, ctl_verb(CMD_SLICES)->path, &table);
 }

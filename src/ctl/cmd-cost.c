@@ -59,7 +59,7 @@ cmd_cost(struct ctl *c)
 	CLEANUP_FREE char *path = xasprintf("/cost%s%s", query.len ? "?" : "", query.len ? query.data : "");
 
 	buf_free(&query);
-	code = ctl_get_table(c, path, &table);
+	code = ctl_get_table(c, NULL, path, &table);
 	if (code == 0 && !ctl_json(c))
 		put_sum(&c->reply);
 	return code;

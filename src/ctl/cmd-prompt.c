@@ -90,5 +90,5 @@ cmd_prompts(struct ctl *c)
 		return cancel(c, c->args.words[0]);
 	CLEANUP_FREE char *path = session_path(c->args.words[0], "/prompts");
 
-	return ctl_get_table(c, path, &table);
+	return ctl_get_table(c, c->args.words[0], path, &table);
 }

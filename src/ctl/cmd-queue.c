@@ -65,7 +65,7 @@ cmd_queue(struct ctl *c)
 		return ctl_usage(&e);
 	CLEANUP_FREE char *path = xasprintf("%s?limit=%" PRId64, ctl_verb(CMD_QUEUE)->path, limit);
 
-	code = ctl_get_table(c, path, &table);
+	code = ctl_get_table(c, NULL, path, &table);
 	if (code == 0 && !ctl_json(c))
 		print_limits(c->reply.data, c->reply.len);
 	return code;

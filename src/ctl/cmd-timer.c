@@ -61,5 +61,5 @@ cmd_list_timers(struct ctl *c)
 	static const char *const heads[] = { "NEXT", "LEFT", "LAST", "PASSED", "BLUEPRINT", "SESSION" };
 	static const struct ctl_table table = { "timers", heads, ARRAY_LEN(heads), put_timer_row };
 
-	return ctl_get_table(c, ctl_verb(CMD_LIST_TIMERS)->path, &table);
+	return ctl_get_table(c, NULL, ctl_verb(CMD_LIST_TIMERS)->path, &table);
 }

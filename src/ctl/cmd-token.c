@@ -44,7 +44,7 @@ token_create(struct ctl *c)
 	buf_free(&members);
 	r = client_call(c->client, "POST", "/tokens", body, 0, CLIENT_REPLY_MAX, &c->reply, &e);
 	if (r < 0)
-		return ctl_fail(name, &e);
+		return ctl_fail(e.status == 404 ? session : name, &e);
 	if (ctl_json(c)) {
 		print_json(c->reply.data, c->reply.len);
 		return 0;
@@ -87,7 +87,7 @@ token_list(struct ctl *c)
 	static const char *const heads[] = { "NAME", "ROLE", "SESSION", "EXPIRES", "LAST USED", "ID" };
 	static const struct ctl_table table = { "tokens", heads, ARRAY_LEN(heads), put_token_row };
 
-	return ctl_get_table(c, "/tokens", &table);
+	return ctl_get_table(c, NULL, "/tokens", &table);
 }
 
 static int
@@ -168,5 +168,5 @@ cmd_audit(struct ctl *c)
 	const char *limit = c->args.value[OPT_LINES];
 	CLEANUP_FREE char *path = xasprintf("/audit%s%s", limit ? "?limit=" : "", limit ? limit : "");
 
-	return ctl_get_table(c, path, &table);
+	return ctl_get_table(c, NULL, path, &table);
 }

@@ -120,12 +120,12 @@ ctl_print_table(struct ctl *c, const struct ctl_table *l)
 }
 
 int
-ctl_get_table(struct ctl *c, const char *path, const struct ctl_table *l)
+ctl_get_table(struct ctl *c, const char *what, const char *path, const struct ctl_table *l)
 {
 	struct err e = { 0 };
 
 	if (client_call(c->client, "GET", path, NULL, 0, CLIENT_REPLY_MAX, &c->reply, &e) < 0)
-		return ctl_fail(NULL, &e);
+		return ctl_fail(what, &e);
 	return ctl_print_table(c, l);
 }
 
@@ -224,6 +224,7 @@ cmd_list(struct ctl *c)
 {
 	static const char *const heads[] = { "NAME", "STATE", "RESULT", "AGENT", "AGE", "RUNS", "COST" };
 	const struct ctl_table table = { "sessions", heads, ARRAY_LEN(heads), put_session_row, ctl_has(&c->args, OPT_TREE) };
+	const char *of = c->args.word_count ? c->args.words[0] : c->args.value[OPT_PARENT];
 	struct buf query = BUF_INIT;
 	struct err e = { 0 };
 	int64_t limit;
@@ -246,7 +247,7 @@ cmd_list(struct ctl *c)
 	CLEANUP_FREE char *path = xasprintf("/sessions%s%s", query.len ? "?" : "", query.len ? query.data : "");
 
 	buf_free(&query);
-	return ctl_get_table(c, path, &table);
+	return ctl_get_table(c, of, path, &table);
 }
 
 /* ---- status -------------------------------------------------------------------------------------------- */

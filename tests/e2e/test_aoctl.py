@@ -107,6 +107,31 @@ def test_no_session(aod):
     assert "aoctl plan -a demo" in aod.aoctl("plan", "demo").stderr
 
 
+# What each command says of a thing that is not there; where there is more than one such thing, of each.
+MISSING = ["run x -d -a NOPE -p hi", "run x -d -a demo --parent NOPE -p hi", "resume NOPE -p hi", "resume -d NOPE -p hi", "interrupt NOPE", "interrupt --tree NOPE",
+           "prompts NOPE", "prompts NOPE --cancel 1", "prompts here --cancel 404404", "stop NOPE", "stop --tree NOPE", "restart NOPE", "reset-failed NOPE",
+           "freeze NOPE", "freeze --tree NOPE", "thaw NOPE", "set-property NOPE MemoryMax=1G", "usage NOPE", "questions NOPE", "answer NOPE allow",
+           "answer here NOPE allow", "answer NOPE choose x", "list --tree NOPE", "list --parent NOPE", "status NOPE", "logs NOPE", "logs -f NOPE", "result NOPE",
+           "wait NOPE", "delete NOPE", "delete --tree NOPE", "show NOPE", "plan NOPE", "plan -a NOPE -p x", "cat NOPE", "edit NOPE", "edit --full NOPE",
+           "enable NOPE", "disable NOPE", "mask NOPE", "unmask NOPE", "history NOPE", "diff NOPE", "diff demo 404404", "revert NOPE 1", "revert demo 404404",
+           "security NOPE", "token revoke NOPE", "token create x --session NOPE", "doc info NOPE", "doc pull NOPE", "doc read NOPE", "doc delete NOPE"]
+
+
+def test_what_is_not_there_is_named(aod):
+    aod.demo("sleep 600000", session_name="here")
+    for line in MISSING:
+        out = aod.aoctl(*line.split(), env={"EDITOR": "true"})
+        thing = "NOPE" if "NOPE" in line else "404404"
+        said = out.stderr.split(" (aoctl ")[0].split("; aoctl ")[0]  # without what to do about it
+        assert out.returncode in (1, 4) and thing in said and out.stdout == "", (line, out)
+        assert re.search(r"not found|no session|[Nn]either|has no|[Nn]o prompt|does not ask", said), (line, out)
+    # None of the commands that name one is left out.
+    commands = re.findall(r"^  ([a-z]\S*)", aod.aoctl("help").stdout.split("Options")[0], re.M)
+    named = {c for c in commands if re.search(r"\b(?:NAME|SESSION|BLUEPRINT)\b", aod.aoctl("help", c).stdout.split("\n")[0])}
+    assert len(named) > 25 and named - {line.split()[0] for line in MISSING} == {"cost"}  # what a blueprint that is gone cost is still known
+    assert aod.aoctl("delete", "here").returncode == 0
+
+
 def test_programs_that_are_elsewhere(tmp_path):
     for missing, args in ((tmp_path / "aod-shim", ["--libexec", str(tmp_path)]), (tmp_path / "www", ["--libexec", BUILD, "--www", str(tmp_path / "www")])):
         p = subprocess.run([os.path.join(BUILD, "aod"), "--root", str(tmp_path / "root"), "--port-base", "0", *args],

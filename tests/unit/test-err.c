@@ -35,6 +35,9 @@ test_set(void **state)
 	assert_int_equal(err_set_status(&e, 409, -EBUSY, "busy\nnow"), -EBUSY);
 	assert_int_equal(e.status, 409);
 	assert_string_equal(e.text, "busy now");
+	/* With what it said before. */
+	assert_int_equal(err_set(&e, -ENOENT, "%s: %s", "again", e.text), -ENOENT);
+	assert_string_equal(e.text, "again: busy now");
 	assert_int_equal(err_set(NULL, -EIO, "x"), -EIO);
 	assert_int_equal(err_set_status(NULL, 500, -EIO, "x"), -EIO);
 	assert_int_equal(err_errno(NULL, -EIO, "x"), -EIO);
