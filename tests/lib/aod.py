@@ -467,8 +467,9 @@ class Aod:
         """Write a blueprint of the user's own, which is there as a whole or not at all."""
         d = os.path.join(self.root, "etc", "blueprints")
         os.makedirs(d, exist_ok=True)
-        new = os.path.join(self.root, "etc", "new-blueprint")
-        with open(new, "w", encoding="utf-8") as f:
+        fd, new = tempfile.mkstemp(dir=os.path.dirname(d))
+        with open(fd, "w", encoding="utf-8") as f:
+            os.fchmod(fd, 0o644)
             f.write(text)
         os.rename(new, os.path.join(d, name + ".blueprint"))
 
