@@ -184,8 +184,9 @@ def test_a_session_gives_its_children_no_greater_priority_than_its_own(make_aod)
         assert a.get(path, headers={"Authorization": "Bearer " + token}).status == 403, path
     other = a.demo("ask Bash")
     for method, path in (("POST", "/answer"), ("POST", "/interrupt"), ("GET", "/prompts"), ("GET", "/questions"), ("GET", "/queue"), ("POST", "/restart"),
-                         ("POST", "/reset-failed"), ("DELETE", "/prompts/1"), ("POST", "/stop?tree=1"), ("POST", "/freeze?tree=1")):
-        r = a.request(method, "/sessions/%s%s" % (other, path), {"answer": "allow"} if method == "POST" else None,
+                         ("POST", "/reset-failed"), ("DELETE", "/prompts/1"), ("POST", "/stop"), ("POST", "/freeze")):
+        body = {"tree": True} if path in ("/stop", "/freeze") else {"answer": "allow"}
+        r = a.request(method, "/sessions/%s%s" % (other, path), body if method == "POST" else None,
                       headers={"Authorization": "Bearer " + token})
         assert r.status in (403, 404), (path, r)
 
