@@ -13,6 +13,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "base/fd.h"
 #include "store/store-internal.h"
 
 /* ---- errors ---------------------------------------------------------------------------------------------- */
@@ -202,10 +203,7 @@ store_meta_set(struct store *s, const char *key, const char *value, struct err *
 
 /* ---- opening --------------------------------------------------------------------------------------------- */
 
-/*
- * quick_check reads the whole file. It is for what a crash of the machine may have left, and must not delay the start
- * after a crash of the program, so large files are not looked at.
- */
+/* quick_check reads the whole file, so large ones are not looked at. */
 static int
 check_after_crash(struct store *s, struct err *e)
 {
@@ -268,11 +266,16 @@ migrate(struct store *s, int64_t version, struct err *e)
 	return exec_sql(s, sql, e);
 }
 
-/* The node's name, and whether the last close was clean, which it is no longer from now on. */
+/*
+ * The node's name, and whether the file is sure to be as it was written: it was closed, or the machine has run ever since, as what a program that was
+ * killed had written is with the kernel. Until it is closed, "clean" is the boot that it is open in.
+ */
 static int
-open_meta(struct store *s, bool *clean, struct err *e)
+open_meta(struct store *s, bool *whole, struct err *e)
 {
 	struct buf *b = &s->scratch;
+	char boot[37];
+	bool same;
 	int r;
 
 	buf_reset(b);
@@ -290,8 +293,10 @@ open_meta(struct store *s, bool *clean, struct err *e)
 	r = store_meta_get(s, "clean", b, e);
 	if (r < 0 && r != -ENOENT)
 		return r;
-	*clean = r == -ENOENT || strcmp(b->data, "1") == 0;
-	return *clean ? store_meta_set(s, "clean", "0", e) : 0;
+	proc_boot_id(boot);
+	same = r == 0 && boot[0] && strcmp(b->data, boot) == 0;
+	*whole = same || r == -ENOENT || strcmp(b->data, "1") == 0;
+	return same ? 0 : store_meta_set(s, "clean", boot[0] ? boot : "0", e);
 }
 
 static int
@@ -481,13 +486,13 @@ static int
 open_writer(struct store *s, struct err *e)
 {
 	int64_t version;
-	bool clean = true;
+	bool whole = true;
 	int r;
 
 	if ((r = connect_file(s, SQLITE_OPEN_READWRITE, e)) < 0 || (r = check_schema(s, &version, e)) < 0 ||
 	    (r = set_up_writer(s, e)) < 0 || (r = store_begin(s, e)) < 0 ||
 	    (r = check_schema(s, &version, e)) < 0 || (r = migrate(s, version, e)) < 0 ||
-	    (r = open_meta(s, &clean, e)) < 0 || (!clean && (r = check_after_crash(s, e)) < 0) ||
+	    (r = open_meta(s, &whole, e)) < 0 || (!whole && (r = check_after_crash(s, e)) < 0) ||
 	    (r = load_counters(s, e)) < 0 || (r = store_commit(s, e)) < 0)
 		return r;
 	open_wal(s); /* not before: a new database has none until something was written */

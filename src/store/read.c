@@ -416,61 +416,29 @@ store_run_plan(struct store *s, int64_t session, int64_t run, struct buf *out, s
 	return r;
 }
 
-/* The numbers of the sessions first, so that cb may write to the rows that it is called for. */
-static int
-live_numbers(struct store *s, struct buf *out, struct err *e)
+int
+store_each_live(struct store *s, int (*cb)(const struct session_row *, const struct run_row *, void *), void *arg,
+		struct err *e)
 {
-	sqlite3_stmt *st = store_query(s, Q_LIVE, e);
-	int64_t n;
+	sqlite3_stmt *st = store_query(s, Q_LIVE, e), *run_st;
+	struct session_row row;
 	int r = 0;
 
 	if (!st)
 		return s->code;
 	sqlite3_bind_int64(st, 1, STORE_LIST_MAX);
+	/* What is read meanwhile is in the same snapshot: only the first of many reads has to begin one. */
 	while (store_next(s, st, &r, e)) {
-		n = sqlite3_column_int64(st, 0);
-		buf_put(out, &n, sizeof(n));
+		struct run_row run = { .exit_code = -1 };
+
+		session_row(s, st, &row);
+		run.session = row.n;
+		run_st = NULL;
+		if ((r = latest_run(s, Q_RUN_LIVE, row.n, &run_st, &run, e)) >= 0)
+			r = cb(&row, &run, arg);
+		if (run_st)
+			sqlite3_reset(run_st);
 	}
-	return r;
-}
-
-static int
-one_live(struct store *s, int64_t n, int (*cb)(const struct session_row *, const struct run_row *, void *), void *arg,
-	 struct err *e)
-{
-	sqlite3_stmt *st = store_query(s, Q_SESSION_BY_N, e), *run_st = NULL;
-	struct session_row row;
-	struct run_row run = { .session = n, .exit_code = -1 };
-	int r;
-
-	if (!st)
-		return s->code;
-	sqlite3_bind_int64(st, 1, n);
-	if ((r = store_step(s, st, e)) <= 0)
-		return r;
-	session_row(s, st, &row);
-	if ((r = latest_run(s, Q_RUN_LIVE, n, &run_st, &run, e)) >= 0)
-		r = cb(&row, &run, arg);
-	if (run_st)
-		sqlite3_reset(run_st);
-	sqlite3_reset(st);
-	return r;
-}
-
-int
-store_each_live(struct store *s, int (*cb)(const struct session_row *, const struct run_row *, void *), void *arg,
-		struct err *e)
-{
-	struct buf numbers = BUF_INIT;
-	int64_t n;
-	int r;
-
-	r = live_numbers(s, &numbers, e);
-	for (size_t at = 0; r == 0 && at < numbers.len; at += sizeof(n)) {
-		memcpy(&n, numbers.data + at, sizeof(n));
-		r = one_live(s, n, cb, arg, e);
-	}
-	buf_free(&numbers);
 	return r;
 }
 

@@ -269,7 +269,6 @@ const char *const store_sql[Q_COUNT] = {
 	[Q_SESSION_SEQ] = "SELECT last_seq FROM session WHERE n = ?1 LIMIT 1",
 	[Q_SESSION_SET_SEQ] = "UPDATE session SET last_seq = ?2 WHERE n = ?1",
 	[Q_SESSION_NAMES] = "SELECT id, name, last_seq, passive FROM session WHERE n = ?1 LIMIT 1",
-	[Q_SESSION_BY_N] = SESSION "WHERE n = ?1 LIMIT 1",
 	/* One statement for both: beginning and ending a read costs more than finding a row. */
 	[Q_SESSION_FIND] = SESSION "WHERE id = ?1 UNION ALL SELECT * FROM (" SESSION
 				   "WHERE name = ?1 ORDER BY created_us DESC, n DESC LIMIT 1) AS by_name LIMIT 1",
@@ -279,7 +278,8 @@ const char *const store_sql[Q_COUNT] = {
 	[Q_SESSION_DUE] = SESSION "WHERE state = 'auto-restart' AND due_us <= ?1 ORDER BY due_us, n LIMIT ?2",
 	[Q_SESSION_FAILED] = SESSION "WHERE state = 'failed' AND passive = 0 AND n > ?1 ORDER BY n LIMIT ?2",
 	[Q_SESSION_NEXT_DUE] = "SELECT due_us FROM session WHERE state = 'auto-restart' ORDER BY due_us LIMIT 1",
-	[Q_LIVE] = "SELECT n FROM session WHERE state IN " LIVE " AND passive = 0 ORDER BY n LIMIT ?1",
+	/* The numbers first, so that the callback may write to the rows that it is called for. */
+	[Q_LIVE] = SESSION "WHERE n IN (SELECT n FROM session WHERE state IN " LIVE " AND passive = 0 ORDER BY n LIMIT ?1) ORDER BY n",
 
 	[Q_RESULT_SET] = "INSERT INTO result (session, text) VALUES (?1, ?2)"
 			 " ON CONFLICT (session) DO UPDATE SET text = excluded.text",

@@ -15,7 +15,7 @@
 #define STORE_WAL_AGAIN 1000	 /* and to a further one when a reader was in the way */
 #define STORE_WAL_FLUSH 256	 /* pages after which the kernel is asked to begin writing them */
 #define STORE_WAL_KEEP (64 << 20) /* bytes of -wal that are left after a checkpoint */
-#define STORE_CHECK_MAX (16 << 20) /* largest file that is checked after a close that was not clean: 4 ms a MiB */
+#define STORE_CHECK_MAX (16 << 20) /* largest file that is checked after the machine went down with it open: 4 ms a MiB */
 #define STORE_PRUNE 256		 /* changes that are dropped at a time */
 #define STORE_DELETE_CHUNK 2000  /* events that go at once: bounds how long the writer is held up */
 
@@ -24,7 +24,7 @@ enum query {
 	Q_BEGIN, Q_COMMIT, Q_ROLLBACK, Q_READ_BEGIN, Q_DATA_VERSION,
 	Q_META_GET, Q_META_SET, Q_LAST_ID, Q_LAST_CHANGE, Q_CHANGE_COUNT,
 	Q_SESSION_ADD, Q_SESSION_UPDATE, Q_SESSION_DELETE, Q_SESSION_SEQ, Q_SESSION_SET_SEQ,
-	Q_SESSION_NAMES, Q_SESSION_BY_N, Q_SESSION_FIND,
+	Q_SESSION_NAMES, Q_SESSION_FIND,
 	Q_SESSION_LIST, Q_SESSION_LIST_LIVE, Q_SESSION_LIST_ENDED, Q_LIVE, Q_SESSION_DUE, Q_SESSION_FAILED, Q_SESSION_NEXT_DUE,
 	Q_RESULT_SET, Q_RESULT_DELETE, Q_RESULT_GET, Q_RESULT_PASSIVE, Q_CONTENT_TEXT,
 	Q_RUN_ADD, Q_RUN_TEXT_ADD, Q_RUN_UPDATE, Q_RUN_LATEST, Q_RUN_LIVE, Q_RUN_PLAN, Q_RUN_PLAN_LATEST,

@@ -36,8 +36,9 @@ struct store;
 
 /*
  * Open, create and migrate. The file gets mode 0640, -wal and -shm are kept on a clean close (SQLITE_FCNTL_PERSIST_WAL), so that readers
- * under another uid go on. A damaged file is refused with -EUCLEAN; nothing is deleted. `PRAGMA quick_check(1)` is run when the last close was
- * not clean and the file is smaller than 16 MiB, so that a start after a crash stays quick; further damage is found when it is read.
+ * under another uid go on. A damaged file is refused with -EUCLEAN; nothing is deleted. `PRAGMA quick_check(1)` is run when the
+ * machine went down with the file open and it is smaller than 16 MiB; a crash of aod alone damages nothing, and the start after it stays quick. Further
+ * damage is found when it is read.
  */
 int store_open(const char *path, struct store **out, struct err *e);
 /* Read-only; the file must exist with a schema this build knows. Does a first read, so that -wal and -shm are open when it returns

@@ -1038,6 +1038,7 @@ test_damaged_middle(void **state)
 {
 	struct store *s;
 	struct buf b = BUF_INIT;
+	char boot[37], sql[128];
 	struct stat st;
 	int r;
 
@@ -1051,7 +1052,14 @@ test_damaged_middle(void **state)
 	assert_non_null(strstr(e.text, "is damaged ("));
 	OK(store_session_list(s, -1, 0, -1, put_session, &b, &e)); /* what is not hurt can be read */
 	store_close(s);
-	/* After a crash all is looked at. */
+	/* Nor after a crash of the program alone. */
+	proc_boot_id(boot);
+	snprintf(sql, sizeof(sql), "UPDATE meta SET value = '%s' WHERE key = 'clean'", boot);
+	raw_sql(sql);
+	store_close(open_store());
+	/* After one of the machine all is looked at, and where it is not known. */
+	raw_sql("UPDATE meta SET value = '2d1f0c7e-0000-4000-8000-000000000000' WHERE key = 'clean'");
+	assert_refused(-EUCLEAN, "is damaged (");
 	raw_sql("UPDATE meta SET value = '0' WHERE key = 'clean'");
 	assert_refused(-EUCLEAN, "is damaged (");
 	assert_refused(-EUCLEAN, "is damaged (");
