@@ -37,6 +37,7 @@
 #define GOOD_RUN_US 5000000 /* a front that lived this long is started again at once */
 #define QUIT_MS 2500
 #define ID_BITS 48 /* of a front's own numbers; above them stands which front it was */
+#define HELLO "{\"hello\":" /* its first word: requests are answered */
 #define WIRE_BACKLOG_MAX (256u << 20) /* bytes of answers that a front may leave unread */
 
 static const struct {
@@ -61,7 +62,8 @@ struct front {
 	int64_t started_us; /* monotonic */
 	int64_t starts;	    /* each front counts its requests from 1 */
 	double pause_s;
-	bool have_wire, closing, told;
+	bool have_wire, closing;
+	bool told, ready; /* where it answers; that all is taken over, too */
 	struct wire wire;
 	struct askers askers;
 	ev_io read_w, write_w;
@@ -367,18 +369,37 @@ on_ports(struct ev_loop *loop, ev_timer *w, int revents)
 }
 
 static void
-on_hello(struct front *f)
+tell_ports(struct front *f)
 {
 	struct err e = { 0 };
 
 	if (f->told)
 		return;
 	f->told = true;
-	if (write_ports(f, &e) < 0) {
-		log_error("%s: trying again", e.text);
-		ev_timer_init(&f->ports_w, on_ports, PORTS_RETRY_S, PORTS_RETRY_S);
-		ev_timer_start(f->m->loop, &f->ports_w);
-	}
+	if (write_ports(f, &e) == 0)
+		return;
+	log_error("%s: trying again", e.text);
+	ev_timer_init(&f->ports_w, on_ports, PORTS_RETRY_S, PORTS_RETRY_S);
+	ev_timer_start(f->m->loop, &f->ports_w);
+}
+
+void
+front_look(struct front *f)
+{
+	char word[sizeof(HELLO) - 1];
+
+	if (f && !f->told && f->have_wire && recv(f->wire.fd, word, sizeof(word), MSG_PEEK | MSG_DONTWAIT) == sizeof(word) &&
+	    !memcmp(word, HELLO, sizeof(word)))
+		tell_ports(f);
+}
+
+static void
+on_hello(struct front *f)
+{
+	tell_ports(f);
+	if (f->ready)
+		return;
+	f->ready = true;
 	service_ready(f->m);
 	log_note("ready: http%s://%s:%d", f->m->cfg->tls_cert ? "s" : "", f->m->cfg->listen, f->bound[P_RUNTIME]);
 }
@@ -414,7 +435,7 @@ on_readable(struct ev_loop *loop, ev_io *w, int revents)
 	int rc = wire_read(&f->wire);
 
 	while ((text = wire_next(&f->wire, &len))) {
-		if (len >= 9 && !memcmp(text, "{\"hello\":", 9))
+		if (str_starts(text, HELLO))
 			on_hello(f);
 		else if (str_starts(text, "{\"conn\":") || str_starts(text, "{\"gone\":"))
 			on_conn(f, text + 8, text[2] == 'g');

@@ -17,6 +17,8 @@ struct asker;
 int front_open(struct manager *m, struct err *e);
 /* Start aod-http, and again whenever it ends. */
 int front_start(struct manager *m, struct err *e);
+/* While the loop does not run yet: where it answers is written down as soon as it does. All that it says waits for the loop. */
+void front_look(struct front *f);
 /* Ask it to finish, wait a little, and close everything. */
 void front_close(struct manager *m);
 /* SIGCHLD said that this process ended. True when it was the front. */

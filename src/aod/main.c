@@ -33,7 +33,7 @@
 #include "base/util.h"
 
 #define LOCK_FD_MIN 200
-#define LOCK_TRIES 100 /* of 50 ms: an aod-http of one that was killed goes within milliseconds */
+#define LOCK_TRIES 2500 /* of 2 ms: an aod-http of one that was killed goes within milliseconds */
 
 static const char usage[] =
 	"Usage: aod [OPTION…]\n"
@@ -397,7 +397,7 @@ take_lock(const struct config *c, struct err *e)
 			close(fd);
 			return err_set(e, -EBUSY, "another aod (pid %.*s) runs here: %s is locked", (int)strcspn(pid, "\n"), pid, path);
 		}
-		usleep(50000);
+		usleep(2000);
 	}
 	snprintf(pid, sizeof(pid), "%d\n", (int)getpid());
 	if (ftruncate(fd, 0) < 0 || pwrite(fd, pid, strlen(pid), 0) < 0)
@@ -469,8 +469,6 @@ serve(struct program *p, struct store *store, struct err *e)
 	if (rc == 0)
 		rc = front_open(&p->m, e);
 	if (rc == 0)
-		registry_open(&p->m);
-	if (rc == 0)
 		rc = documents_open(&p->m, e);
 	/* What can be answered from the database is, while the sessions are taken over; the rest waits for the loop. */
 	if (rc == 0) {
@@ -478,7 +476,11 @@ serve(struct program *p, struct store *store, struct err *e)
 		rc = front_start(&p->m, e);
 	}
 	if (rc == 0)
+		rc = contain_open(&p->m, e);
+	if (rc == 0) {
+		registry_open(&p->m);
 		rc = manager_load(&p->m, e);
+	}
 	if (rc == 0)
 		contain_warm(&p->m);
 	if (rc == 0)

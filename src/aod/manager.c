@@ -467,11 +467,13 @@ on_purge(struct ev_loop *loop, ev_timer *w, int revents)
 static int
 adopt_one(const struct session_row *s, const struct run_row *row, void *arg)
 {
+	struct manager *m = arg;
 	struct err e = { 0 };
 
+	front_look(m->front);
 	if (s->state == SESSION_QUEUED)
-		admission_restore(arg, s);
-	if (session_state_has_run(s->state) && run_adopt(arg, s, row, &e) < 0)
+		admission_restore(m, s);
+	if (session_state_has_run(s->state) && run_adopt(m, s, row, &e) < 0)
 		log_error("%s", e.text);
 	return 0;
 }
@@ -634,9 +636,6 @@ manager_init(struct manager *m, struct ev_loop *loop, const struct config *cfg, 
 		rc = open_shim(m, e);
 	if (rc == 0)
 		rc = check_www(m, e);
-	if (rc < 0)
-		return rc;
-	rc = contain_open(m, e);
 	if (rc < 0)
 		return rc;
 	ev_prepare_init(&m->commit_w, on_prepare);

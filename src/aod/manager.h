@@ -138,7 +138,7 @@ struct manager {
 	DIR *sweep; /* while directories are being looked through */
 };
 
-/* Sets up everything but the front. The store is open already. */
+/* Sets up everything but the front and what contains agents. The store is open already. */
 int manager_init(struct manager *m, struct ev_loop *loop, const struct config *cfg, struct store *store, struct err *e);
 /* Load and adopt. On failure nothing is in memory; may be called again. */
 int manager_load(struct manager *m, struct err *e);

@@ -8,6 +8,7 @@ import http.client
 import json
 import os
 import random
+import shutil
 import signal
 import threading
 import time
@@ -396,6 +397,28 @@ def test_killed_while_it_looks_what_the_host_can(make_aod):
     a.prefix = []
     a.start()
     assert a.get("/health").status == 200
+
+
+@pytest.mark.skipif(not shutil.which("strace"), reason="strace is not installed")
+def test_requests_are_answered_before_all_is_taken_over(make_aod):
+    """What the database has is told at once, what aod itself has to answer waits."""
+    a = make_aod()
+    sids = [a.command("/bin/sleep", "1000") for _ in range(20)]
+    for sid in sids:
+        a.wait_status(sid, "running")
+    a.kill9()
+    begin = len(a.log())
+    # Looking at a spool's lock takes a quarter of a second, so all together five.
+    a.prefix = ["strace", "-qq", "-o", "/dev/null", "-e", "trace=flock", "-e", "inject=flock:delay_exit=250000:when=2+"]
+    a.start(wait=False)
+    a.wait_up()
+    live = a.get("/sessions?state=live")
+    assert {s["session_id"] for s in live.json["sessions"]} == set(sids)
+    assert "taken over" not in a.log()[begin:]
+    assert a.post("/sessions/%s/stop" % sids[-1], {}).status == 200
+    assert "20 live sessions taken over" in a.log()[begin:]
+    a.wait_state(sids[-1], "stopped")
+    a.stop()
 
 
 def test_a_second_aod_on_the_same_directory(make_aod):

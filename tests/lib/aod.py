@@ -266,9 +266,11 @@ class Aod:
         self.prefix = [*unshare, path]
 
     def start(self, wait=True):
+        """wait: until it answers, and what an aod before it has left was taken over."""
         if self.prefix:  # whose process need not be aod's: a file that the one before has left would be taken for the new one's
             with contextlib.suppress(OSError):
                 os.unlink(os.path.join(self.root, "run", "ports.json"))
+        begin = len(self.log())
         with open(self.log_path, "ab") as log:
             self.proc = subprocess.Popen(
                 [*self.prefix, os.path.join(self.programs, "aod"), "--root", self.root, "--port-base", "0", "--libexec", self.programs,
@@ -276,9 +278,11 @@ class Aod:
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=clean_env(**self.env), start_new_session=True)
         if wait:
             self.wait_up()
+            wait_for("aod to be ready", lambda: "ready: " in self.log()[begin:])
         return self
 
     def wait_up(self, timeout=WAIT):
+        """Until it answers."""
         path = os.path.join(self.root, "run", "ports.json")
 
         def look():
