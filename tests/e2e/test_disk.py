@@ -13,7 +13,7 @@ import uuid
 
 import pytest
 
-from aod import WAIT, outputs, texts, wait_for
+from aod import DEMO, WAIT, outputs, texts, wait_for
 
 
 def event(sid, text):
@@ -24,8 +24,8 @@ def event(sid, text):
 class Ballast:
     """A file on the small disk that leaves `free` bytes."""
 
-    def __init__(self, a):
-        self.path = "/proc/%d/root%s/state/ballast" % (a.pid, a.root)
+    def __init__(self, a, below="state"):
+        self.path = "/proc/%d/root%s/%s/ballast" % (a.pid, a.root, below)
 
     def fill(self, free=0):
         st = os.statvfs(os.path.dirname(self.path))
@@ -121,6 +121,55 @@ def test_an_agent_can_be_stopped_while_the_disk_is_full(small):
     else:
         assert a.wait_status(sid)["state"] == "stopped"
     a.assert_no_process_left(sid)
+
+
+@pytest.fixture
+def apart(make_aod):
+    """The sessions' files are on a small disk of their own, beside the database; its ballast leaves no page."""
+    a = make_aod(start=False)
+    a.mount(os.path.join(a.root, "state", "sessions"), "24m")
+    a.start()
+    a.blueprint("stays", "[Agent]\nExecStart=%s\n[Session]\nLifecycle=persistent\n[Sandbox]\nSandbox=none\n" % DEMO)
+    return a
+
+
+def test_a_prompt_that_is_committed_and_cannot_be_written(apart):
+    """The client has its answer; the agent gets it as soon as there is room, and once."""
+    a = apart
+    sid = a.create(agent_name="stays", prompt="count")["session_id"]
+    a.wait_state(sid, "idle")
+    ballast = Ballast(a, "state/sessions").fill()
+    # More than what the last page of the file has room for.
+    r = a.post("/sessions/%s/resume" % sid, {"prompt": "count\n#" + "x" * 100000})
+    assert r.status == 200, r
+    assert [p["state"] for p in a.get("/sessions/%s/prompts" % sid).json["prompts"]] == ["done", "given"] and a.session(sid)["state"] == "running"
+    wait_for("aod to say why", lambda: "No space left" in a.log() or "no space" in a.log())
+    assert a.get("/health").status in (200, 503) and a.proc.poll() is None
+    ballast.remove()
+    s = a.wait_state(sid, "idle", timeout=60)
+    assert (s["result"], s["runs"], a.result(sid)) == ("success", 1, "2"), s
+    assert [p["state"] for p in a.get("/sessions/%s/prompts" % sid).json["prompts"]] == ["done", "done"]
+    a.resume(sid, "count")
+    wait_for("the next turn", lambda: a.session(sid)["state"] == "idle" and a.result(sid) == "3")
+    assert texts(a.events(sid)) == ["1", "2", "3"]
+
+
+def test_an_answer_that_is_committed_and_cannot_be_written(apart):
+    a = apart
+    sid = a.create(agent_name="stays", prompt="ask Bash {\"command\":\"make\"}\nsay went on")["session_id"]
+    wait_for("the question", lambda: a.get("/sessions/%s/questions" % sid).json["questions"])
+    ballast = Ballast(a, "state/sessions").fill()
+    why = "not on a Friday " + "x" * 100000
+    assert a.post("/sessions/%s/answer" % sid, {"answer": "deny", "text": why}).status == 200
+    wait_for("aod to say why", lambda: "No space left" in a.log() or "no space" in a.log())
+    # It is answered: nobody can do it once more.
+    r = a.post("/sessions/%s/answer" % sid, {"answer": "allow"})
+    assert r.status in (409, 503), r
+    assert texts(a.events(sid)) == []
+    ballast.remove()
+    a.wait_state(sid, "idle", timeout=60)
+    assert texts(a.events(sid)) == ["Bash: deny: " + why, "went on"]
+    assert len([e for e in a.events(sid) if e["event_type"] == "answer"]) == 1
 
 
 def test_ports_that_cannot_be_written_yet(make_aod):
