@@ -161,34 +161,50 @@ action_interrupt(struct request *q, struct err *e)
 	return rc;
 }
 
+/*
+ * Whether nothing but its prompts has it started. A command is started again without one where Restart= says so, and for the first time where the
+ * request had none.
+ */
+static int
+only_for_prompts(struct request *q, const struct session *s, struct err *e)
+{
+	if (session_move(s->row.state, SEV_STOP)->action != ACT_CANCEL)
+		return 0;
+	if (needs_prompt(s))
+		return 1;
+	if (s->row.state != SESSION_QUEUED || s->row.restarts > 0)
+		return 0;
+	return s->row.runs > 0 ? 1 : store_prompt_known(q->m->store, s->row.n, PROMPT_FIRST, e);
+}
+
 /* What it was only to be started for is not wanted any more: then it is not. */
 static int
 cancel_start(struct request *q, struct session *s, struct err *e)
 {
 	struct prompt p;
-	int rc;
+	int rc = only_for_prompts(q, s, e);
 
-	if (session_move(s->row.state, SEV_STOP)->action != ACT_CANCEL || !needs_prompt(s))
-		return 0;
+	if (rc <= 0)
+		return rc;
 	rc = prompt_next(q->m, s->row.n, &p, e);
 	prompt_free(&p);
 	return rc == -ENOENT ? next_cancel(q->m, s, SEV_STOP, OUTCOME_CANCELLED, NULL, e) : rc;
 }
 
-int
-action_prompt_cancel(struct request *q, struct err *e)
+/* n: the one that is named, or NULL: all. */
+static int
+cancel_prompts(struct request *q, const char *n, struct err *e)
 {
-	const char *n = request_text(q, "n");
 	struct session s = { 0 }, *is = &s;
 	struct run *r = NULL;
-	int64_t id;
+	int64_t id = 0;
 	int rc = own_session(q, &s, &r, "change", e);
 
 	if (r)
 		is = &r->s;
-	if (rc == 0 && (!n || !parse_i64(n, 1, INT64_MAX, &id)))
+	if (rc == 0 && n && !parse_i64(n, 1, INT64_MAX, &id))
 		rc = err_set_status(e, 404, -ENOENT, "Session '%s': a prompt is named by its id", s.row.name);
-	if (rc == 0 && (rc = prompts_cancel(q->m, is, id, e)) == 0)
+	if (rc == 0 && (rc = prompts_cancel(q->m, is, id, e)) == 0 && n)
 		rc = err_set_status(e, 404, -ENOENT, "Session '%s': no prompt %s is queued", s.row.name, n);
 	if (rc > 0)
 		rc = session_save(q->m, is, e);
@@ -198,4 +214,18 @@ action_prompt_cancel(struct request *q, struct err *e)
 		request_reply_session(q, is, NULL);
 	session_free(&s);
 	return rc;
+}
+
+int
+action_prompt_cancel(struct request *q, struct err *e)
+{
+	const char *n = request_text(q, "n");
+
+	return cancel_prompts(q, n ? n : "", e);
+}
+
+int
+action_prompt_cancel_all(struct request *q, struct err *e)
+{
+	return cancel_prompts(q, NULL, e);
 }

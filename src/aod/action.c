@@ -414,6 +414,7 @@ static const struct {
 	{ "session.resume", action_resume },
 	{ "session.interrupt", action_interrupt },
 	{ "prompt.cancel", action_prompt_cancel },
+	{ "prompt.cancel-all", action_prompt_cancel_all },
 	{ "session.stop", action_stop },
 	{ "session.delete", action_delete },
 	{ "session.delete-all", action_delete_all },

@@ -101,6 +101,7 @@ void request_note_caller(struct request *q, struct json_object *caller);
 int action_resume(struct request *q, struct err *e);
 int action_interrupt(struct request *q, struct err *e);
 int action_prompt_cancel(struct request *q, struct err *e);
+int action_prompt_cancel_all(struct request *q, struct err *e);
 /* action-ask.c */
 int action_answer(struct request *q, struct err *e);
 

@@ -61,20 +61,25 @@ put_prompt_row(struct table *t, struct json_object *o)
 static int
 cancel(struct ctl *c, const char *name)
 {
+	bool all = !strcmp(c->args.value[OPT_CANCEL], "all");
 	struct buf tail = BUF_INIT;
 	struct err e = { 0 };
-	int64_t id;
+	int64_t id = 0;
 	int r;
 
-	if (ctl_int(&c->args, OPT_CANCEL, 1, INT64_MAX, 0, &id, &e) < 0)
+	if (!all && ctl_int(&c->args, OPT_CANCEL, 1, INT64_MAX, 0, &id, &e) < 0)
 		return ctl_usage(&e);
-	buf_printf(&tail, "/prompts/%" PRId64, id);
+	buf_puts(&tail, "/prompts");
+	if (!all)
+		buf_printf(&tail, "/%" PRId64, id);
 	r = ctl_session_call(c, "DELETE", name, tail.data, NULL, &e);
 	buf_free(&tail);
 	if (r < 0)
 		return ctl_fail(name, &e);
 	if (ctl_json(c))
 		print_json(c->reply.data, c->reply.len);
+	else if (all)
+		print_note("%s: no prompt waits any more", name);
 	else
 		print_note("%s: prompt %" PRId64 " cancelled", name, id);
 	return 0;

@@ -330,6 +330,20 @@ put_restarts(struct buf *out, struct json_object *s)
 		buf_printf(out, "%s%" PRId64 " in a row", out->len ? "; " : "", n);
 }
 
+/* How many prompts wait, and, where nothing works on what is before them, what becomes of them. */
+static void
+put_waiting(struct buf *out, struct json_object *s, const char *name)
+{
+	int64_t n = js_int(s, "prompts_queued", 0);
+	const char *state = js_str(s, "state");
+
+	if (!n)
+		return;
+	buf_printf(out, "%" PRId64 " %s; `%s prompts %s` lists them", n, n == 1 ? "waits" : "wait", ctl_self, name);
+	if (state && !session_state_live((enum session_state)session_state_parse(state)))
+		buf_printf(out, ". The next resume begins with them: --cancel ID|all drops them");
+}
+
 static void
 put_status(struct buf *out, struct json_object *s)
 {
@@ -360,6 +374,9 @@ put_status(struct buf *out, struct json_object *s)
 	put_field(out, "Error", js_str(s, "error"));
 	put_restarts(&b, s);
 	put_field(out, "Restarts", b.data);
+	buf_reset(&b);
+	put_waiting(&b, s, name ? name : "");
+	put_field(out, "Prompts", b.data);
 	buf_reset(&b);
 	if (agent && adapter && strcmp(agent, adapter) != 0)
 		buf_printf(&b, "%s (adapter %s)", agent, adapter);

@@ -145,7 +145,7 @@ const struct ctl_option ctl_options[] = {
 	{ OPT_QUEUE, 0, "queue", NULL, NULL, B(RESUME),
 	  "Queue the prompt where the session is still running, also when it is not persistent." },
 	{ OPT_CLEAR, 0, "clear", NULL, NULL, B(INTERRUPT), "Cancel what is queued, too." },
-	{ OPT_CANCEL, 0, "cancel", "ID", NULL, B(PROMPTS), "Cancel this prompt, which is queued." },
+	{ OPT_CANCEL, 0, "cancel", "ID|all", NULL, B(PROMPTS), "Cancel this prompt, which is queued, or all that are." },
 	{ OPT_TIMEOUT, 't', "timeout", "SECONDS", NULL, B(STOP),
 	  "Time between SIGTERM and SIGKILL, instead of the blueprint's TimeoutStopSec=; 0 kills at once." },
 	{ OPT_NO_WAIT, 0, "no-wait", NULL, NULL, B(STOP), "Return at once." },

@@ -138,6 +138,8 @@ const struct verb verbs[] = {
 	    { "limit", ARG_INT, IN_QUERY, false, false, 1, 1000, NULL, "at most this many (1000); next_after and more say how to go on" } } },
 	{ "prompt.cancel", VERB_ACTION, "DELETE", "/sessions/{id}/prompts/{n}", PORT_RUNTIME, PERM_WRITE | PERM_OWN, 200, NULL,
 	  "Cancel a prompt that is queued. A session that was only to be started for it is stopped.", { ID_ARG, { "n", ARG_INT, IN_PATH, true, false, 1, INT64_MAX, NULL, "its id" } } },
+	{ "prompt.cancel-all", VERB_ACTION, "DELETE", "/sessions/{id}/prompts", PORT_RUNTIME, PERM_WRITE | PERM_OWN, 200, NULL,
+	  "Cancel all prompts that are queued, also of a session that has ended: its next run would begin with them.", { ID_ARG } },
 	{ "session.questions", VERB_QUERY, "GET", "/sessions/{id}/questions", PORT_RUNTIME, PERM_READ | PERM_OWN, 200, NULL,
 	  "What a session asks and waits to be answered, oldest first.",
 	  { ID_ARG, { "all", ARG_BOOL, IN_QUERY, false, false, 0, 0, NULL, "also what was answered or is gone, newest first" } } },

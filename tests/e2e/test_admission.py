@@ -222,6 +222,36 @@ def test_stopped_and_deleted_while_it_waits(make_aod):
     assert queue(a) == []
 
 
+def test_a_command_is_not_started_for_a_prompt_that_was_cancelled(make_aod):
+    """Nor resumed; one that was asked for without a prompt is."""
+    a = make_aod(args=["--max-sessions=1"])
+    done = a.command("/bin/cat")
+    a.wait_status(done)
+    held(a)
+    asked = a.create(command=["/bin/cat"], prompt="x")["session_id"]
+    two = a.create(command=["/bin/cat"], prompt="one")["session_id"]
+    plain = a.create(command=["/bin/cat"])["session_id"]
+    again = a.post("/sessions/%s/resume" % done, {"prompt": "y"}).json["session"]["session_id"]
+    for sid in (two, plain):
+        assert a.post("/sessions/%s/resume" % sid, {"prompt": "two", "queue": True}).status == 200
+
+    def cancel(sid):
+        n = [p["id"] for p in a.get("/sessions/%s/prompts" % sid).json["prompts"] if p["state"] == "queued"][0]
+        r = a.delete("/sessions/%s/prompts/%d" % (sid, n))
+        assert r.status == 200, r
+        return r.json["session"]["state"]
+
+    assert [cancel(sid) for sid in (asked, two, plain, again)] == ["stopped", "queued", "queued", "stopped"]
+    assert [q["session_id"] for q in queue(a)] == [two, plain]
+    assert (a.session(asked)["result"], a.session(asked)["runs"]) == ("cancelled", 0) and a.session(done)["runs"] == 1
+    a.kill9()
+    a.start()
+    open_gate(a)
+    assert a.wait_status(two)["state"] == a.wait_status(plain)["state"] == "finished"
+    assert outputs(a.events(two)) == ["two"] and outputs(a.events(plain)) == []
+    assert states(a)[asked] == states(a)[done] == "stopped"
+
+
 def test_all_deleted_while_they_wait(make_aod):
     a = make_aod(args=["--max-sessions=1"])
     held(a)

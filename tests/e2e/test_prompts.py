@@ -345,6 +345,48 @@ def test_a_queue_is_not_too_heavy(aod):
     aod.aoctl("delete", sid)
 
 
+def test_what_waits_when_a_session_failed(aod):
+    """No login: nothing is tried again. What was queued is kept for the next resume, which is said, and can be dropped."""
+    blueprint(aod, "p-kept")
+    go = fifo(aod, "go-kept")
+    sid = start(aod, "p-kept", "bash read x < %s\nfail success 401" % go)
+    turns_open(aod, sid, 1)
+    for text in ("say a", "say b", "say c"):
+        resume(aod, sid, text)
+    assert "Prompts: 3 wait; `aoctl prompts" in aod.aoctl("status", sid).stdout and "--cancel" not in aod.aoctl("status", sid).stdout
+    with open(go, "w") as f:
+        f.write("x\n")
+    s = aod.wait_state(sid, "failed")
+    assert (s["result"], s["prompts_queued"]) == ("auth", 3), s
+    out = " ".join(aod.aoctl("status", sid).stdout.split())
+    name = s["session_name"]
+    assert "Prompts: 3 wait; `aoctl prompts %s` lists them. The next resume begins with them: --cancel ID|all drops them" % name in out, out
+    b = prompts(aod, sid)[2]["id"]
+    assert aod.aoctl("prompts", sid, "--cancel", str(b)).returncode == 0
+    assert "Prompts: 2 wait" in aod.aoctl("status", sid).stdout
+    assert resume(aod, sid, "say d")["position"] == 2
+    is_idle(aod, sid)
+    assert said(aod, sid)[-3:] == ["a", "c", "d"] and "Prompts:" not in aod.aoctl("status", sid).stdout
+    # And all of it.
+    resume(aod, sid, "bash read x < %s\nfail success 401" % go)
+    turns_open(aod, sid, 5)
+    resume(aod, sid, "say e")
+    resume(aod, sid, "say f")
+    with open(go, "w") as f:
+        f.write("x\n")
+    assert aod.wait_state(sid, "failed")["prompts_queued"] == 2
+    out = aod.aoctl("prompts", sid, "--cancel", "all")
+    assert out.returncode == 0 and "no prompt waits any more" in out.stderr, out
+    assert (aod.session(sid)["prompts_queued"], aod.session(sid)["state"]) == (0, "failed")
+    assert [e["prompts"] for e in aod.events(sid) if e.get("subtype") == "prompts-cancelled"] == [1, 2]
+    assert aod.delete("/sessions/%s/prompts" % sid).status == 200 and aod.delete("/sessions/nobody/prompts").status == 404
+    assert aod.aoctl("prompts", sid, "--cancel", "every").returncode == 2
+    assert "queued" not in resume(aod, sid, "say g")
+    is_idle(aod, sid)
+    assert said(aod, sid)[-1] == "g" and [s for _, s in states(aod, sid)][-4:] == ["failed", "cancelled", "cancelled", "done"]
+    aod.aoctl("stop", sid)
+
+
 # ---- what else a turn has
 
 
