@@ -75,6 +75,7 @@ contain_free(struct run *r)
 	if (r->m->dynusers)
 		dynuser_give(r->m->dynusers, r->in.uid);
 	free(r->in.slice);
+	strv_free(r->in.lines);
 	free(r->in.why_text);
 	free(r->in.oom_text);
 	buf_free(&r->in.figures);
@@ -195,7 +196,11 @@ contain_group(struct run *r, const struct sandbox *s, struct err *e)
 	forget_old(r->m, r->s.row.id);
 	if (r->in.slice)
 		rc = slice_apply(r->m->slices, r->in.slice, e);
-	return rc < 0 ? rc : cgroup_make(groups(r), r->in.slice, r->s.row.id, &s->limits, e);
+	if (rc == 0)
+		rc = cgroup_make(groups(r), r->in.slice, r->s.row.id, &s->limits, e);
+	if (rc == 0)
+		r->in.lines = cgroup_spec(groups(r), r->in.slice, r->s.row.id);
+	return rc;
 }
 
 /* v1 says that memory is short before it kills: looked at again, until the kill is counted. */

@@ -28,6 +28,7 @@ struct contained {
 	bool log_full;		 /* LogSizeMax= is reached: nothing more is kept */
 	int64_t oom_policy;
 	bool group;		 /* it has a control group of its own */
+	char **lines;		 /* which the shim is told of, once it is there: a strv, as in shim/spec.h; or NULL */
 	bool frozen;
 	bool basic_filter;	 /* SystemCallFilter=yes */
 	int64_t oom_kills, task_hits; /* that events told of */

@@ -275,11 +275,12 @@ on_retry(struct ev_loop *loop, ev_timer *w, int revents)
 	ev_timer_start(m->loop, &m->retry_w);
 }
 
+/* What waits for nothing but the commit goes before all else. */
 static void
-ready_new(struct manager *m)
+go_new(struct manager *m)
 {
-	for (struct run *r = m->unspawned; r && !m->broken.code; r = r->next_queued)
-		run_ready(r);
+	for (struct run *r = m->unspawned; r; r = r->next_queued)
+		run_go(r);
 }
 
 /* In the order in which they were begun. */
@@ -331,7 +332,6 @@ commit(struct manager *m)
 		bool wrote = store_in_transaction(m->store);
 		struct err e = { 0 };
 
-		ready_new(m);
 		if (wrote && !m->broken.code)
 			manager_check(m, store_commit(m->store, &e), &e);
 		if (m->broken.code) {
@@ -339,6 +339,7 @@ commit(struct manager *m)
 			return;
 		}
 		m->commits++;
+		go_new(m);
 		if (wrote)
 			front_bell(m->front, store_last_id(m->store));
 		/* Before the answers: who hears that a token was revoked may count on it. */

@@ -458,6 +458,7 @@ run_begin(struct run *r, const struct run_args *args, struct err *e)
 	/* From here on it is freed with the manager's runs, also when the transaction fails. */
 	manager_add_run(m, r);
 	admission_count(r);
+	run_ready(r);
 	rc = manager_begin(m, e);
 	r->started_us = now_us();
 	plan_json(&plan, r->plan);
@@ -472,6 +473,8 @@ run_begin(struct run *r, const struct run_args *args, struct err *e)
 	buf_free(&watch);
 	if (rc == 0)
 		rc = token_store_run(r, e);
+	if (rc == 0)
+		rc = token_note_group(r, e);
 	if (rc == 0)
 		rc = add_first_events(r, args, e);
 	if (rc < 0)

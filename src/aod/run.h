@@ -73,6 +73,7 @@ struct run {
 	int64_t input_seq;
 	struct spare *spare; /* a shim that was told of this run and waits for its start, or NULL */
 	bool is_dirty, exited, closed;
+	bool filled;	     /* its input file has what the plan gives the agent */
 	bool shim_dead;	     /* nobody holds the spool's lock: what is in the spool is all there will be */
 	bool other_boot;     /* it was started before the host was */
 
@@ -122,9 +123,14 @@ int run_plan(struct manager *m, const struct session_row *row, const struct run_
 int run_make_plan(struct manager *m, const struct session_row *row, const struct run_args *args, struct plan **out, struct err *e);
 /* Store the run's row and its first events; it is spawned after the commit. The run belongs to the manager from here on. */
 int run_begin(struct run *r, const struct run_args *args, struct err *e);
-/* Before the run is committed: what a spare shim, if there is one for it, can do of its start without leaving a trace. */
+/*
+ * Before the run is committed, while it is written: a spare shim, if there is one for it, makes all ready up to the agent's exec. What that has made goes
+ * where the transaction does, with the sweeps of groups and directories.
+ */
 void run_ready(struct run *r);
-/* Start the shim. */
+/* Right behind the commit: the agent of such a one is executed. */
+void run_go(struct run *r);
+/* Start the shim that was not started by that, and watch it. */
 int run_spawn(struct run *r, struct err *e);
 /* A process that is one, with these descriptors as in shim/spec.h, -1: none. Its pid, or -errno. */
 pid_t shim_birth(const struct manager *m, int spec_fd, int seccomp_fd, int netns_fd);

@@ -323,21 +323,29 @@ spare_tell(struct spare *sp, int spec_fd, int seccomp_fd, int netns_fd)
 	return sendmsg(sp->fd, &msg, MSG_NOSIGNAL | MSG_DONTWAIT) < 0 ? -errno : 0;
 }
 
-pid_t
-spare_start(struct spare *sp, char *const *groups)
+int
+spare_groups(struct spare *sp, char *const *groups)
 {
 	struct buf text = BUF_INIT;
-	pid_t pid = sp->pid;
+	int rc = 0;
 
 	for (; groups && *groups; groups++)
 		buf_put(&text, *groups, strlen(*groups) + 1);
 	if (text.len == 0)
 		buf_put(&text, "", 1);
 	if (text.len > SPARE_START_MAX)
-		pid = -E2BIG;
+		rc = -E2BIG;
 	else if (send(sp->fd, text.data, text.len, MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
-		pid = -errno;
+		rc = -errno;
 	buf_free(&text);
+	return rc;
+}
+
+pid_t
+spare_start(struct spare *sp)
+{
+	pid_t pid = send(sp->fd, "", 1, MSG_NOSIGNAL | MSG_DONTWAIT) < 0 ? -errno : sp->pid;
+
 	spare_end(sp);
 	return pid;
 }

@@ -28,10 +28,12 @@ struct spares *spares_new(struct manager *m);
 void spares_free(struct spares *s);
 /* One that has carried out this first part, or NULL; either way the kind is wanted from now on. The caller's, to be told and started, or ended. */
 struct spare *spare_take(struct spares *s, const struct buf *first);
-/* Tells it of its run, so that it makes all ready up to the agent's birth; descriptors stay the caller's, -1: none. 0, or -errno when it is gone. */
+/* Tells it of its run, so that it makes ready what needs no group; descriptors stay the caller's, -1: none. 0, or -errno when it is gone. */
 int spare_tell(struct spare *sp, int spec_fd, int seccomp_fd, int netns_fd);
-/* The run begins in these groups, lines as in the spec (a strv, or NULL). Its pid, or -errno when it is gone. Frees it. */
-pid_t spare_start(struct spare *sp, char *const *groups);
+/* And of its groups, lines as in the spec (a strv, or NULL), so that the agent is born and waits to be executed. 0 or -errno. */
+int spare_groups(struct spare *sp, char *const *groups);
+/* The run has begun: the agent is executed. Its pid, or -errno when it is gone. Frees it. */
+pid_t spare_start(struct spare *sp);
 void spare_end(struct spare *sp); /* NULL is fine */
 /* Makes one, if one is wanted. True: there may be more to make. */
 bool spares_make(struct spares *s);

@@ -127,32 +127,38 @@ run_input(struct run *r, uint8_t type, const void *p, size_t n, struct err *e)
 
 /* ---- start ------------------------------------------------------------------------------------------------ */
 
+/* Both of them have to be there before the shim is. */
 static int
-make_input(struct run *r, struct err *e)
+make_channel(struct run *r, struct err *e)
 {
-	CLEANUP_FREE char *in = run_path(r, "in");
 	CLEANUP_FREE char *bell = run_path(r, "bell");
-	struct stat st;
-	int rc = 0;
 
 	if (mkfifo(bell, 0600) < 0 && errno != EEXIST)
 		return err_errno(e, -errno, "%s", bell);
+	return open_input(r, e);
+}
+
+/* What the agent is given first, once for each run that begins. */
+static int
+fill_input(struct run *r, struct err *e)
+{
+	struct stat st;
+	int rc = make_channel(r, e);
+
+	if (rc < 0 || r->filled)
+		return rc;
+	r->filled = true;
 	/* Left by an aod that died right here, perhaps in the middle of it: the same once more. A stop that came before the start stays. */
-	if (stat(in, &st) == 0 && st.st_size > 0) {
+	if (fstat(r->input_fd, &st) == 0 && st.st_size > 0) {
 		if (r->s.row.state == SESSION_STOPPING)
 			return 0;
-		rc = open_input(r, e);
-		if (rc == 0 && ftruncate(r->input_fd, 0) < 0)
-			rc = err_errno(e, -errno, "%s", in);
-		if (rc < 0)
-			return rc;
+		if (ftruncate(r->input_fd, 0) < 0)
+			return err_errno(e, -errno, "input of session %s", r->s.row.name);
 	}
 	if (r->plan->input.len)
 		rc = run_input(r, FRAME_INPUT, r->plan->input.data, r->plan->input.len, e);
 	if (rc == 0 && r->plan->close_stdin)
 		rc = run_input(r, FRAME_CLOSE, NULL, 0, e);
-	if (rc == 0)
-		rc = open_input(r, e); /* the shim wants it to be there */
 	r->closed = r->plan->close_stdin;
 	return rc;
 }
@@ -192,14 +198,15 @@ run_ready(struct run *r)
 	CLEANUP_CLOSE int spec_fd = -1;
 	struct err e = { 0 };
 
-	if (r->exited || r->spare || shim_fds_get(r, &fds, &e) < 0)
+	if (shim_fds_get(r, &fds, &e) < 0)
 		return;
 	of_run = shim_spec_first(r, &fds, &first);
 	r->spare = spare_take(r->m->spares, &first);
 	if (r->spare)
 		spec_fd = shim_spec_make(r, &fds, of_run, NULL, &e);
-	/* What was wrong is said by the start. */
-	if (r->spare && (spec_fd < 0 || spare_tell(r->spare, spec_fd, fds.seccomp, fds.netns) < 0)) {
+	/* What was wrong is said by the start. The groups are made while the shim is busy with what it was told first. */
+	if (r->spare && (spec_fd < 0 || make_channel(r, &e) < 0 || spare_tell(r->spare, spec_fd, fds.seccomp, fds.netns) < 0 ||
+			 contain_group(r, r->plan->sandbox, &e) < 0 || spare_groups(r->spare, r->in.lines) < 0)) {
 		spare_end(r->spare);
 		r->spare = NULL;
 	}
@@ -207,50 +214,58 @@ run_ready(struct run *r)
 	close_netns(&fds);
 }
 
-/* The spare that was told of the run, or else a new one. */
-static pid_t
+void
+run_go(struct run *r)
+{
+	struct err e = { 0 };
+
+	if (r->exited || !r->spare || fill_input(r, &e) < 0)
+		return;
+	r->shim_pid = spare_start(r->spare);
+	r->spare = NULL;
+}
+
+/* Where there was no spare, or it is gone: then it has done nothing that counts. */
+static int
 spawn_shim(struct run *r, struct err *e)
 {
-	char **groups = r->in.group ? cgroup_spec(r->m->cgroups, r->in.slice, r->s.row.id) : NULL;
 	CLEANUP_CLOSE int spec_fd = -1;
 	struct shim_fds fds = { .netns = -1 };
-	pid_t pid = r->spare ? spare_start(r->spare, groups) : 0;
+	pid_t pid;
+	int rc = fill_input(r, e);
 
-	r->spare = NULL;
-	log_debug("session %s: %s shim", r->s.row.name, pid > 0 ? "a spare" : "a new");
-	/* One that is gone just now has done nothing yet. */
-	if (pid <= 0 && (pid = shim_fds_get(r, &fds, e)) == 0) {
-		spec_fd = shim_spec_make(r, &fds, NULL, groups, e);
-		pid = spec_fd < 0 ? spec_fd : shim_birth(r->m, spec_fd, fds.seccomp, fds.netns);
-		if (spec_fd >= 0 && pid < 0)
-			err_errno(e, pid, "cannot start a shim");
-		close_netns(&fds);
-	}
-	strv_free(groups);
-	return pid;
+	if (rc == 0 && !r->in.lines)
+		rc = contain_group(r, r->plan->sandbox, e);
+	if (rc == 0)
+		rc = token_note_group(r, e);
+	if (rc == 0)
+		rc = shim_fds_get(r, &fds, e);
+	if (rc < 0)
+		return rc;
+	spec_fd = shim_spec_make(r, &fds, NULL, r->in.lines, e);
+	pid = spec_fd < 0 ? spec_fd : shim_birth(r->m, spec_fd, fds.seccomp, fds.netns);
+	if (spec_fd >= 0 && pid < 0)
+		err_errno(e, pid, "cannot start a shim");
+	close_netns(&fds);
+	r->shim_pid = pid;
+	return pid < 0 ? pid : 0;
 }
 
 int
 run_spawn(struct run *r, struct err *e)
 {
+	bool spare = r->shim_pid > 0;
 	uint64_t start = 0;
-	pid_t pid;
-	int rc = make_input(r, e);
+	int rc = spare ? 0 : spawn_shim(r, e);
 
-	if (rc == 0)
-		rc = contain_group(r, r->plan->sandbox, e);
-	if (rc == 0)
-		rc = token_note_group(r, e);
+	log_debug("session %s: %s shim", r->s.row.name, spare ? "a spare" : "a new");
 	if (rc < 0)
 		return rc;
-	pid = spawn_shim(r, e);
-	if (pid < 0)
-		return pid;
 	plan_free(r->plan);
 	r->plan = NULL;
 	contain_watch(r);
-	proc_start_time(pid, &start);
-	run_watch_shim(r, pid, (int64_t)start);
+	proc_start_time((pid_t)r->shim_pid, &start);
+	run_watch_shim(r, r->shim_pid, (int64_t)start);
 	return 0;
 }
 

@@ -50,20 +50,15 @@ token_store_run(struct run *r, struct err *e)
 int
 token_note_group(struct run *r, struct err *e)
 {
-	char **lines = NULL;
+	char *const *lines = r->plan->sandbox && r->plan->sandbox->profile != SANDBOX_NONE ? r->in.lines : NULL;
 	struct stat st;
-	int rc = 0;
+	int rc;
 
-	if (r->in.group && r->plan->sandbox && r->plan->sandbox->profile != SANDBOX_NONE)
-		lines = cgroup_spec(r->m->cgroups, r->in.slice, r->s.row.id);
 	/* v2's is the first, if it is there; the kernel does not say v1's. */
-	if (lines && str_starts(lines[0], "cgroup=") && stat(lines[0] + 7, &st) == 0) {
-		rc = manager_begin(r->m, e);
-		if (rc == 0)
-			rc = manager_check(r->m, store_token_set_cgroup(r->m->store, r->s.row.n, (int64_t)st.st_ino, e), e);
-	}
-	strv_free(lines);
-	return rc;
+	if (!lines || !str_starts(lines[0], "cgroup=") || stat(lines[0] + 7, &st) < 0)
+		return 0;
+	rc = manager_begin(r->m, e);
+	return rc < 0 ? rc : manager_check(r->m, store_token_set_cgroup(r->m->store, r->s.row.n, (int64_t)st.st_ino, e), e);
 }
 
 int

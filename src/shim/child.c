@@ -33,17 +33,21 @@
 
 /* What the child has open: its ends, later close-on-exec. */
 static struct {
-	int stdio[3], exec, talk, known;
+	int stdio[3], exec, talk, known, gate;
 	bool user_first; /* the user namespace was made with the others: aod is not root */
 } ends;
 
 static struct child_failure failure;
 static struct child prepared; /* waits for its spec, when it has a pid */
 
-/* What a prepared child is told first, with descriptors in this order: the spec, the filter, the network namespace, and of the owners. */
+/* What a prepared child is told first, with descriptors of the spec, the filter, the network namespace. */
 struct second_part {
 	bool seccomp, netns;
-	int owner_count;
+};
+
+/* Then, with a descriptor of each. */
+struct owners_part {
+	int count;
 	struct idmap_owner owners[OWNERS_MAX];
 };
 
@@ -174,6 +178,22 @@ late_user_namespace(const struct spec *spec)
 
 /* ---- the two processes ---- */
 
+/* Until the run has begun: up to here it can be as if it had never been. Not behind the filter, which need not allow to wait. */
+static void
+await_begin(void)
+{
+	char byte;
+	ssize_t n;
+
+	if (ends.gate < 0)
+		return;
+	do
+		n = read(ends.gate, &byte, 1);
+	while (n < 0 && errno == EINTR);
+	if (n != 1)
+		_exit(127);
+}
+
 static _Noreturn void
 run_agent(const struct spec *spec)
 {
@@ -204,6 +224,7 @@ run_agent(const struct spec *spec)
 	default_signals();
 	child_step("landlock", NULL);
 	must(landlock_apply(spec));
+	await_begin();
 	child_step("seccomp", NULL);
 	must(confine_seccomp(spec, &listener));
 	if (listener >= 0)
@@ -306,18 +327,28 @@ take_second_part(struct spec *spec)
 	struct second_part part;
 	int fds[TALK_FDS_MAX], *next = fds, n = talk_receive_fds(ends.talk, &part, sizeof(part), fds);
 
-	if (n != 1 + part.seccomp + part.netns + part.owner_count)
+	if (n != 1 + part.seccomp + part.netns)
 		_exit(127);
 	put_at(*next++, SHIM_SPEC_FD);
 	if (part.seccomp)
 		put_at(*next++, SHIM_SECCOMP_FD);
 	if (part.netns)
 		put_at(*next++, SHIM_NETNS_FD);
-	for (int i = 0; i < part.owner_count; i++)
-		part.owners[i].fd = *next++;
-	idmap_adopt(part.owners, part.owner_count);
 	spec_unload();
 	spec_load(spec, true);
+}
+
+static void
+take_owners(void)
+{
+	struct owners_part part;
+	int fds[TALK_FDS_MAX], n = talk_receive_fds(ends.talk, &part, sizeof(part), fds);
+
+	if (n != part.count)
+		_exit(127);
+	for (int i = 0; i < n; i++)
+		part.owners[i].fd = fds[i];
+	idmap_adopt(part.owners, n);
 }
 
 static void
@@ -348,6 +379,7 @@ run_prepared(const struct spec *first, bool born_in_cgroup)
 	take_second_part(&spec);
 	child_step("namespace", NULL);
 	must(enter_namespaces(&spec));
+	take_owners();
 	if (spec.ns & CLONE_NEWNS) {
 		must(mounts_more(&spec));
 		must(mounts_end());
@@ -362,15 +394,24 @@ send_second_part(const struct spec *spec, int spec_fd)
 	struct second_part part = {.seccomp = spec->seccomp, .netns = spec->netns};
 	int fds[TALK_FDS_MAX], *next = fds;
 
-	part.owner_count = idmap_list(part.owners);
 	*next++ = spec_fd;
 	if (part.seccomp)
 		*next++ = SHIM_SECCOMP_FD;
 	if (part.netns)
 		*next++ = SHIM_NETNS_FD;
-	for (int i = 0; i < part.owner_count; i++)
-		*next++ = part.owners[i].fd;
 	return talk_send_fds(prepared.talk, &part, sizeof(part), fds, (int)(next - fds));
+}
+
+static int
+send_owners(void)
+{
+	struct owners_part part = {0};
+	int fds[TALK_FDS_MAX];
+
+	part.count = idmap_list(part.owners);
+	for (int i = 0; i < part.count; i++)
+		fds[i] = part.owners[i].fd;
+	return talk_send_fds(prepared.talk, &part, sizeof(part), fds, part.count);
 }
 
 /* One that has failed meanwhile has said so in its own way. */
@@ -396,7 +437,7 @@ nonblock(int fd)
 static int
 bear(const struct spec *spec, unsigned ns, void (*run)(const struct spec *spec, bool born_in_cgroup), struct child *c, const char **step)
 {
-	enum { IN, OUT, ERR, EXEC, TALK, KNOWN, ENDS };
+	enum { IN, OUT, ERR, EXEC, TALK, KNOWN, GATE, ENDS };
 	int p[ENDS][2], r = 0;
 	bool born = false;
 
@@ -409,7 +450,7 @@ bear(const struct spec *spec, unsigned ns, void (*run)(const struct spec *spec, 
 			goto failed_errno;
 	if ((c->init || spec->notify || (spec->ns & CLONE_NEWUSER)) && (r = talk_pair(p[TALK])) < 0)
 		goto failed;
-	if (c->init && pipe2(p[KNOWN], O_CLOEXEC) < 0)
+	if ((c->init && pipe2(p[KNOWN], O_CLOEXEC) < 0) || (c->waits && pipe2(p[GATE], O_CLOEXEC) < 0))
 		goto failed_errno;
 	c->pid = c->init ? (pid_t)syscall(SYS_clone, ns | SIGCHLD, 0, 0, 0, 0) : give_birth(ns, &born);
 	if (c->pid < 0) {
@@ -422,12 +463,15 @@ bear(const struct spec *spec, unsigned ns, void (*run)(const struct spec *spec, 
 			close(p[KNOWN][1]);
 		if (p[TALK][0] >= 0)
 			close(p[TALK][0]);
+		if (c->waits)
+			close(p[GATE][1]);
 		ends.stdio[0] = p[IN][0];
 		ends.stdio[1] = p[OUT][1];
 		ends.stdio[2] = p[ERR][1];
 		ends.exec = p[EXEC][1];
 		ends.talk = p[TALK][1];
 		ends.known = p[KNOWN][0];
+		ends.gate = p[GATE][0];
 		run(spec, born);
 	}
 	c->in = nonblock(p[IN][1]);
@@ -436,6 +480,7 @@ bear(const struct spec *spec, unsigned ns, void (*run)(const struct spec *spec, 
 	c->exec = nonblock(p[EXEC][0]);
 	c->known = p[KNOWN][1];
 	c->talk = p[TALK][0];
+	c->gate = p[GATE][1];
 	close(p[IN][0]);
 	close(p[OUT][1]);
 	close(p[ERR][1]);
@@ -444,6 +489,8 @@ bear(const struct spec *spec, unsigned ns, void (*run)(const struct spec *spec, 
 		close(p[TALK][1]);
 	if (c->init)
 		close(p[KNOWN][0]);
+	if (c->waits)
+		close(p[GATE][0]);
 	return 0;
 failed_errno:
 	r = -errno;
@@ -467,9 +514,9 @@ int
 child_prepare(const struct spec *first, struct child *c)
 {
 	const char *step;
-	int r = bear(first, birth_namespaces(first), run_prepared, &prepared, &step);
+	int r = bear(first, birth_namespaces(first), run_prepared, c, &step);
 
-	*c = prepared;
+	prepared = *c;
 	return r < 0 ? r : idmap_ahead();
 }
 
@@ -482,10 +529,14 @@ child_ready(const struct spec *spec, int spec_fd, const char **step)
 	*step = "namespace";
 	if (spec->ns & ~NAMESPACES)
 		return -EINVAL;
+	*step = "fork";
+	/* It reads that while the owners are looked for. */
+	if (prepared.pid && (r = send_second_part(spec, spec_fd)) < 0)
+		return r;
 	if ((r = idmap_prepare(spec, step)) < 0 || (r = talk_keep_maps(spec)) < 0 || !prepared.pid)
 		return r;
 	*step = "fork";
-	return send_second_part(spec, spec_fd);
+	return send_owners();
 }
 
 int
@@ -504,9 +555,20 @@ child_start(const struct spec *spec, struct child *c, const char **step)
 }
 
 void
+child_go(struct child *c)
+{
+	ssize_t n = write(c->gate, "", 1);
+
+	/* Who does not wait any more has failed, and says so. */
+	(void)n;
+	close(c->gate);
+	c->gate = -1;
+}
+
+void
 child_discard(struct child *c)
 {
-	int *fds[] = {&c->in, &c->out, &c->err, &c->exec, &c->talk, &c->known};
+	int *fds[] = {&c->in, &c->out, &c->err, &c->exec, &c->talk, &c->known, &c->gate};
 
 	if (c->pid <= 0)
 		return;

@@ -186,7 +186,7 @@ start_time(pid_t pid)
 }
 
 static void
-open_files(const struct spec *s)
+open_spool(const struct spec *s)
 {
 	int r = spool_open(s);
 
@@ -196,6 +196,13 @@ open_files(const struct spec *s)
 		die("this run was started before: there is something in the spool", s->spool, 0);
 	if (r < 0)
 		die("cannot open the spool", s->spool, -r);
+}
+
+static void
+open_files(const struct spec *s)
+{
+	int r;
+
 	if (s->input && (r = input_open(s->input)) < 0)
 		die("cannot open the input", s->input, -r);
 	if (s->bell) {
@@ -655,12 +662,23 @@ start_child(const struct spec *spec, int oom_fd, struct child *child, const char
 	return r;
 }
 
+/* The agent of a spare waits for this. From here on the run has been: so the spool is there before the agent. */
+static void
+begin(const struct spec *spec, struct child *child)
+{
+	while (!spare_await_start(run.talk))
+		listen_to_child();
+	open_spool(spec);
+	if (child->gate >= 0)
+		child_go(child);
+}
+
 int
 main(void)
 {
 	int oom_fd, spec_fd = -1, r;
 	bool spare;
-	struct child child = {.in = -1, .out = -1, .err = -1, .exec = -1, .talk = -1, .known = -1};
+	struct child child = {.in = -1, .out = -1, .err = -1, .exec = -1, .talk = -1, .known = -1, .gate = -1};
 	struct spec spec;
 	const char *step;
 
@@ -674,25 +692,18 @@ main(void)
 	if (!spec.netns)
 		close(SHIM_NETNS_FD);
 	r = child_ready(&spec, spec_fd, &step);
-	if (spare)
-		spare_await_start(&spec);
 	open_files(&spec);
 	open_signals();
 	run.stop_ms = spec.stop_ms;
 	run.notify_errno = (int)spec.notify_errno;
+	if (spare)
+		spare_await_groups(&spec);
+	else
+		open_spool(&spec);
 	if (r == 0)
 		r = start_child(&spec, oom_fd, &child, &step);
 	if (r < 0)
 		child_discard(&child);
-	idmap_done();
-	close(oom_fd);
-	if (spec_fd >= 0)
-		close(spec_fd);
-	if (spec.seccomp)
-		close(SHIM_SECCOMP_FD);
-	if (spec.netns)
-		close(SHIM_NETNS_FD);
-	spec_unload();
 	run.agent = child.pid;
 	run.exec = child.exec;
 	run.talk = child.talk;
@@ -702,6 +713,17 @@ main(void)
 	spool_set_output(child.out, child.err);
 	input_set_stdin(child.in);
 	prepare_start();
+	if (spare)
+		begin(&spec, &child);
+	idmap_done();
+	close(oom_fd);
+	if (spec_fd >= 0)
+		close(spec_fd);
+	if (spec.seccomp)
+		close(SHIM_SECCOMP_FD);
+	if (spec.netns)
+		close(SHIM_NETNS_FD);
+	spec_unload();
 	if (r < 0) {
 		run.ended = run.alone = true;
 		run.status = 127 << 8;

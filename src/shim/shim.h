@@ -120,6 +120,8 @@ struct child {
 	int exec;         /* read end: EOF when exec worked, else a struct child_failure */
 	int talk;         /* the shim's end, -1: the child has nothing to say */
 	int known;        /* closed by the shim once it knows the agent, whom init does not reap before; or -1 */
+	bool waits;       /* the agent is not executed before child_go() */
+	int gate;         /* the shim's end of what it waits at, or -1 */
 };
 
 /*
@@ -134,6 +136,8 @@ int child_prepare(const struct spec *first, struct child *c);
 int child_ready(const struct spec *spec, int spec_fd, const char **step);
 /* The same. The child goes on by itself; its fate is read from c->exec. */
 int child_start(const struct spec *spec, struct child *c, const char **step);
+/* An agent that waits: it may go on. */
+void child_go(struct child *c);
 /* One that was prepared, and has nothing to do any more. */
 void child_discard(struct child *c);
 /* In the child: the step that a failure from now on is of. */
@@ -148,8 +152,10 @@ _Noreturn void child_fail(int error);
  * -1: nobody wants it.
  */
 bool spare_wait(struct child *c, int *spec_fd);
-/* Until the run is to begin, which is when its groups are there. */
-void spare_await_start(struct spec *spec);
+/* Until the run's groups are there, which come into the spec. */
+void spare_await_groups(struct spec *spec);
+/* Until the run has begun: true; false: the child has something to say (talk; -1: it never has). */
+bool spare_await_start(int talk);
 
 /* ---- mounts.c, place.c, idmap.c ---- */
 

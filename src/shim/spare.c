@@ -22,7 +22,7 @@
 
 #define FIRST_FREE (SHIM_NETNS_FD + 1) /* what has a number of its own is put there later */
 
-_Static_assert(SPARE_START_MAX < SCRATCH_MAX, "the last message is in the scratch room");
+_Static_assert(SPARE_START_MAX < SCRATCH_MAX, "the groups are in the scratch room");
 
 static int aod = -1; /* the socket */
 
@@ -52,6 +52,7 @@ prepare(struct child *c)
 	struct spec first;
 	int r;
 
+	c->waits = true;
 	spec_load(&first, false);
 	reserve(SHIM_SPEC_FD);
 	if ((first.ns & CLONE_NEWPID) && (r = child_prepare(&first, c)) < 0)
@@ -125,20 +126,29 @@ spare_wait(struct child *c, int *spec_fd)
 	return true;
 }
 
-/* Lines as in the spec. */
-void
-spare_await_start(struct spec *spec)
+/* One of aod's messages. It ends the shim when aod has gone, or has no use for it any more. */
+static ssize_t
+receive(char *text, size_t size)
 {
-	static char *v1[CGROUPS_MAX];
-	char *text = scratch();
 	ssize_t n;
-	int count = 0;
 
 	do
-		n = recv(aod, text, SPARE_START_MAX, 0);
+		n = recv(aod, text, size, 0);
 	while (n < 0 && errno == EINTR);
 	if (n <= 0)
 		_exit(0);
+	return n;
+}
+
+/* Lines as in the spec. */
+void
+spare_await_groups(struct spec *spec)
+{
+	static char *v1[CGROUPS_MAX];
+	char *text = scratch();
+	ssize_t n = receive(text, SPARE_START_MAX);
+	int count = 0;
+
 	text[n] = '\0';
 	for (char *p = text; p < text + n; p += strlen(p) + 1) {
 		if (strncmp(p, "cgroup=", 7) == 0)
@@ -147,5 +157,19 @@ spare_await_start(struct spec *spec)
 			v1[count++] = p + 10;
 	}
 	spec->cgroup_v1 = v1;
+}
+
+bool
+spare_await_start(int talk)
+{
+	struct pollfd p[] = {{.fd = aod, .events = POLLIN}, {.fd = talk, .events = POLLIN}};
+	char byte;
+
+	while (poll(p, 2, -1) < 0 && errno == EINTR)
+		continue;
+	if (!p[0].revents)
+		return false;
+	receive(&byte, 1);
 	close(aod);
+	return true;
 }
