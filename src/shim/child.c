@@ -426,80 +426,84 @@ send_last_part(void)
 
 /* ---- birth ---- */
 
+/* What is between the two. */
+static struct pair {
+	int shim, child;
+} pairs[] = {{-1, -1}, {-1, -1}, {-1, -1}, {-1, -1}, {-1, -1}, {-1, -1}, {-1, -1}};
+
+enum { IN, OUT, ERR, EXEC, KNOWN, GATE, TALK, PAIRS };
+
 static int
-nonblock(int fd)
+make_pipe(struct pair *pair, bool child_reads, bool shim_waits)
 {
-	fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
-	return fd;
+	int p[2];
+
+	if (pipe2(p, O_CLOEXEC) < 0)
+		return -errno;
+	*pair = (struct pair){p[child_reads], p[!child_reads]};
+	if (!shim_waits)
+		fcntl(pair->shim, F_SETFL, fcntl(pair->shim, F_GETFL) | O_NONBLOCK);
+	return 0;
 }
 
-/* Makes the pipes and the child, which goes on in run. 0 or -errno. */
+static int
+make_pairs(const struct spec *spec, struct child *c)
+{
+	int r = make_pipe(&pairs[IN], true, false), talk[2];
+
+	for (int i = OUT; r == 0 && i <= EXEC; i++)
+		r = make_pipe(&pairs[i], false, false);
+	if (r == 0 && c->init)
+		r = make_pipe(&pairs[KNOWN], true, true);
+	if (r == 0 && c->waits)
+		r = make_pipe(&pairs[GATE], true, true);
+	if (r == 0 && (c->init || spec->notify || (spec->ns & CLONE_NEWUSER)) && (r = talk_pair(talk)) == 0)
+		pairs[TALK] = (struct pair){talk[0], talk[1]};
+	c->in = pairs[IN].shim;
+	c->out = pairs[OUT].shim;
+	c->err = pairs[ERR].shim;
+	c->exec = pairs[EXEC].shim;
+	c->known = pairs[KNOWN].shim;
+	c->gate = pairs[GATE].shim;
+	c->talk = pairs[TALK].shim;
+	return r;
+}
+
+static void
+close_ends(bool child)
+{
+	for (int i = 0; i < PAIRS; i++) {
+		int fd = child ? pairs[i].child : pairs[i].shim;
+
+		if (fd >= 0)
+			close(fd);
+	}
+}
+
+/* The child, which goes on in run. 0 or -errno. */
 static int
 bear(const struct spec *spec, unsigned ns, void (*run)(const struct spec *spec, bool born_in_cgroup), struct child *c, const char **step)
 {
-	enum { IN, OUT, ERR, EXEC, TALK, KNOWN, GATE, ENDS };
-	int p[ENDS][2], r = 0;
 	bool born = false;
+	int r;
 
-	for (int i = 0; i < ENDS; i++)
-		p[i][0] = p[i][1] = -1;
-	c->init = ns & CLONE_NEWPID;
-	*step = "fork";
-	for (int i = 0; i < TALK; i++)
-		if (pipe2(p[i], O_CLOEXEC) < 0)
-			goto failed_errno;
-	if ((c->init || spec->notify || (spec->ns & CLONE_NEWUSER)) && (r = talk_pair(p[TALK])) < 0)
-		goto failed;
-	if ((c->init && pipe2(p[KNOWN], O_CLOEXEC) < 0) || (c->waits && pipe2(p[GATE], O_CLOEXEC) < 0))
-		goto failed_errno;
 	c->pid = c->init ? (pid_t)syscall(SYS_clone, ns | SIGCHLD, 0, 0, 0, 0) : give_birth(ns, &born);
-	if (c->pid < 0) {
-		*step = birth_step(ns, errno);
-		goto failed_errno;
-	}
+	r = c->pid < 0 ? -errno : 0;
 	if (c->pid == 0) {
-		close(p[EXEC][0]);
-		if (c->init)
-			close(p[KNOWN][1]);
-		if (p[TALK][0] >= 0)
-			close(p[TALK][0]);
-		if (c->waits)
-			close(p[GATE][1]);
-		ends.stdio[0] = p[IN][0];
-		ends.stdio[1] = p[OUT][1];
-		ends.stdio[2] = p[ERR][1];
-		ends.exec = p[EXEC][1];
-		ends.talk = p[TALK][1];
-		ends.known = p[KNOWN][0];
-		ends.gate = p[GATE][0];
+		close_ends(false);
+		for (int i = 0; i < 3; i++)
+			ends.stdio[i] = pairs[i].child;
+		ends.exec = pairs[EXEC].child;
+		ends.known = pairs[KNOWN].child;
+		ends.gate = pairs[GATE].child;
+		ends.talk = pairs[TALK].child;
 		run(spec, born);
 	}
-	c->in = nonblock(p[IN][1]);
-	c->out = nonblock(p[OUT][0]);
-	c->err = nonblock(p[ERR][0]);
-	c->exec = nonblock(p[EXEC][0]);
-	c->known = p[KNOWN][1];
-	c->talk = p[TALK][0];
-	c->gate = p[GATE][1];
-	close(p[IN][0]);
-	close(p[OUT][1]);
-	close(p[ERR][1]);
-	close(p[EXEC][1]);
-	if (c->talk >= 0)
-		close(p[TALK][1]);
-	if (c->init)
-		close(p[KNOWN][0]);
-	if (c->waits)
-		close(p[GATE][0]);
-	return 0;
-failed_errno:
-	r = -errno;
-failed:
-	c->pid = 0;
-	for (int i = 0; i < ENDS; i++)
-		for (int k = 0; k < 2; k++)
-			if (p[i][k] >= 0)
-				close(p[i][k]);
+	close_ends(true);
+	if (r < 0) {
+		*step = birth_step(ns, -r);
+		c->pid = 0;
+	}
 	return r;
 }
 
@@ -514,14 +518,29 @@ int
 child_prepare(const struct spec *first, struct child *c)
 {
 	const char *step;
-	int r = bear(first, birth_namespaces(first), run_prepared, c, &step);
+	int r;
 
+	c->init = true;
+	r = make_pairs(first, c);
+	if (r == 0)
+		r = bear(first, birth_namespaces(first), run_prepared, c, &step);
 	prepared = *c;
 	return r < 0 ? r : idmap_ahead();
 }
 
+/* It reads that while the owners are looked for. */
+static int
+tell_prepared(const struct spec *spec, int spec_fd, const char **step)
+{
+	int r = send_second_part(spec, spec_fd);
+
+	if (r == 0)
+		r = idmap_prepare(spec, step);
+	return r < 0 ? r : send_owners();
+}
+
 int
-child_ready(const struct spec *spec, int spec_fd, const char **step)
+child_ready(const struct spec *spec, int spec_fd, struct child *c, const char **step)
 {
 	int r;
 
@@ -529,14 +548,16 @@ child_ready(const struct spec *spec, int spec_fd, const char **step)
 	*step = "namespace";
 	if (spec->ns & ~NAMESPACES)
 		return -EINVAL;
-	*step = "fork";
-	/* It reads that while the owners are looked for. */
-	if (prepared.pid && (r = send_second_part(spec, spec_fd)) < 0)
-		return r;
-	if ((r = idmap_prepare(spec, step)) < 0 || (r = talk_keep_maps(spec)) < 0 || !prepared.pid)
+	if ((r = talk_keep_maps(spec)) < 0)
 		return r;
 	*step = "fork";
-	return send_owners();
+	if (prepared.pid)
+		return tell_prepared(spec, spec_fd, step);
+	c->init = spec->ns & CLONE_NEWPID;
+	if ((r = idmap_prepare(spec, step)) < 0)
+		return r;
+	*step = "fork";
+	return make_pairs(spec, c);
 }
 
 int
@@ -570,9 +591,8 @@ child_discard(struct child *c)
 {
 	int *fds[] = {&c->in, &c->out, &c->err, &c->exec, &c->talk, &c->known, &c->gate};
 
-	if (c->pid <= 0)
-		return;
-	kill(c->pid, SIGKILL);
+	if (c->pid > 0)
+		kill(c->pid, SIGKILL);
 	for (size_t i = 0; i < sizeof(fds) / sizeof(fds[0]); i++) {
 		if (*fds[i] >= 0)
 			close(*fds[i]);

@@ -691,11 +691,12 @@ main(void)
 		close(SHIM_SECCOMP_FD);
 	if (!spec.netns)
 		close(SHIM_NETNS_FD);
-	r = child_ready(&spec, spec_fd, &step);
+	r = child_ready(&spec, spec_fd, &child, &step);
 	open_files(&spec);
 	open_signals();
 	run.stop_ms = spec.stop_ms;
 	run.notify_errno = (int)spec.notify_errno;
+	prepare_start();
 	if (spare)
 		spare_await_groups(&spec);
 	else
@@ -712,7 +713,6 @@ main(void)
 		tree_set_init(run.init = child.pid);
 	spool_set_output(child.out, child.err);
 	input_set_stdin(child.in);
-	prepare_start();
 	if (spare)
 		begin(&spec, &child);
 	idmap_done();

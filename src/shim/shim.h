@@ -133,12 +133,12 @@ int child_prepare(const struct spec *first, struct child *c);
  * What can be done before the groups are there: 0 or -errno, with *step set. A child that was prepared goes on with this spec, which spec_fd is a
  * descriptor of, up to its agent's birth.
  */
-int child_ready(const struct spec *spec, int spec_fd, const char **step);
+int child_ready(const struct spec *spec, int spec_fd, struct child *c, const char **step);
 /* The same. The child goes on by itself; its fate is read from c->exec. */
 int child_start(const struct spec *spec, struct child *c, const char **step);
 /* An agent that waits: it may go on. */
 void child_go(struct child *c);
-/* One that was prepared, and has nothing to do any more. */
+/* What there is of one that cannot be started. */
 void child_discard(struct child *c);
 /* In the child: the step that a failure from now on is of. */
 void child_step(const char *step, const char *name);
