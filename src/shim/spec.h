@@ -14,9 +14,10 @@
  *	fd 4     a sealed memfd with the first part of a spec: ns= and mount=, no others
  * It writes one byte when it is ready: where ns= has CLONE_NEWPID the init is there and has made those mounts. Then it waits for a struct spare_run
  * with descriptors (SCM_RIGHTS) of the spec, of the program and of the network namespace. That spec has the whole of ns=, as it was, of mount= what is to
- * be made behind the first part, and no cgroup= and cgroup_v1=. With that it goes on up to the birth of the agent, writes to no file, and waits for a
- * message of those lines (at most SPARE_START_MAX bytes; one NUL when there are none); from there on it is as any shim. So a run that is not committed yet
- * can be made ready. A spare that fails ends, as does one whose socket is closed before that. What a first part may have is what does not depend on the run: no MF_IDMAP, MF_OWN or MF_NOFOLLOW, no credentials, no sys, no source "/".
+ * be made behind the first part, and no cgroup= and cgroup_v1=. While it carries that out it is sent a message of those lines (at most SPARE_START_MAX
+ * bytes; one NUL when there are none), with which the agent is born, into its groups, and waits right in front of its filter and its exec. The next
+ * message, of one byte, says that the run has begun, which is when it is committed: now the spool is made, and the agent goes on. So there is nothing of a
+ * run that never was but what is swept: empty groups and directories. A spare that fails ends, as does one whose socket is closed before that. What a first part may have is what does not depend on the run: no MF_IDMAP, MF_OWN or MF_NOFOLLOW, no credentials, no sys, no source "/".
  *
  * Files:
  *	spool=PATH       file of frames to append to (made by the shim, 0640); flock(2)ed LOCK_EX as long as the shim lives

@@ -5,10 +5,11 @@ import shutil
 import signal
 import subprocess
 import tempfile
+import uuid
 
 import pytest
 
-from aod import Aod, alive, children_of, outputs, stat_of, wait_for
+from aod import Aod, alive, children_of, outputs, read_proc, stat_of, wait_for
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="what is made ahead wants root")
 
@@ -72,6 +73,34 @@ def test_another_sandbox_has_none(warm):
     warm.blueprint("other", "[Agent]\nAdapter=command\n[Sandbox]\nSandbox=strict\nProtectHome=no\n")
     assert shim_of(warm, run(warm, agent="other")) not in before
     assert set(before) <= set(spares(warm))
+
+
+def groups_of(sid):
+    """Directories of the session's groups, in whichever hierarchy."""
+    return [d for root, dirs, _ in os.walk("/sys/fs/cgroup") for d in dirs if d == sid]
+
+
+@pytest.mark.skipif(not shutil.which("strace"), reason="strace makes the commit fail")
+@pytest.mark.parametrize("warm", ["ReadWritePaths=SHOWN\n"], indirect=True)
+@pytest.mark.parametrize("agent", ["boxed", "bare"])
+def test_what_is_not_committed_never_runs(warm, shown, agent):
+    warm.blueprint("bare", "[Agent]\nAdapter=command\n[Sandbox]\nSandbox=none\n")
+    for _ in range(2):
+        run(warm, agent=agent)
+    ready(warm, EACH if agent == "boxed" else 2 * EACH)
+    os.chmod(shown, 0o777)
+    sid = str(uuid.uuid4())
+    # The commit takes its time first: an agent that did not wait for it would have run by then.
+    with subprocess.Popen(["strace", "-q", "-o", "/dev/null", "-e", "inject=pwrite64:error=EIO:delay_enter=300000:when=1", "-p", str(warm.pid)]) as strace:
+        wait_for("strace", lambda: b"TracerPid:\t0\n" not in read_proc(warm.pid, "status"))
+        r = warm.post("/sessions", {"session_id": sid, "agent_name": agent, "command": ["/bin/touch", shown + "/mark"]})
+        strace.send_signal(signal.SIGINT)
+    assert r.status == 500, r
+    wait_for("its groups to be gone", lambda: not groups_of(sid))
+    warm.assert_no_process_left(sid)
+    assert not os.path.exists(shown + "/mark")
+    wait_for("the next one to be taken", lambda: warm.post("/sessions", {"session_id": sid, "agent_name": agent, "command": ["/bin/true"]}).status in (200, 201))
+    assert warm.wait_status(sid)["result"] == "success"
 
 
 def test_killed_ones_are_not_missed(warm):
