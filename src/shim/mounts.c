@@ -30,7 +30,7 @@
 
 #define OPTIONS_MAX 1024
 
-static int late[SHIM_MOUNTS_MAX] COLD; /* read-only at the end */
+static int late[SHIM_MOUNTS_MAX]; /* read-only at the end */
 static int operation_count, late_count, staged_count, stage = -1;
 static int host = -1; /* the root of the tree as it was, which sources are opened in */
 
@@ -751,5 +751,6 @@ mounts_end(void)
 	for (int i = 0; i < late_count && r == 0; i++)
 		r = set_attributes(late[i], SHIM_MF_RO | SHIM_MF_NOREC);
 	close(host);
+	place_done();
 	return r == 0 && chdir("/") < 0 ? -errno : r;
 }

@@ -13,6 +13,7 @@
 #include <limits.h>
 #include <string.h>
 #include <sys/fsuid.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -23,11 +24,22 @@
 #define LINKS_MAX 20
 #define STATX_MNT_ID_BIT 0x1000u
 
-static struct place {
+struct place {
 	uint64_t mount;
 	int64_t uid, gid; /* who makes things there, -1: root */
-} places[PLACES_MAX] COLD;
+};
+static struct {
+	struct place places[PLACES_MAX];
+	char target[PATH_MAX], head[PATH_MAX], text[PATH_MAX]; /* of follow(), open_start() and walk() */
+} room COLD;
 static int place_count;
+
+void
+place_done(void)
+{
+	place_count = 0;
+	madvise(&room, sizeof(room), MADV_DONTNEED);
+}
 
 /* The number of the mount that fd is in; 0 when the kernel does not say. */
 static uint64_t
@@ -45,7 +57,7 @@ place_add(int mount_fd, int64_t uid, int64_t gid)
 {
 	if (place_count == PLACES_MAX)
 		return -E2BIG;
-	places[place_count++] = (struct place){mount_of(mount_fd), uid, gid};
+	room.places[place_count++] = (struct place){mount_of(mount_fd), uid, gid};
 	return 0;
 }
 
@@ -55,8 +67,8 @@ place_of(int fd)
 	uint64_t mount = mount_of(fd);
 
 	for (int i = place_count - 1; mount && i >= 0; i--)
-		if (places[i].mount == mount)
-			return &places[i];
+		if (room.places[i].mount == mount)
+			return &room.places[i];
 	return NULL;
 }
 
@@ -85,7 +97,6 @@ make_at(int at, const char *name, bool dir)
 static int
 follow(int dir, int link, char text[PATH_MAX], const char *rest)
 {
-	static char target[PATH_MAX] COLD;
 	struct stat d, l;
 	ssize_t n;
 
@@ -93,13 +104,13 @@ follow(int dir, int link, char text[PATH_MAX], const char *rest)
 		return -errno;
 	if (d.st_uid != 0 || l.st_uid != 0 || (d.st_mode & 022))
 		return -ELOOP;
-	n = readlinkat(link, "", target, sizeof(target));
+	n = readlinkat(link, "", room.target, sizeof(room.target));
 	if (n < 0)
 		return -errno;
 	if ((size_t)n + strlen(rest) + 2 > PATH_MAX)
 		return -ENAMETOOLONG;
 	memmove(text + n + 1, rest, strlen(rest) + 1);
-	memcpy(text, target, (size_t)n);
+	memcpy(text, room.target, (size_t)n);
 	text[n] = '/';
 	return 0;
 }
@@ -152,8 +163,7 @@ resolve_flags(int root, bool super)
 static int
 open_start(int root, const char *path, const char **rest, int *depth)
 {
-	static char head[PATH_MAX] COLD;
-	char *end = put_text(head, head + sizeof(head), path);
+	char *const head = room.head, *end = put_text(head, head + sizeof(room.head), path);
 	int at = -1;
 
 	while (at < 0 && !strstr(path, "/..") && (end = strrchr(head, '/')) != NULL && end > head) {
@@ -172,16 +182,16 @@ open_start(int root, const char *path, const char **rest, int *depth)
 static int
 walk(int root, const char *path, enum place_make make)
 {
-	static char text[PATH_MAX] COLD;
+	char *const text = room.text;
 	char name[NAME_MAX + 1];
 	const char *rest;
 	int at, next, links = 0, depth;
 	struct stat st;
 	size_t n;
 
-	if (strlen(path) >= sizeof(text))
+	if (strlen(path) >= sizeof(room.text))
 		return -ENAMETOOLONG;
-	put_text(text, text + sizeof(text), path);
+	put_text(text, text + sizeof(room.text), path);
 	at = open_start(root, text, &rest, &depth);
 	while (at >= 0 && (n = next_name(&rest, name)) > 0) {
 		bool up = strcmp(name, "..") == 0;

@@ -182,6 +182,9 @@ enum place_make { PLACE_NONE, PLACE_DIR, PLACE_FILE };
 /* An O_PATH descriptor of an absolute path, or -errno. Follows only links that nobody but root can have made, or none. root: where paths begin. */
 int place_open(int root, const char *path, enum place_make make, bool links);
 
+/* Nothing is to be made any more: the memory of it goes back. */
+void place_done(void);
+
 /* Before the child is there, as root: a user namespace for each owner of a source. 0 or -errno. */
 int idmap_prepare(const struct spec *spec, const char **step);
 /* One of them without knowing the owner, long before that. 0 or -errno. */
