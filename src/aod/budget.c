@@ -242,7 +242,7 @@ stop(struct run *r, const char *text, struct err *e)
 static int
 freeze(struct run *r, const char *text, struct err *e)
 {
-	return run_freeze(r, true, e);
+	return r->s.row.state == SESSION_FROZEN ? 0 : run_freeze(r, true, e);
 }
 
 /* The turn may end in good order; how the run ends is known already. One that does not hear of it is stopped. */
@@ -290,10 +290,11 @@ level_of(const struct run *r, const struct budget_used *u, enum budget_scope s, 
 	return percent >= BUDGET_WARN ? BUDGET_WARN : 0;
 }
 
-/* Each limit once at 80 per cent, once at 100. */
+/* Each limit once at 80 per cent, once at 100. 1: one of the tree was reached now. */
 static int
-hold_against(struct run *r, bool turn_done, struct err *e)
+hold_run(struct run *r, bool turn_done, struct err *e)
 {
+	bool tree = false;
 	struct budget_used u;
 	int rc = look_up(r->m, &r->s.row, &r->b.may, &r->b.counted, &u, e);
 
@@ -306,12 +307,45 @@ hold_against(struct run *r, bool turn_done, struct err *e)
 			if (r->b.told[s][q] < 100)
 				rc = add_event(r, &u, s, q, budget_percent(&r->b.may, &u, s, q), e);
 			r->b.told[s][q] = level;
+			tree |= s == BUDGET_TREE && level >= 100;
 			if (rc == 0 && level == BUDGET_ACT && !turn_done)
 				act(r, &u, s, q);
+		}
+	return rc < 0 ? rc : tree;
+}
+
+static int64_t
+root_of(const struct session_row *s)
+{
+	return s->root ? s->root : s->n;
+}
+
+/* What is used up is so for all of the tree at once, also for those who have nothing to say just now. Who waits for a prompt gets none. */
+static int
+hold_tree(struct run *r, struct err *e)
+{
+	int rc = 0;
+
+	for (size_t i = 0; i < RUN_BUCKETS && rc == 0; i++)
+		for (struct run *o = r->m->runs[i]; o && rc == 0; o = o->next) {
+			if (o == r || o->exited || root_of(&o->s.row) != root_of(&r->s.row))
+				continue;
+			rc = hold_run(o, !o->turn.open, e);
+			if (rc >= 0 && budget_used_up(o))
+				turn_drain(o);
+			if (rc >= 0)
+				rc = run_save(o, e);
 		}
 	return rc;
 }
 
+static int
+hold_against(struct run *r, bool turn_done, struct err *e)
+{
+	int rc = hold_run(r, turn_done, e);
+
+	return rc > 0 ? hold_tree(r, e) : rc;
+}
 
 /* Whether figures that are not counted yet reach a limit, of those that need no look into the database. */
 static bool

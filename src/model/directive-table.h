@@ -149,14 +149,14 @@ D(Session, DailyMaxTokens, INT, "0", "0.1", "0 1000000000000", 0,
 D(Session, DailyMaxCostUSD, FLOAT, "0", "0.1", "0 1000000", 0,
   "How many US dollars all sessions of the blueprint on one day, local time, may use; 0: no limit. Nothing is started when it is used up.")
 D(Session, TreeMaxTurns, INT, "0", "0.1", "0 1000000", 0,
-  "How many turns the session, those that it started and theirs may use; 0: no limit. Nothing is started when it is used up. What counts is "
-  "what the blueprint of the tree's first session says.")
+  "How many turns the session, those that it started and theirs may use; 0: no limit. When it is used up nothing is started any more, and with each that runs is "
+  "done what its own BudgetAction= says. What counts is what the blueprint of the tree's first session says.")
 D(Session, TreeMaxTokens, INT, "0", "0.1", "0 1000000000000", 0,
-  "How many tokens the session, those that it started and theirs may use; 0: no limit. Nothing is started when it is used up. What counts is "
-  "what the blueprint of the tree's first session says.")
+  "How many tokens the session, those that it started and theirs may use; 0: no limit. When it is used up nothing is started any more, and with each that runs is "
+  "done what its own BudgetAction= says. What counts is what the blueprint of the tree's first session says.")
 D(Session, TreeMaxCostUSD, FLOAT, "0", "0.1", "0 1000000", 0,
-  "How many US dollars the session, those that it started and theirs may use; 0: no limit. Nothing is started when it is used up. What counts is "
-  "what the blueprint of the tree's first session says.")
+  "How many US dollars the session, those that it started and theirs may use; 0: no limit. When it is used up nothing is started any more, and with each that runs is "
+  "done what its own BudgetAction= says. What counts is what the blueprint of the tree's first session says.")
 D(Session, BudgetAction, ENUM, "stop", "0.1", "freeze interrupt stop", 0,
   "What is done with a run when a budget is used up: freeze it until a person thaws it, interrupt its turn, or stop it.")
 D(Session, Lifecycle, ENUM, "oneshot", "0.1", "oneshot persistent", 0,

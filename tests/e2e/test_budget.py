@@ -218,6 +218,63 @@ def test_a_tree_shares_a_budget(aod):
     assert r.status == 409 and "TreeMaxTokens" in r.detail
 
 
+def test_a_tree_whose_budget_is_used_up_stands_still(aod):
+    """At once and all of it, each as its own blueprint says, though only one of them counts; no other tree."""
+    demo(aod, "b-oak", "TreeMaxTokens=20000")
+    demo(aod, "b-stop", "")
+    demo(aod, "b-cut", "BudgetAction=interrupt")
+    demo(aod, "b-still", "BudgetAction=freeze")
+    demo(aod, "b-stays", "Lifecycle=persistent")
+    top = start(aod, "b-oak", "say up\nwait")
+
+    def below(name, prompt, parent=top):
+        return aod.create(prompt=prompt, agent_name=name, parent_session_name=parent)["session_id"]
+
+    quiet = below("b-stop", "say up\nsleep 600000")
+    deep = below("b-stop", "say up\nsleep 600000", quiet)
+    cut = below("b-cut", "say up\nwait")
+    still = below("b-still", "say up\nsleep 600000")
+    idle = below("b-stays", "say up")
+    other = start(aod, "b-oak", "say up\nsleep 600000")
+    for sid in (top, quiet, deep, cut, still, idle, other):
+        aod.wait_event(sid, lambda e: e["event_type"] == "message" and e["role"] == "assistant")
+    aod.wait_state(idle, "idle")
+    frozen = aod.post("/sessions/%s/freeze" % other).status == 200 and aod.post("/sessions/%s/thaw" % other).status == 200
+    spender = below("b-stop", "usage 30000 1\nsleep 600000")
+    for sid in (spender, top, quiet, deep, cut):
+        s = aod.wait_status(sid)
+        assert s["result"] == "budget" and "TreeMaxTokens=20000" in s["error"], s
+    assert aod.wait_state(still, "frozen" if frozen else "failed")
+    # It has nothing to be cut off in: its process ends in good order, and there is no further one.
+    s = aod.wait_state(idle, "finished", "failed")
+    assert (s["state"], s["result"]) == ("finished", "success"), s
+    r = aod.post("/sessions/%s/resume" % idle, {"prompt": "say x"})
+    assert r.status == 409 and "TreeMaxTokens" in r.detail, r
+    assert aod.session(other)["state"] == "running" and budgets(aod, other) == []
+    assert all([(k, m) for k, p, _, m in budgets(aod, sid) if p >= 100] == [("TreeMaxTokens", 20000)] for sid in (top, quiet, deep, cut, idle, spender))
+    # A person lets it go on after all.
+    if frozen:
+        assert aod.post("/sessions/%s/thaw" % still).json["session"]["state"] == "running"
+    aod.post("/sessions/%s/stop" % still)
+    aod.post("/sessions/%s/stop" % other)
+
+
+def test_turns_of_a_tree(aod):
+    """The one that is begun is one that was allowed; who is idle when the last one is used has none."""
+    demo(aod, "b-elm", "TreeMaxTurns=2")
+    demo(aod, "b-elm-stays", "Lifecycle=persistent")
+    top = start(aod, "b-elm", "sleep 600000")
+    aod.wait_event(top, lambda e: e["event_type"] == "init")
+    idle = aod.create(prompt="say up", agent_name="b-elm-stays", parent_session_name=top)["session_id"]
+    aod.wait_state(idle, "idle")
+    aod.create(prompt="say two", agent_name="b-elm-stays", parent_session_name=top, session_name="elm-two")
+    s = aod.wait_state(idle, "finished", "failed")
+    assert (s["state"], s["result"]) == ("finished", "success"), s
+    assert aod.wait_state("elm-two", "finished", "failed")["result"] == "success"
+    assert aod.session(top)["state"] == "running"
+    aod.post("/sessions/%s/stop" % top)
+
+
 def test_an_agent_does_not_thaw_what_a_budget_froze(aod):
     demo(aod, "b-lead", "")
     demo(aod, "b-cold", "MaxTokens=1000\nBudgetAction=freeze")
