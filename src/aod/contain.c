@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/sysinfo.h>
 #include <sys/wait.h>
@@ -31,7 +32,7 @@
 #define KILL_US 200000
 #define OOM_AGAIN_S 0.01
 #define OOM_TRIES 15
-#define TOLD_MAX 1000 /* events that are looked through when a run is taken over */
+#define TOLD_MAX 1000 /* events that are looked through when a run of an older aod is taken over */
 #define KILL_PAUSE_US 2000
 
 /* A group whose run has ended. */
@@ -262,7 +263,6 @@ contain_args(struct buf *out, const struct run *r)
 	buf_put_json_str(out, r->in.slice);
 }
 
-/* What events of this run told already, before aod was away. */
 static int
 add_told(const struct event_row *row, void *arg)
 {
@@ -274,6 +274,13 @@ add_told(const struct event_row *row, void *arg)
 	else if (row->run == r->n && !strcmp(row->type, "limit") && hits)
 		r->in.task_hits += strtoll(hits + strlen("\"hits\":"), NULL, 10);
 	return 0;
+}
+
+void
+contain_recall(struct run *r)
+{
+	if (r->in.group)
+		store_events_tail(r->m->store, r->s.row.n, TOLD_MAX, false, add_told, r, NULL);
 }
 
 static int64_t
@@ -312,13 +319,22 @@ contain_restore(struct run *r, struct json_object *args)
 	r->in.group = number(args, "group", 0) && cgroup_mode(groups(r)) != CGROUP_NONE;
 	if (json_object_object_get_ex(args, "slice", &v) && json_object_is_type(v, json_type_string))
 		r->in.slice = xstrdup(json_object_get_string(v));
-	if (r->in.group)
-		store_events_tail(r->m->store, r->s.row.n, TOLD_MAX, false, add_told, r, NULL);
 	dynuser_keep(r->m->dynusers, r->in.uid);
-	/* What aod did last before it went may not be what it had said that it did. */
 	r->in.frozen = r->s.row.state == SESSION_FROZEN;
+	r->in.unsettled = true;
+}
+
+void
+contain_settle(struct run *r)
+{
+	if (!r->in.unsettled)
+		return;
+	r->in.unsettled = false;
+	/* What aod did last before it went may not be what it had said that it did. */
 	if (r->in.group && cgroup_has(groups(r), CG_FREEZER))
 		cgroup_freeze(groups(r), r->in.slice, r->s.row.id, r->in.frozen, NULL);
+	if (!r->shim_dead)
+		contain_watch(r);
 }
 
 /* ---- life ------------------------------------------------------------------------------------------------- */
@@ -498,6 +514,8 @@ on_kills(struct run *r, int64_t kills, struct err *e)
 	r->in.oom_kills = kills;
 	free(r->in.oom_text);
 	r->in.oom_text = text;
+	if (rc == 0)
+		rc = run_save(r, e);
 	if (rc == 0 && r->in.oom_policy != OOM_CONTINUE && !r->exited)
 		run_end_for(r, OUTCOME_OOM_KILL, text);
 	return rc;
@@ -518,6 +536,8 @@ look(struct run *r, struct cgroup_usage *u, struct err *e)
 		rc = add_limit_event(r, "tasks-max", "no further process could be made: TasksMax= is reached", "hits",
 				     u->tasks_max_hits - r->in.task_hits, e);
 		r->in.task_hits = u->tasks_max_hits;
+		if (rc == 0)
+			rc = run_save(r, e);
 	}
 	return rc;
 }
@@ -680,7 +700,38 @@ contain_open(struct manager *m, struct err *e)
 	return rc;
 }
 
-static bool is_live(const char *id, void *arg);
+/* Ids of the live runs, in order. */
+struct live {
+	const char **ids;
+	size_t count;
+};
+
+static int
+compare_ids(const void *a, const void *b)
+{
+	return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+static bool
+is_live(const char *id, void *arg)
+{
+	const struct live *l = arg;
+
+	return l->count > 0 && bsearch(&id, l->ids, l->count, sizeof(*l->ids), compare_ids);
+}
+
+static void
+sweep_groups(struct manager *m)
+{
+	struct live l = { xcalloc((size_t)m->run_count + 1, sizeof(*l.ids)), 0 };
+
+	for (size_t i = 0; i < RUN_BUCKETS; i++)
+		for (const struct run *r = m->runs[i]; r; r = r->next)
+			l.ids[l.count++] = r->s.row.id;
+	qsort(l.ids, l.count, sizeof(*l.ids), compare_ids);
+	cgroup_sweep(m->cgroups, is_live, &l);
+	free(l.ids);
+}
 
 void
 contain_close(struct manager *m)
@@ -699,7 +750,7 @@ contain_close(struct manager *m)
 	}
 	/* No run is in memory any more; what is left running keeps its group by being in it. */
 	if (m->cgroups)
-		cgroup_sweep(m->cgroups, is_live, m);
+		sweep_groups(m);
 	quota_free(m->quota);
 	netns_free(m->netns);
 	slices_free(m->slices);
@@ -709,22 +760,10 @@ contain_close(struct manager *m)
 		cgroup_close(m->cgroups);
 }
 
-static bool
-is_live(const char *id, void *arg)
-{
-	const struct manager *m = arg;
-
-	for (size_t i = 0; i < RUN_BUCKETS; i++)
-		for (const struct run *r = m->runs[i]; r; r = r->next)
-			if (!strcmp(r->s.row.id, id))
-				return true;
-	return false;
-}
-
 void
 contain_sweep(struct manager *m)
 {
-	cgroup_sweep(m->cgroups, is_live, m);
+	sweep_groups(m);
 	/* Slices that nobody was in are gone with it, and their limits. */
 	slices_forget(m->slices);
 }

@@ -30,6 +30,7 @@ struct contained {
 	bool group;		 /* it has a control group of its own */
 	char **lines;		 /* which the shim is told of, once it is there: a strv, as in shim/spec.h; or NULL */
 	bool frozen;
+	bool unsettled;		 /* it was taken over, and contain_settle() is still to be done */
 	bool basic_filter;	 /* SystemCallFilter=yes */
 	int64_t oom_kills, task_hits; /* that events told of */
 	int oom_fd, oom_tries;
@@ -60,6 +61,10 @@ void contain_watch(struct run *r);
 /* ,"uid":…  for run.args, and back. */
 void contain_args(struct buf *out, const struct run *r);
 void contain_restore(struct run *r, struct json_object *args);
+/* What its events told of kills and limits, for a run of an aod that kept that nowhere else. */
+void contain_recall(struct run *r);
+/* Once after contain_restore(), when others need not wait for it any more: freezes or thaws it as is said of it, and watches it. */
+void contain_settle(struct run *r);
 
 /* ---- life ---- */
 

@@ -366,8 +366,10 @@ on_prepare(struct ev_loop *loop, ev_prepare *w, int revents)
 static int
 read_spool(struct run *r, struct err *e)
 {
-	int rc = run_ingest(r, e);
+	int rc;
 
+	contain_settle(r);
+	rc = run_ingest(r, e);
 	if (rc != 0 || !r->shim_dead || r->exited)
 		return rc;
 	if (r->other_boot)

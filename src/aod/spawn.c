@@ -517,7 +517,6 @@ run_attach(struct run *r, const struct run_row *row, struct err *e)
 	} else if (spool != 1) {
 		r->shim_dead = true;
 	} else if (row->shim_pid) {
-		contain_watch(r);
 		/* A number without a start time may be anybody's by now; the shim's first frame says who it is. */
 		if (row->shim_start && run_watch_shim(r, row->shim_pid, row->shim_start) < 0)
 			r->shim_dead = true; /* just now */

@@ -299,6 +299,8 @@ static const struct {
 	{ "heard_us", offsetof(struct run, turn.heard_us) },
 	{ "interrupt_seq", offsetof(struct run, turn.interrupt_seq) },
 	{ "waiting_us", offsetof(struct run, w.waiting_us) },
+	{ "oom_kills", offsetof(struct run, in.oom_kills) },
+	{ "task_hits", offsetof(struct run, in.task_hits) },
 };
 
 void
@@ -355,6 +357,8 @@ watch_restore(struct run *r, struct json_object *args, const char *saved)
 		take_number(r, args, kept_args[i].name, kept_args[i].offset);
 	for (size_t i = 0; i < ARRAY_LEN(kept_times); i++)
 		take_number(r, o, kept_times[i].name, kept_times[i].offset);
+	if (!json_object_object_get_ex(o, "oom_kills", NULL))
+		contain_recall(r);
 	budget_restore(r, args, o);
 	if (json_object_object_get_ex(o, "why", &why) && why && (outcome = outcome_parse(json_object_get_string(why))) > 0 &&
 	    json_object_object_get_ex(o, "why_text", &text)) {
