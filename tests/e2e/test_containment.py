@@ -5,6 +5,7 @@ import json
 import os
 import re
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -111,8 +112,9 @@ def test_out_of_memory_of_a_child(groups):
     assert "oom" in kinds(groups.events(sid))
 
 
-def test_out_of_memory_is_told_once(make_aod):
-    """Also across a restart of aod; and its end is known for what it was."""
+@pytest.mark.parametrize("older", [False, True])
+def test_out_of_memory_is_told_once(make_aod, older):
+    """Also across a restart of aod, which may have been one that kept this in the events only; and its end is known for what it was."""
     a = make_aod(args=["--on-stop", "leave"])
     if checks(a)["cgroup"]["status"] != "ok":
         pytest.skip("no control groups here")
@@ -121,6 +123,9 @@ def test_out_of_memory_is_told_once(make_aod):
                   "echo up; python3 -c '%s'; echo first; while [ ! -e %s ]; do sleep 0.05; done; exec python3 -c '%s'" % (HUNDRED, flag, HUNDRED))
     a.wait_event(sid, lambda e: e["event_type"] == "oom")
     a.kill9()
+    if older:
+        with contextlib.closing(sqlite3.connect(a.db_path)) as db, db:
+            assert db.execute("UPDATE run SET watch = json_remove(watch, '$.oom_kills', '$.task_hits') WHERE watch LIKE '%\"oom_kills\":1%'").rowcount == 1
     a.start()
     with open(flag, "w"):
         pass
