@@ -307,7 +307,8 @@ shim_stop(int64_t ms)
 		return;
 	}
 	if (!run.stopping) {
-		terminate_tree();
+		if (run.exec < 0)
+			terminate_tree();
 		run.stop_at = at;
 	}
 	run.stopping = true;
@@ -472,7 +473,9 @@ on_exec(void)
 	p = put_field(p, "agent_pid=", run.agent);
 	p = put_field(p, "agent_start=", (int64_t)run.agent_start);
 	spool_start(run.start, (size_t)(p - run.start));
-	/* Not earlier: until exec the child ignores what the shim ignores. */
+	/* Not earlier: until exec the child ignores what the shim ignores, and below an init there may be nobody yet. */
+	if (run.stopping && !run.killing)
+		terminate_tree();
 	input_run();
 }
 

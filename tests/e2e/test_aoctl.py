@@ -303,11 +303,14 @@ def test_logs_follow_across_a_restart_of_aod(make_aod):
     sid = a.demo("stream 60 30")
     p = subprocess.Popen([os.path.join(BUILD, "aoctl"), "logs", "-f", "-o", "json", sid], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                          stderr=subprocess.PIPE, text=True, env=clean_env(AOD_SOCKET=a.socket))
+    out = p.stdout.readline()  # it is connected
     a.wait_event(sid, lambda e: e.get("content") and e["content"][0]["text"] == "line 10")
     a.kill9()
     a.start()
-    out, err = p.communicate(timeout=WAIT)
-    assert p.returncode == OK, err
+    out += p.stdout.read()
+    assert p.wait(WAIT) == OK, p.stderr.read()
+    p.stdout.close()
+    p.stderr.close()
     got = [json.loads(line) for line in out.splitlines()]
     assert [e["seq"] for e in got] == [e["seq"] for e in a.events(sid)]
     assert texts(got) == ["line %d" % i for i in range(1, 61)]

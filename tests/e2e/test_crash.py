@@ -492,34 +492,27 @@ def test_kill_http_with_websockets_and_polls(make_aod):
     """A client that reconnects with the last id it saw misses nothing, and nothing comes twice."""
     a = make_aod()
     sid = a.demo("stream 120 8")
-    got, cursor = [], 0
+    got, last, cursor = [], None, 0
+
+    def take(f):
+        nonlocal last, cursor
+        if f["type"] == "event":
+            got.append(f["data"]["seq"])
+            last = f["data"]["event_type"]
+        if f["type"] != "init":
+            cursor = f["data"]["id"] if f["type"] == "event" else f["id"]
+
     ws = a.ws("?after=0&session=" + sid)
     for k in range(3):
         while len(got) < 25 * (k + 1):
-            f = ws.next()
-            if f["type"] == "event":
-                got.append(f["data"]["seq"])
-                cursor = f["data"]["id"]
-            elif f["type"] != "init":
-                cursor = f["id"]
+            take(ws.next())
         old = a.kill9_http()
-        while True:  # what was under way still comes
-            f = ws.next()
-            if f is None:
-                break
-            if f["type"] == "event":
-                got.append(f["data"]["seq"])
-                cursor = f["data"]["id"]
-            elif f["type"] != "init":
-                cursor = f["id"]
+        for f in iter(ws.next, None):  # what was under way still comes
+            take(f)
         wait_for("a new aod-http", lambda: a.http_pid() not in (None, old))
         ws = a.ws("?after=%d&session=%s" % (cursor, sid))
-    while True:
-        f = ws.next()
-        if f["type"] == "event":
-            got.append(f["data"]["seq"])
-            if f["data"]["event_type"] == "session_stop":
-                break
+    while last != "session_stop":
+        take(ws.next())
     ws.close()
     assert got == [e["seq"] for e in a.events(sid)]
 

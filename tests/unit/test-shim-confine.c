@@ -184,6 +184,25 @@ test_stop_namespace(void **state)
 }
 
 /* A kill of the shim, or of the init, is the end of everybody. */
+/* Whoever is made yet does not hear of it, and who has been made is told: nobody waits for the end of the grace. */
+static void
+test_stop_before_exec(void **state)
+{
+	static const unsigned cases[] = {0, NS_STRICT};
+	struct rig r;
+
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		if (cases[i])
+			NEEDS_ROOT;
+		open_rig(&r, cases[i]);
+		rig_order(&r, FRAME_STOP, 3600 * 1000);
+		rig_start_sh(&r, "exec sleep 1000");
+		rig_finish(&r);
+		assert_int_equal(r.status, SIGTERM);
+		rig_close(&r);
+	}
+}
+
 static void
 test_kill_from_outside(void **state)
 {
@@ -1049,6 +1068,7 @@ main(void)
 		cmocka_unit_test_teardown(test_status_out_of_init, clean_up),
 		cmocka_unit_test_teardown(test_exec_fails_below_init, clean_up),
 		cmocka_unit_test_teardown(test_stop_namespace, clean_up),
+		cmocka_unit_test_teardown(test_stop_before_exec, clean_up),
 		cmocka_unit_test_teardown(test_kill_from_outside, clean_up),
 		cmocka_unit_test_teardown(test_no_zombies, clean_up),
 		cmocka_unit_test_teardown(test_hostname_and_net, clean_up),
