@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include "aod/seccomp.h"
+#include "base/buf.h"
 
 /* What is decided of a call whatever its arguments are. */
 struct call {
@@ -34,6 +35,14 @@ void calls_notify(struct calls *c);
  * Returns how many there are, or -errno.
  */
 int args_rules(scmp_filter_ctx ctx, const struct sandbox_syscalls *s, const struct calls *c, bool notify, struct err *e);
+
+/* The program as it was put together, not folded yet. notify: whether refusals are reported. 0 or -errno with e. */
+int seccomp_make(const struct sandbox_syscalls *s, bool *notify, struct buf *prog, struct err *e);
+/*
+ * Makes a program shorter that says the same. arch: the one architecture (AUDIT_ARCH_…) whose calls it tells apart. One that is not understood, or would not get
+ * shorter, stays as it is.
+ */
+void seccomp_fold(struct buf *prog, uint32_t arch);
 
 /* Architectures beside the native one that s names, as libseccomp has them; returns how many, at most 2. */
 int foreign_architectures(const struct sandbox_syscalls *s, uint32_t arch[2]);

@@ -150,8 +150,8 @@ refuse_multiplexers(struct buf *prog, const struct sandbox_syscalls *s)
 
 /* ---- a program ---- */
 
-static int
-make(const struct sandbox_syscalls *s, bool *notify, struct buf *prog, struct err *e)
+int
+seccomp_make(const struct sandbox_syscalls *s, bool *notify, struct buf *prog, struct err *e)
 {
 	scmp_filter_ctx by_args = NULL, by_call = NULL;
 	struct calls c = { 0 };
@@ -183,9 +183,18 @@ make(const struct sandbox_syscalls *s, bool *notify, struct buf *prog, struct er
 	if (by_call)
 		seccomp_release(by_call);
 	calls_free(&c);
-	if (rc == 0 && prog->len / sizeof(struct sock_filter) > BPF_MAXINSNS)
-		rc = err_set_status(e, 422, -E2BIG, "SystemCallFilter=: the filter is too long for the kernel");
 	return rc;
+}
+
+/* As the kernel has it, where its calls are told apart; 0: two of them are. */
+static uint32_t
+only_architecture(const struct sandbox_syscalls *s)
+{
+	uint32_t foreign[2];
+
+	if (foreign_architectures(s, foreign) > 0)
+		return 0;
+	return seccomp_arch_native() == SCMP_ARCH_X86_64 ? AUDIT_ARCH_X86_64 : seccomp_arch_native() == SCMP_ARCH_AARCH64 ? AUDIT_ARCH_AARCH64 : 0;
 }
 
 static int
@@ -209,8 +218,12 @@ static int
 make_fd(const struct sandbox_syscalls *s, bool *notify, struct err *e)
 {
 	struct buf prog = BUF_INIT;
-	int rc = make(s, notify, &prog, e);
+	int rc = seccomp_make(s, notify, &prog, e);
 
+	if (rc == 0 && only_architecture(s))
+		seccomp_fold(&prog, only_architecture(s));
+	if (rc == 0 && prog.len / sizeof(struct sock_filter) > BPF_MAXINSNS)
+		rc = err_set_status(e, 422, -E2BIG, "SystemCallFilter=: the filter is too long for the kernel");
 	if (rc == 0)
 		rc = sealed(&prog, e);
 	buf_free(&prog);

@@ -36,6 +36,7 @@
 
 #include <cmocka.h>
 
+#include "aod/seccomp-internal.h"
 #include "aod/seccomp.h"
 #include "base/buf.h"
 #include "base/util.h"
@@ -793,6 +794,154 @@ test_live(void **state)
 #endif
 }
 
+/* ---- folding ---- */
+
+static int
+as_file(const struct buf *prog)
+{
+	int fd = memfd_create("program", MFD_CLOEXEC);
+
+	assert_true(fd >= 0);
+	assert_int_equal(write(fd, prog->data, prog->len), prog->len);
+	return fd;
+}
+
+/* Numbers at which something may begin or end, and arguments: all that the program compares with, their neighbours, and some more. */
+static size_t
+interesting(const struct buf *prog, uint32_t *v)
+{
+	static const uint32_t others[] = { 0, 1, 600, 0x3fffffff, 0x40000000, 0x40000001, 0x7fffffff, 0x80000000, UINT32_MAX };
+	size_t n = 0;
+
+	for (size_t i = 0; i < prog->len / sizeof(struct sock_filter); i++) {
+		struct sock_filter one;
+
+		memcpy(&one, prog->data + i * sizeof(one), sizeof(one));
+		if (BPF_CLASS(one.code) != BPF_JMP)
+			continue;
+		for (int k = -1; k <= 1; k++)
+			v[n++] = one.k + (uint32_t)k;
+	}
+	for (size_t i = 0; i < ARRAY_LEN(others); i++)
+		v[n++] = others[i];
+	return n;
+}
+
+static void
+check_same(int before, int after, uint32_t arch, uint32_t nr, const uint64_t args[6])
+{
+	uint32_t was = seccomp_simulate(before, arch, nr, args), is = seccomp_simulate(after, arch, nr, args);
+
+	if (was != is)
+		fail_msg("call %u of %#x with %#llx: %#x has become %#x", nr, arch, (unsigned long long)args[0], was, is);
+}
+
+/* Folds the program of s; how many instructions it had and has. */
+static void
+fold(const struct sandbox_syscalls *s, size_t *had, size_t *has)
+{
+	struct buf prog = BUF_INIT;
+	struct err e = { 0 };
+	uint32_t *v, seed = 1;
+	int before, after;
+	bool notify;
+	size_t n;
+
+	assert_int_equal(seccomp_make(s, &notify, &prog, &e), 0);
+	v = xcalloc(3 * prog.len / sizeof(struct sock_filter) + 16, sizeof(*v));
+	n = interesting(&prog, v);
+	before = as_file(&prog);
+	*had = prog.len / sizeof(struct sock_filter);
+	seccomp_fold(&prog, NATIVE);
+	*has = prog.len / sizeof(struct sock_filter);
+	after = as_file(&prog);
+	for (size_t i = 0; i < n + NUMBERS; i++)
+		for (int k = 0; k < 24; k++) {
+			uint64_t args[6];
+			uint32_t nr = i < n ? v[i] : (uint32_t)(i - n);
+
+			for (int j = 0; j < 6; j++) {
+				seed = seed * 1103515245 + 12345;
+				args[j] = (uint64_t)v[(seed >> 8) % n] | (seed & 64 ? (uint64_t)v[(seed >> 9) % n] << 32 : 0);
+			}
+			check_same(before, after, NATIVE, nr, args);
+			check_same(before, after, k & 1 ? AUDIT_ARCH_I386 : v[(seed >> 8) % n], nr, args);
+		}
+	close(before);
+	close(after);
+	free(v);
+	buf_free(&prog);
+}
+
+static void
+test_fold(void **state)
+{
+	static char *native[] = { "native", NULL }, *kill[] = { "@system-service", "~ptrace:kill", "~@clock", NULL }, *deny[] = { "~@mount", NULL },
+		    *families[] = { "AF_UNIX", "AF_INET", NULL };
+	const struct sandbox_syscalls lists[] = {
+		{ .filter = kill, .architectures = native, .families = families, .no_suid_sgid = true, .restrict_namespaces = true },
+		{ .filter = kill, .architectures = native, .lock_personality = true, .no_realtime = true, .notify = true },
+		{ .filter = deny, .architectures = native },
+		{ .no_suid_sgid = true },
+	};
+	static const char *const profiles[] = { "[Sandbox]\nSandbox=strict\n", "[Sandbox]\nSandbox=workspace\n", "[Sandbox]\nSandbox=none\n" };
+	size_t had, has;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(lists); i++) {
+		fold(&lists[i], &had, &has);
+		assert_true(has <= had);
+	}
+	for (size_t i = 0; i < ARRAY_LEN(profiles); i++) {
+		struct sandbox *s = sandbox_of(profiles[i]);
+
+		fold(&s->syscalls, &had, &has);
+		assert_true(has <= had);
+		/* The longest one is what it is for. */
+		assert_true(i > 0 || has < had * 3 / 4);
+		sandbox_free(s);
+	}
+}
+
+/* What is not understood stays as it is. */
+static void
+test_not_folded(void **state)
+{
+	const struct sock_filter bits[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, 1, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS),
+	}, endless[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 1, 7, 7),
+	}, scratch[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+		BPF_STMT(BPF_ST, 0),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	}, foreign[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 1, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS),
+	};
+	const struct {
+		const struct sock_filter *v;
+		size_t len;
+	} programs[] = { { bits, sizeof(bits) }, { endless, sizeof(endless) }, { scratch, sizeof(scratch) }, { foreign, sizeof(foreign) }, { NULL, 0 } };
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(programs); i++) {
+		struct buf prog = BUF_INIT;
+
+		buf_put(&prog, programs[i].v, programs[i].len);
+		seccomp_fold(&prog, NATIVE);
+		assert_int_equal(prog.len, programs[i].len);
+		assert_memory_equal(prog.data ? prog.data : "", programs[i].v ? (const void *)programs[i].v : "", programs[i].len);
+		buf_free(&prog);
+	}
+}
+
 static int
 setup(void **state)
 {
@@ -819,7 +968,7 @@ main(int argc, char **argv)
 		cmocka_unit_test(test_suid),	      cmocka_unit_test(test_other_arguments), cmocka_unit_test(test_protections),
 		cmocka_unit_test(test_architectures), cmocka_unit_test(test_notify),	  cmocka_unit_test(test_cache),
 		cmocka_unit_test(test_strict_golden), cmocka_unit_test(test_strict),	  cmocka_unit_test(test_other_profiles),
-		cmocka_unit_test(test_live),
+		cmocka_unit_test(test_live),	      cmocka_unit_test(test_fold),	  cmocka_unit_test(test_not_folded),
 	};
 
 	if (argc == 2 && strcmp(argv[1], "--print") == 0) {
