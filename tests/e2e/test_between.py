@@ -158,7 +158,7 @@ while not os.path.exists("%s"):
     time.sleep(0.01)
 """ % end)
     blueprint(aod, "b-stays", "Lifecycle=persistent\nIdleTimeoutSec=50ms", agent)
-    sid = aod.create(agent_name="b-stays", prompt="one")["session_id"]
+    sid = aod.create(agent_name="b-stays", prompt="one", project_dir=aod.project)["session_id"]
     wait_for("its input to be closed", lambda: CLOSE in frames(os.path.join(aod.session_dir(sid), "1.in")))
     s = resume(aod, sid, "two")["session"]
     assert (s["status"], s["state"], s["result"], s["prompts_queued"]) == ("running", "running", None, 1)
