@@ -18,6 +18,7 @@
 
 struct list {
 	struct buf out;
+	int64_t last, left; /* last: when the latest of it was asked */
 	bool more;
 };
 
@@ -28,10 +29,13 @@ on_question(const struct question_row *row, void *arg)
 	struct buf *b = &l->out;
 	const char *status = !row->closed ? "open" : strcmp(row->closed, "answer") ? row->closed : "answered";
 
-	if (b->len >= LIST_BYTES) {
+	/* Of what was asked at the same moment the next page would show nothing. */
+	if ((l->left <= 0 || b->len >= LIST_BYTES) && row->asked_us != l->last) {
 		l->more = true;
 		return 1;
 	}
+	l->left--;
+	l->last = row->asked_us;
 	buf_puts(b, b->data[b->len - 1] == '[' ? "{\"session_id\":" : ",{\"session_id\":");
 	buf_put_json_str(b, row->session_id);
 	reply_put_text(b, "session_name", row->session_name);
@@ -48,38 +52,41 @@ on_question(const struct question_row *row, void *arg)
 	return 0;
 }
 
-/* session 0: of all */
 static void
-list(const struct request *rq, int64_t session, bool all)
+reply(const struct request *rq, struct list *l, int r, const struct err *e)
 {
-	struct list l = { .out = BUF_INIT };
-	struct err e = { 0 };
-	int r;
-
-	buf_puts(&l.out, "{\"questions\":[");
-	r = store_question_list(front.store, session, all, LIST_MAX, on_question, &l, &e);
-	buf_puts(&l.out, l.more ? "],\"more\":true}" : "]}");
 	if (r < 0)
-		reply_err(rq->req, &e);
+		reply_err(rq->req, e);
 	else
-		reply_buf(rq->req, 200, &l.out);
-	buf_free(&l.out);
+		reply_buf(rq->req, 200, &l->out);
+	buf_free(&l->out);
 }
 
 void
 questions_session(const struct request *rq)
 {
+	struct list l = { .out = BUF_INIT, .left = LIST_MAX };
 	struct err e = { 0 };
 	struct found f;
+	int r = query_find(rq->id, rq->id_len, &f, &e);
 
-	if (query_find(rq->id, rq->id_len, &f, &e) < 0)
-		reply_err(rq->req, &e);
-	else
-		list(rq, f.n, request_bool(rq, "all"));
+	buf_puts(&l.out, "{\"questions\":[");
+	if (r == 0)
+		r = store_question_list(front.store, f.n, request_bool(rq, "all"), LIST_MAX, on_question, &l, &e);
+	buf_puts(&l.out, l.more ? "],\"more\":true}" : "]}");
+	reply(rq, &l, r, &e);
 }
 
 void
 questions_all(const struct request *rq)
 {
-	list(rq, 0, false);
+	struct list l = { .out = BUF_INIT, .last = request_int(rq, "after", 0), .left = request_int(rq, "limit", LIST_MAX) };
+	struct err e = { 0 };
+	int r;
+
+	buf_puts(&l.out, "{\"questions\":[");
+	/* One more tells that there is one; those of one moment are few. */
+	r = store_question_open(front.store, l.last, 2 * LIST_MAX, on_question, &l, &e);
+	buf_printf(&l.out, "],\"next_after\":%lld,\"more\":%s}", (long long)l.last, l.more ? "true" : "false");
+	reply(rq, &l, r, &e);
 }

@@ -87,16 +87,26 @@ each(struct store *s, sqlite3_stmt *st, store_question_cb cb, void *arg, struct 
 }
 
 int
-store_question_list(struct store *s, int64_t session, bool all, int64_t limit, store_question_cb cb, void *arg, struct err *e)
+store_question_open(struct store *s, int64_t after_us, int64_t limit, store_question_cb cb, void *arg, struct err *e)
 {
-	enum query q = !session ? Q_QUESTION_LIST_OPEN : all ? Q_QUESTION_LIST : Q_QUESTION_LIST_SESSION;
-	sqlite3_stmt *st = store_query(s, q, e);
+	sqlite3_stmt *st = store_query(s, Q_QUESTION_LIST_OPEN, e);
 
 	if (!st)
 		return s->code;
 	sqlite3_bind_int64(st, 1, limit);
-	if (session)
-		sqlite3_bind_int64(st, 2, session);
+	sqlite3_bind_int64(st, 2, after_us);
+	return each(s, st, cb, arg, e);
+}
+
+int
+store_question_list(struct store *s, int64_t session, bool all, int64_t limit, store_question_cb cb, void *arg, struct err *e)
+{
+	sqlite3_stmt *st = store_query(s, all ? Q_QUESTION_LIST : Q_QUESTION_LIST_SESSION, e);
+
+	if (!st)
+		return s->code;
+	sqlite3_bind_int64(st, 1, limit);
+	sqlite3_bind_int64(st, 2, session);
 	return each(s, st, cb, arg, e);
 }
 

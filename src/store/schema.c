@@ -324,7 +324,7 @@ const char *const store_sql[Q_COUNT] = {
 	[Q_QUESTION_DUE] = "UPDATE question SET due_us = ?4 WHERE session = ?1 AND run = ?2 AND id = ?3",
 	[Q_QUESTION_CLOSE] = "UPDATE question SET closed = ?4, closed_us = ?5, answer = ?6, author = ?7"
 			     " WHERE session = ?1 AND run = ?2 AND id = ?3 AND closed IS NULL",
-	[Q_QUESTION_LIST_OPEN] = QUESTION "WHERE q.closed IS NULL ORDER BY q.asked_us, q.id LIMIT ?1",
+	[Q_QUESTION_LIST_OPEN] = QUESTION "WHERE q.closed IS NULL AND q.asked_us > ?2 ORDER BY q.asked_us, q.id LIMIT ?1",
 	[Q_QUESTION_LIST_SESSION] = QUESTION "WHERE q.session = ?2 AND q.closed IS NULL ORDER BY q.asked_us, q.id LIMIT ?1",
 	[Q_QUESTION_RUN] = QUESTION "WHERE q.session = ?2 AND q.run = ?3 AND (q.closed IS NULL OR q.closed = 'answer')"
 				    " ORDER BY q.closed_us = 0 DESC, q.closed_us DESC, q.asked_us, q.id LIMIT ?1",

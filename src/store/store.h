@@ -198,7 +198,9 @@ int store_question_due(struct store *s, int64_t session, int64_t run, const char
 int store_question_close(struct store *s, const struct question_row *row, struct err *e);
 /* Those of a run that are open, oldest first, then those that were answered, the latest first. */
 int store_question_run(struct store *s, int64_t session, int64_t run, int64_t limit, store_question_cb cb, void *arg, struct err *e);
-/* Oldest first: the open ones of a session (0: of all sessions), or, newest first, all of a session. The rows are valid during the call of cb. */
+/* Of all sessions: the open ones that were asked after that time, oldest first. */
+int store_question_open(struct store *s, int64_t after_us, int64_t limit, store_question_cb cb, void *arg, struct err *e);
+/* Oldest first: the open ones of a session, or, newest first, all of a session. The rows are valid during the call of cb. */
 int store_question_list(struct store *s, int64_t session, bool all, int64_t limit, store_question_cb cb, void *arg, struct err *e);
 
 /* ---- events ---------------------------------------------------------------------------------------------- */

@@ -96,6 +96,33 @@ def test_several_at_once(aod):
     assert texts(ev) == ["Bash: allow", "Bash: deny: no", "Bash: allow"] and s["state"] == "finished"
 
 
+def test_pages_of_all_questions(make_aod):
+    """Each once, in the order of asking, with those of one moment on one page."""
+    a = make_aod()
+    blueprint(a)
+    sids = [start(a, "asks 3 Bash") for _ in range(4)]
+    for sid in sids:
+        questions(a, sid, 3)
+    everything = a.get("/questions").json
+    assert not everything["more"] and len(everything["questions"]) == 12
+    got, after, pages = [], 0, 0
+    while True:
+        page = a.get("/questions?limit=2&after=%d" % after).json
+        assert page["next_after"] > after and len(page["questions"]) >= min(2, 12 - len(got))
+        got, after, pages = got + page["questions"], page["next_after"], pages + 1
+        if not page["more"]:
+            break
+    assert got == everything["questions"] and 3 <= pages <= 6
+    assert a.get("/questions?after=%d" % after).json == {"questions": [], "next_after": after, "more": False}
+    # One page of the command line is all of it.
+    out = a.aoctl("questions")
+    assert out.returncode == 0 and len(out.stdout.splitlines()) == 13, out
+    for bad in ("limit=0", "limit=10001", "after=x", "after=-1"):
+        assert a.get("/questions?" + bad).status == 422
+    for sid in sids:
+        a.post("/sessions/%s/stop" % sid)
+
+
 def test_the_second_answer_is_refused_with_the_reason(aod):
     blueprint(aod)
     sid = start(aod, "ask Bash\nask Write")

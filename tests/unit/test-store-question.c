@@ -58,7 +58,10 @@ are(int64_t n, bool all, int64_t limit, const char *want)
 	struct buf b = BUF_INIT;
 
 	buf_puts(&b, "");
-	OK(store_question_list(s, n, all, limit, put, &b, &e));
+	if (n)
+		OK(store_question_list(s, n, all, limit, put, &b, &e));
+	else
+		OK(store_question_open(s, 0, limit, put, &b, &e));
 	assert_string_equal(b.data, want);
 	buf_free(&b);
 }
@@ -87,6 +90,10 @@ test_lists(void **state)
 	are(session, false, 10, "a/1/q2 a/1/q1 a/2/q1 ");
 	are(0, false, 10, "a/1/q2 b/1/q1 a/1/q1 a/2/q1 ");
 	are(0, false, 2, "a/1/q2 b/1/q1 ");
+	buf_puts(&b, "");
+	OK(store_question_open(s, 75, 10, put, &b, &e));
+	assert_string_equal(b.data, "a/1/q1 a/2/q1 ");
+	buf_reset(&b);
 	settle(session, 1, "q2", "answer", 300);
 	settle(session, 1, "q1", "gone", 400);
 	are(session, false, 10, "a/2/q1 ");
