@@ -147,7 +147,6 @@ fill_input(struct run *r, struct err *e)
 
 	if (rc < 0 || r->filled)
 		return rc;
-	r->filled = true;
 	/* Left by an aod that died right here, perhaps in the middle of it: the same once more. A stop that came before the start stays. */
 	if (fstat(r->input_fd, &st) == 0 && st.st_size > 0) {
 		if (r->s.row.state == SESSION_STOPPING)
@@ -160,6 +159,8 @@ fill_input(struct run *r, struct err *e)
 	if (rc == 0 && r->plan->close_stdin)
 		rc = run_input(r, FRAME_CLOSE, NULL, 0, e);
 	r->closed = r->plan->close_stdin;
+	/* What could not be written is tried once more for a shim of its own, which must not start without. */
+	r->filled = rc == 0;
 	return rc;
 }
 
