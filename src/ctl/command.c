@@ -88,35 +88,62 @@ put_tree_rows(struct table *t, const struct ctl_table *l, struct json_object *li
 	json_object_put(rows);
 }
 
-int
-ctl_print_table(struct ctl *c, const struct ctl_table *l)
+/* The rows of the page that c->reply holds, counted in *rows; *after: where the next one begins, 0: there is none. */
+static int
+put_page(struct ctl *c, const struct ctl_table *l, struct table *t, size_t *rows, int64_t *after, struct err *e)
 {
-	struct json_object *o, *list;
-	struct err e = { 0 };
+	struct json_object *o = js_parse(c->reply.data, c->reply.len), *list = json_object_is_type(o, json_type_array) ? o : js_get(o, l->key);
+	size_t n = json_object_is_type(list, json_type_array) ? json_object_array_length(list) : 0;
+	int rc = 0;
+
+	if (!json_object_is_type(list, json_type_array))
+		rc = err_set(e, -EPROTO, "the server's answer has no %s in it", l->key);
+	else if (l->tree)
+		put_tree_rows(t, l, list);
+	for (size_t i = 0; !l->tree && i < n; i++)
+		l->put_row(t, json_object_array_get_idx(list, i));
+	*rows += n;
+	*after = list != o && js_bool(o, "more") ? js_int(o, "next_after", 0) : 0;
+	json_object_put(o);
+	return rc;
+}
+
+/* path: where further pages are; or NULL */
+static int
+print_pages(struct ctl *c, const char *path, const struct ctl_table *l)
+{
 	struct table *t;
-	int code = 0;
+	struct err e = { 0 };
+	size_t rows = 0;
+	int64_t after;
+	int rc;
 
 	if (ctl_json(c)) {
 		print_json(c->reply.data, c->reply.len);
 		return 0;
 	}
-	o = js_parse(c->reply.data, c->reply.len);
-	list = json_object_is_type(o, json_type_array) ? o : js_get(o, l->key);
-	if (!json_object_is_type(list, json_type_array)) {
-		err_set(&e, -EPROTO, "the server's answer has no %s in it", l->key);
-		code = ctl_fail(NULL, &e);
-	} else if (!json_object_array_length(list)) {
-		print_note("no %s", l->key);
-	} else {
-		t = table_new(l->heads, l->columns);
-		if (l->tree)
-			put_tree_rows(t, l, list);
-		for (size_t i = 0; !l->tree && i < json_object_array_length(list); i++)
-			l->put_row(t, json_object_array_get_idx(list, i));
-		table_print_free(t);
+	t = table_new(l->heads, l->columns);
+	rc = put_page(c, l, t, &rows, &after, &e);
+	while (rc == 0 && path && after > 0) {
+		CLEANUP_FREE char *next = xasprintf("%s%cafter=%" PRId64, path, strchr(path, '?') ? '&' : '?', after);
+
+		rc = client_call(c->client, "GET", next, NULL, 0, CLIENT_REPLY_MAX, &c->reply, &e);
+		if (rc == 0)
+			rc = put_page(c, l, t, &rows, &after, &e);
 	}
-	json_object_put(o);
-	return code;
+	if (rows)
+		table_print_free(t);
+	else
+		table_free(t);
+	if (rc == 0 && !rows)
+		print_note("no %s", l->key);
+	return rc < 0 ? ctl_fail(NULL, &e) : 0;
+}
+
+int
+ctl_print_table(struct ctl *c, const struct ctl_table *l)
+{
+	return print_pages(c, NULL, l);
 }
 
 int
@@ -126,7 +153,7 @@ ctl_get_table(struct ctl *c, const char *what, const char *path, const struct ct
 
 	if (client_call(c->client, "GET", path, NULL, 0, CLIENT_REPLY_MAX, &c->reply, &e) < 0)
 		return ctl_fail(what, &e);
-	return ctl_print_table(c, l);
+	return print_pages(c, path, l);
 }
 
 bool

@@ -88,7 +88,7 @@ struct ctl_table {
 };
 /* What c->reply holds: as JSON, as a table, or as a note that there is nothing. Returns the exit status. */
 int ctl_print_table(struct ctl *c, const struct ctl_table *l);
-/* The same for the answer to GET path, or for why there is none: of what (or NULL). */
+/* The same for the answer to GET path, with all further pages of it (but as JSON), or for why there is none: of what (or NULL). */
 int ctl_get_table(struct ctl *c, const char *what, const char *path, const struct ctl_table *l);
 /* The result in c->reply on stdout, as text or JSON; -EPROTO when there is none in it. */
 int ctl_print_result(struct ctl *c, const char *id, struct err *e);

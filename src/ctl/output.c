@@ -418,12 +418,18 @@ table_below(struct table *t, int row)
 }
 
 void
+table_free(struct table *t)
+{
+	scols_unref_table(t->t);
+	free(t);
+}
+
+void
 table_print_free(struct table *t)
 {
 	scols_table_set_stream(t->t, stdout);
 	scols_print_table(t->t);
-	scols_unref_table(t->t);
-	free(t);
+	table_free(t);
 }
 
 int

@@ -74,6 +74,7 @@ struct table *table_new(const char *const *heads, int columns);
 void table_row(struct table *t, const char *const *cells, int coloured, enum colour c);
 /* Draw the first column as a tree; then the next row is below the row of that number, or at the top (-1). */
 void table_below(struct table *t, int row);
+void table_free(struct table *t);
 void table_print_free(struct table *t);
 
 /* Flush. The exit status: code, or 1 when standard output could not be written (said on stderr, but for a closed pipe). */

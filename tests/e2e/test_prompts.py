@@ -332,6 +332,10 @@ def test_a_queue_is_not_too_heavy(aod):
     r = aod.post("/sessions/%s/resume" % sid, {"prompt": "x"})
     assert r.status == 429 and "64 MiB" in r.detail and str(64 * mib) in r.detail, r
     assert aod.session(sid)["prompts_queued"] == 8
+    # They are several pages, and one list.
+    assert aod.get("/sessions/%s/prompts" % sid).json["more"]
+    out = aod.aoctl("prompts", sid)
+    assert out.returncode == 0 and len(out.stdout.splitlines()) == 1 + 9, out.stdout[:3000]
     # What a child answers is short, and is not lost for that.
     aod.wait_status(aod.demo("say hi", parent_session_name=sid, callback=True))
     assert aod.session(sid)["prompts_queued"] == 9
