@@ -450,7 +450,7 @@ int
 run_begin(struct run *r, const struct run_args *args, struct err *e)
 {
 	struct manager *m = r->m;
-	CLEANUP_FREE char *args_json = args_to_json(r, args);
+	CLEANUP_FREE char *args_json = NULL;
 	struct buf plan = BUF_INIT, state = BUF_INIT, watch = BUF_INIT;
 	struct run_row row;
 	int rc;
@@ -458,7 +458,9 @@ run_begin(struct run *r, const struct run_args *args, struct err *e)
 	/* From here on it is freed with the manager's runs, also when the transaction fails. */
 	manager_add_run(m, r);
 	admission_count(r);
+	/* Its shim is busy with that while the rest is written. */
 	run_ready(r);
+	args_json = args_to_json(r, args);
 	rc = manager_begin(m, e);
 	r->started_us = now_us();
 	plan_json(&plan, r->plan);
