@@ -149,15 +149,6 @@ run_free(struct run *r)
 
 /* ---- the start ------------------------------------------------------------------------------------------- */
 
-static bool
-has_word(char *const *words, const char *word)
-{
-	for (; words && *words; words++)
-		if (!strcmp(*words, word))
-			return true;
-	return false;
-}
-
 static int
 make_files(const struct run *r, struct err *e)
 {
@@ -168,7 +159,7 @@ make_files(const struct run *r, struct err *e)
 		bool wanted; /* each costs the start some time */
 	} dirs[] = {
 		{ "work", strstr(r->plan->cwd, agent) == r->plan->cwd },
-		{ "home", has_word(r->plan->env, home) },
+		{ "home", strv_has(r->plan->env, home) },
 		{ "claude", !strcmp(r->adapter->name, "claude") },
 		{ "tmp", true },
 	};

@@ -62,6 +62,7 @@ int str_distance_max(const char *word);
 char **strv_add(char **v, const char *s); /* v may be NULL; returns the vector, which may have moved */
 char **strv_dup(char *const *v);
 size_t strv_len(char *const *v);
+bool strv_has(char *const *v, const char *s);
 void strv_free(char **v);
 
 int64_t now_us(void);	   /* CLOCK_REALTIME, microseconds since the epoch */

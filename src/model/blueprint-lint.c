@@ -131,15 +131,6 @@ struct lint {
 	} while (0)
 
 static bool
-has_word(char *const *words, const char *word)
-{
-	for (; words && *words; words++)
-		if (strcmp(*words, word) == 0)
-			return true;
-	return false;
-}
-
-static bool
 is_adapter(const struct lint *l, const char *name)
 {
 	return strcmp(blueprint_text(l->b, D_Adapter), name) == 0;
@@ -193,7 +184,7 @@ has_proxy(const struct lint *l)
 	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
 		size_t n = strlen(names[i]);
 
-		if (has_word(pass, names[i]))
+		if (strv_has(pass, names[i]))
 			return true;
 		for (size_t k = 0; set && set[k]; k++)
 			if (strncmp(set[k], names[i], n) == 0 && set[k][n] == '=')
@@ -214,12 +205,12 @@ lint_network(struct lint *l)
 		     "PrivateNetwork=yes without a proxy: the agent cannot reach its model; name "
 		     "one in Environment=HTTPS_PROXY=, or leave it out");
 	if (allowed && strcmp(allowed[0], "none") != 0 &&
-	    (but ? has_word(allowed, "~AF_NETLINK") : !has_word(allowed, "AF_NETLINK")))
+	    (but ? strv_has(allowed, "~AF_NETLINK") : !strv_has(allowed, "AF_NETLINK")))
 		WARN(l, D_RestrictAddressFamilies,
 		     "RestrictAddressFamilies= without AF_NETLINK: programs that list network "
 		     "interfaces fail (getifaddrs); allow it");
 	if (allowed && is_adapter(l, "claude") &&
-	    (but ? has_word(allowed, "~AF_INET") : !has_word(allowed, "AF_INET")))
+	    (but ? strv_has(allowed, "~AF_INET") : !strv_has(allowed, "AF_INET")))
 		WARN(l, D_RestrictAddressFamilies,
 		     "RestrictAddressFamilies= without AF_INET: the agent cannot reach its model; "
 		     "allow it");
@@ -308,8 +299,8 @@ lint_calls(struct lint *l)
 	char *const *words = blueprint_words(l->b, D_SystemCallFilter);
 
 	if (blueprint_is_set(l->b, D_SystemCallFilter) && blueprint_tri(l->b, D_SystemCallFilter) == TRI_YES &&
-	    words[0][0] != '~' && strcmp(words[0], "yes") != 0 && !has_word(words, "@system-service") &&
-	    !has_word(words, "@known") && !has_word(words, "@process"))
+	    words[0][0] != '~' && strcmp(words[0], "yes") != 0 && !strv_has(words, "@system-service") &&
+	    !strv_has(words, "@known") && !strv_has(words, "@process"))
 		WARN(l, D_SystemCallFilter,
 		     "SystemCallFilter= names all that is allowed, and this is too little to run "
 		     "programs; put @system-service before it");
@@ -348,7 +339,7 @@ lint_adapter(struct lint *l)
 			WARN(l, agent_only[i], "%s= has no effect with Adapter=command",
 			     blueprint_directives[agent_only[i]].key);
 	for (; no && *no; no++)
-		if (has_word(yes, *no))
+		if (strv_has(yes, *no))
 			WARN(l, D_DisallowedTools,
 			     "%.60s is in AllowedTools= and in DisallowedTools=: it will not be "
 			     "allowed",

@@ -37,6 +37,7 @@ test_memory_and_vectors(void **state)
 	assert_string_equal(s, "ab");
 	free(s);
 	assert_int_equal(strv_len(NULL), 0);
+	assert_false(strv_has(NULL, ""));
 	for (int i = 0; i < 100; i++) {
 		char number[16];
 
