@@ -103,6 +103,21 @@ def test_what_is_not_committed_never_runs(warm, shown, agent):
     assert warm.wait_status(sid)["result"] == "success"
 
 
+@pytest.mark.skipif(not shutil.which("strace"), reason="strace makes a write fail")
+def test_first_input_is_tried_again(warm):
+    """What the agent is given could not be written at once: it is before a shim of the run's own starts."""
+    sid = str(uuid.uuid4())
+    path = os.path.join(warm.root, "state", "sessions", sid, "1.in")
+    before = spares(warm)
+    with subprocess.Popen(["strace", "-q", "-o", "/dev/null", "-P", path, "-e", "inject=write:error=ENOSPC:when=1", "-p", str(warm.pid)]) as strace:
+        wait_for("strace", lambda: b"TracerPid:\t0\n" not in read_proc(warm.pid, "status"))
+        # cat ends when its standard input does, which is what it is told there.
+        warm.create(session_id=sid, agent_name="boxed", command=["/bin/cat"])
+        assert warm.wait_status(sid)["result"] == "success"
+        strace.send_signal(signal.SIGINT)
+    assert shim_of(warm, sid) not in before
+
+
 def test_killed_ones_are_not_missed(warm):
     for pid in spares(warm):
         os.kill(pid, signal.SIGKILL)
