@@ -393,6 +393,19 @@ usage(const char *slice)
 	return u;
 }
 
+/* Until the one that was started is in the session's group. */
+static void
+await_task(const char *slice)
+{
+	int64_t deadline = mono_us() + DEADLINE_US;
+
+	while (usage(slice).tasks == 0) {
+		if (mono_us() > deadline)
+			fail_msg("nobody is in the group");
+		sched_yield();
+	}
+}
+
 static int
 touch_memory(void *arg)
 {
@@ -689,8 +702,7 @@ test_cpuset(void **state)
 	l.cpus = (char *)"0";
 	make(NULL, &l);
 	pid = start(NULL, spin, NULL);
-	while (usage(NULL).tasks == 0)
-		sched_yield();
+	await_task(NULL);
 	snprintf(path, sizeof(path), "/proc/%d/status", pid);
 	assert_true(cgroup_get(AT_FDCWD, path, text, sizeof(text)) > 0);
 	/* The child may be on its way in through the other hierarchies. */
@@ -916,8 +928,7 @@ test_slices(void **state)
 	start("top-sub.slice", spin, NULL);
 	l = unlimited();
 	l.cpu_quota_us = 10000;
-	while (usage("top-sub.slice").tasks == 0)
-		sched_yield();
+	await_task("top-sub.slice");
 	share_of_cpu("top-sub.slice", 50000);
 	if (cgroup_set_slice(cg, "top.slice", &l, &e) < 0)
 		fail_msg("%s", e.text);
@@ -975,8 +986,7 @@ test_groups_below(void **state)
 	make(NULL, &l);
 	pid = start(NULL, spin, NULL);
 	words = cgroup_spec(cg, NULL, ID);
-	while (usage(NULL).tasks == 0)
-		sched_yield();
+	await_task(NULL);
 	assert_int_equal(mkdirat(cg->h[0].agents, ID "/own", 0755), 0);
 	procs = xasprintf("%s/own/cgroup.procs", strchr(words[0], '=') + 1);
 	strv_free(words);
