@@ -218,4 +218,4 @@ def test_a_list_of_questions_has_an_end(make_aod):
         assert a.post("/sessions/%s/stop" % sid, {"timeout_ms": 0}).status == 200
         a.wait_status(sid)
     r = a.get("/questions").json
-    assert len(r["questions"]) == 7 and "more" not in r
+    assert len(r["questions"]) == 7 and r["more"] is False
