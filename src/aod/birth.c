@@ -45,9 +45,6 @@ child(const struct birth *b, bool shared, bool join)
 	program = fcntl(b->program, F_DUPFD_CLOEXEC, BIRTH_FDS);
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
-	for (const int *t = b->tasks; t && *t >= 0; t++)
-		if (write(*t, "0", 1) < 0)
-			_exit(EXIT_BIRTH);
 	if (join) {
 		int procs = openat(b->cgroup, "cgroup.procs", O_WRONLY | O_CLOEXEC);
 

@@ -15,7 +15,6 @@ struct birth {
 	int fds[BIRTH_FDS];	/* what is to be 0, 1, 3, 4, 5; -1: nothing. 2 stays */
 	struct rlimit nofile;
 	int cgroup;		/* descriptor of a v2 group, or -1 */
-	const int *tasks;	/* descriptors of v1's tasks files, ends with -1; or NULL */
 };
 
 /*

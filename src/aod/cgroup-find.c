@@ -702,7 +702,7 @@ cgroup_open(struct cgroups **out, const char *where, const char *name, char why[
 	struct cgroups *c = xcalloc(1, sizeof(*c));
 	int r = 0;
 
-	c->shims = c->kmsg = c->tasks_end = -1;
+	c->shims = c->kmsg = -1;
 	c->private_level = name != NULL;
 	for (int k = 0; k < CG_CONTROLLERS; k++)
 		c->owner[k] = -1;

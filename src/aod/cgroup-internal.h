@@ -44,7 +44,6 @@ struct cgroups {
 	uint64_t limit_rows;	   /* rows of the table of limits that have a file here */
 	bool private_level;
 	int shims;		   /* v2: O_PATH descriptor of shims/ */
-	int tasks_end;		   /* the -1 of cgroup_shim_tasks() */
 	int kmsg;
 	struct victim victims[VICTIMS_MAX]; /* a ring */
 	unsigned victim_count;

@@ -345,12 +345,6 @@ cgroup_shim_fd(const struct cgroups *c)
 	return c->shims;
 }
 
-const int *
-cgroup_shim_tasks(const struct cgroups *c)
-{
-	return &c->tasks_end;
-}
-
 /* ---- freezing and killing ---- */
 
 static const struct freezer {

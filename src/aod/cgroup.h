@@ -58,10 +58,8 @@ int cgroup_set_slice(struct cgroups *c, const char *slice, const struct limits *
  * v1 hierarchy (the freezer's first, when there is no cgroup=). A strv; NULL in CGROUP_NONE.
  */
 char **cgroup_spec(const struct cgroups *c, const char *slice, const char *id);
-/* An O_PATH descriptor of the group for CLONE_INTO_CGROUP of a shim: v2's shims/; -1 where it is to write itself into cgroup_shim_tasks(). */
+/* An O_PATH descriptor of the group for CLONE_INTO_CGROUP of a shim: v2's shims/; -1 on v1, where shims stay with aod. */
 int cgroup_shim_fd(const struct cgroups *c);
-/* Descriptors of `tasks` files, for "0" to be written by the child between vfork and exec; ends with -1. None on v1, where shims stay with aod. */
-const int *cgroup_shim_tasks(const struct cgroups *c);
 
 /* -EAGAIN: not all of it is frozen after some milliseconds; it goes on, ask again. */
 int cgroup_freeze(struct cgroups *c, const char *slice, const char *id, bool frozen, struct err *e);

@@ -175,7 +175,6 @@ shim_birth(const struct manager *m, int spec_fd, int seccomp_fd, int netns_fd)
 		.fds = { null_fd, null_fd, -1, spec_fd, seccomp_fd, netns_fd },
 		.nofile = m->cfg->nofile,
 		.cgroup = cgroup_shim_fd(m->cgroups),
-		.tasks = cgroup_shim_tasks(m->cgroups),
 	};
 
 	_Static_assert(SHIM_SPEC_FD == 3 && SHIM_SECCOMP_FD == 4 && SHIM_NETNS_FD == 5, "birth.fds");

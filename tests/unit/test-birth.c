@@ -143,21 +143,7 @@ test_program_missing(void **state)
 	assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 112);
 }
 
-/* A group that cannot be joined: nobody runs outside of what is to contain it. */
-static void
-test_tasks(void **state)
-{
-	CLEANUP_CLOSE int readonly = open("/dev/null", O_RDONLY | O_CLOEXEC);
-	const int tasks[] = { readonly, -1 };
-	struct birth b = { .fds = { -1, -1, -1, -1, -1, -1 }, .cgroup = -1, .tasks = tasks };
-	struct buf out = BUF_INIT;
-
-	(void)state;
-	assert_int_equal(run(&b, "echo ran", &out), 112);
-	assert_int_equal(out.len, 0);
-	buf_free(&out);
-}
-
+/* Nobody runs outside of what is to contain it. */
 static void
 test_group_that_is_none(void **state)
 {
@@ -224,7 +210,7 @@ main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_size_of_table),	   cmocka_unit_test(test_descriptors), cmocka_unit_test(test_ends_are_closed),
-		cmocka_unit_test(test_program_missing), cmocka_unit_test(test_tasks),
+		cmocka_unit_test(test_program_missing),
 		cmocka_unit_test(test_group_that_is_none), cmocka_unit_test(test_netns),
 	};
 

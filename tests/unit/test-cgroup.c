@@ -210,7 +210,6 @@ test_none(void **state)
 	assert_int_equal(cgroup_watch_oom(c, NULL, ID), -1);
 	assert_false(cgroup_oom_victim(c, NULL, ID, victim));
 	assert_int_equal(cgroup_shim_fd(c), -1);
-	assert_int_equal(cgroup_shim_tasks(c)[0], -1);
 	cgroup_sweep(c, NULL, NULL);
 	assert_null(cgroup_lacks(c, &l));
 	l.memory_max = MIB, l.tasks_max = 5, l.cpus = (char *)"0";
@@ -473,7 +472,6 @@ test_what_there_is(void **state)
 		}
 	print_message("# %s, %d groups a session at most\n", line, cg->count);
 	assert_int_equal(cgroup_shim_fd(cg) >= 0, cgroup_mode(cg) == CGROUP_V2);
-	assert_int_equal(cgroup_shim_tasks(cg)[0], -1);
 }
 
 static void
