@@ -256,8 +256,17 @@ slice_is_there(const struct hierarchy *h, const char *rel)
 	return faccessat(h->agents, slice, F_OK, 0) == 0;
 }
 
+static char **
+add_line(char **lines, const struct hierarchy *h, const char *rel)
+{
+	CLEANUP_FREE char *word = xasprintf("cgroup%s=%s/agents/%s", h->v2 ? "" : "_v1", h->base, rel);
+
+	return strv_add(lines, word);
+}
+
+/* lines: to be told of those that the group is in, or NULL. */
 static int
-make_and_limit(struct cgroups *c, const char *rel, const struct limits *l, bool slice, struct err *e)
+make_and_limit(struct cgroups *c, const char *rel, const struct limits *l, bool slice, char ***lines, struct err *e)
 {
 	unsigned limited = cgroup_wants(l), wants = limited | CG_ALWAYS;
 	bool fresh = false; /* nobody can be in it yet */
@@ -281,6 +290,8 @@ make_and_limit(struct cgroups *c, const char *rel, const struct limits *l, bool 
 		r = bare ? 0 : cgroup_write_limits(c, h, dir, l, e);
 		if (r < 0)
 			return r;
+		if (lines)
+			*lines = add_line(*lines, h, rel);
 		fresh = fresh || (made > 0 && i == 0);
 		if (made == 0 || fresh)
 			continue;
@@ -293,12 +304,12 @@ make_and_limit(struct cgroups *c, const char *rel, const struct limits *l, bool 
 }
 
 int
-cgroup_make(struct cgroups *c, const char *slice, const char *id, const struct limits *l, struct err *e)
+cgroup_make(struct cgroups *c, const char *slice, const char *id, const struct limits *l, char ***lines, struct err *e)
 {
 	char rel[CG_REL_MAX];
 	int r = rel_of(c, slice, id, rel, e);
 
-	return r < 0 ? r : make_and_limit(c, rel, l, false, e);
+	return r < 0 ? r : make_and_limit(c, rel, l, false, lines, e);
 }
 
 int
@@ -309,7 +320,7 @@ cgroup_set(struct cgroups *c, const char *slice, const char *id, const struct li
 
 	if (r == 0 && faccessat(c->h[0].agents, rel, F_OK, 0) < 0)
 		r = err_errno(e, -errno, "control group of %s", id);
-	return r < 0 ? r : make_and_limit(c, rel, l, false, e);
+	return r < 0 ? r : make_and_limit(c, rel, l, false, NULL, e);
 }
 
 int
@@ -318,25 +329,7 @@ cgroup_set_slice(struct cgroups *c, const char *slice, const struct limits *l, s
 	char rel[CG_REL_MAX];
 	int r = rel_of(c, slice, NULL, rel, e);
 
-	return r < 0 ? r : make_and_limit(c, rel, l, true, e);
-}
-
-char **
-cgroup_spec(const struct cgroups *c, const char *slice, const char *id)
-{
-	char rel[CG_REL_MAX], **out = NULL;
-
-	if (rel_of(c, slice, id, rel, NULL) < 0)
-		return NULL;
-	for (int i = 0; i < c->count; i++) {
-		CLEANUP_FREE char *word = NULL;
-
-		if (faccessat(c->h[i].agents, rel, F_OK, 0) < 0)
-			continue;
-		word = xasprintf("cgroup%s=%s/agents/%s", c->h[i].v2 ? "" : "_v1", c->h[i].base, rel);
-		out = strv_add(out, word);
-	}
-	return out;
+	return r < 0 ? r : make_and_limit(c, rel, l, true, NULL, e);
 }
 
 int

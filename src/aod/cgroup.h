@@ -47,17 +47,16 @@ bool cgroup_has(const struct cgroups *c, enum cgroup_controller k);
 /* The keys that l sets and that have no effect here, as "MemoryMax" words, or NULL; caller frees. */
 char **cgroup_lacks(const struct cgroups *c, const struct limits *l);
 
-/* Make the session's group and write its limits. slice may be NULL. -EEXIST is no error: an earlier run's is used again, its figures go on. */
-int cgroup_make(struct cgroups *c, const char *slice, const char *id, const struct limits *l, struct err *e);
+/*
+ * Make the session's group and write its limits. slice may be NULL. -EEXIST is no error: an earlier run's is used again, its figures go on. To *lines (a strv, which
+ * may be NULL; the caller's; lines itself may be NULL) is added where it is, as in the shim's spec: "cgroup=PATH" of v2, or of the empty v2 beside v1 (first, when it is used), and
+ * "cgroup_v1=PATH" of each v1 hierarchy (the freezer's first, when there is no cgroup=).
+ */
+int cgroup_make(struct cgroups *c, const char *slice, const char *id, const struct limits *l, char ***lines, struct err *e);
 /* Write limits that are set in l to a group that exists, processes or not. What is not set stays as it is. */
 int cgroup_set(struct cgroups *c, const char *slice, const char *id, const struct limits *l, struct err *e);
 /* Limits of a slice itself; it is made when missing. */
 int cgroup_set_slice(struct cgroups *c, const char *slice, const struct limits *l, struct err *e);
-/*
- * The session's groups as lines of the shim's spec: "cgroup=PATH" of v2, or of the empty v2 beside v1 (first, when it is used), and "cgroup_v1=PATH" of each
- * v1 hierarchy (the freezer's first, when there is no cgroup=). A strv; NULL in CGROUP_NONE.
- */
-char **cgroup_spec(const struct cgroups *c, const char *slice, const char *id);
 /* An O_PATH descriptor of the group for CLONE_INTO_CGROUP of a shim: v2's shims/; -1 on v1, where shims stay with aod. */
 int cgroup_shim_fd(const struct cgroups *c);
 

@@ -198,9 +198,11 @@ contain_group(struct run *r, const struct sandbox *s, struct err *e)
 	if (r->in.slice)
 		rc = slice_apply(r->m->slices, r->in.slice, e);
 	if (rc == 0)
-		rc = cgroup_make(groups(r), r->in.slice, r->s.row.id, &s->limits, e);
-	if (rc == 0)
-		r->in.lines = cgroup_spec(groups(r), r->in.slice, r->s.row.id);
+		rc = cgroup_make(groups(r), r->in.slice, r->s.row.id, &s->limits, &r->in.lines, e);
+	if (rc < 0) {
+		strv_free(r->in.lines);
+		r->in.lines = NULL;
+	}
 	return rc;
 }
 

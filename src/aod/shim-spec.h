@@ -16,7 +16,7 @@ struct shim_fds {
 
 /*
  * The memfd with the spec, owned by the caller; the user is known. -errno, also for credentials that cannot be read (422). of_run: the mounts that are to be
- * in it, NULL: all. groups: lines of cgroup_spec(), or NULL.
+ * in it, NULL: all. groups: lines of cgroup_make(), or NULL.
  */
 int shim_spec_make(const struct run *r, const struct shim_fds *fds, const bool *of_run, char *const *groups, struct err *e);
 /* The first part of the spec of a spare that this run could have, into out; and which mounts are not in it (caller frees), NULL: there is none in it. */

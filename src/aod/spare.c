@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
@@ -303,6 +304,23 @@ spare_take(struct spares *s, const struct buf *first)
 	return NULL;
 }
 
+/*
+ * Not where we run. The kernel takes a message for the end of our own turn and wakes who waits for it beside us, with other processors idle, although
+ * there is a good part of the start yet to be done here. The shim takes all processors back itself.
+ */
+static void
+run_elsewhere(pid_t pid)
+{
+	cpu_set_t cpus;
+	int here = sched_getcpu();
+
+	if (here < 0 || sched_getaffinity(0, sizeof(cpus), &cpus) < 0)
+		return;
+	CPU_CLR(here, &cpus);
+	if (CPU_COUNT(&cpus) > 0 && sched_setaffinity(pid, sizeof(cpus), &cpus) < 0)
+		log_debug("spare shim %d stays where it is: %s", (int)pid, strerror(errno));
+}
+
 int
 spare_tell(struct spare *sp, int spec_fd, int seccomp_fd, int netns_fd)
 {
@@ -320,6 +338,7 @@ spare_tell(struct spare *sp, int spec_fd, int seccomp_fd, int netns_fd)
 	control.h.cmsg_type = SCM_RIGHTS;
 	control.h.cmsg_len = CMSG_LEN(size);
 	memcpy(CMSG_DATA(&control.h), fds, size);
+	run_elsewhere(sp->pid);
 	return sendmsg(sp->fd, &msg, MSG_NOSIGNAL | MSG_DONTWAIT) < 0 ? -errno : 0;
 }
 

@@ -131,8 +131,11 @@ run_input(struct run *r, uint8_t type, const void *p, size_t n, struct err *e)
 static int
 make_channel(struct run *r, struct err *e)
 {
-	CLEANUP_FREE char *bell = run_path(r, "bell");
+	CLEANUP_FREE char *bell = NULL;
 
+	if (r->input_fd >= 0)
+		return 0;
+	bell = run_path(r, "bell");
 	if (mkfifo(bell, 0600) < 0 && errno != EEXIST)
 		return err_errno(e, -errno, "%s", bell);
 	return open_input(r, e);

@@ -40,7 +40,7 @@
 #define DRAIN_MAX_MS 10000
 
 static struct {
-	int signals, bell, exec, talk, known;
+	int signals, bell, exec, talk, known, gate;
 	pid_t agent;  /* 0: fork failed */
 	int agent_fd; /* pidfd of an agent that is not our child, or -1 */
 	pid_t init;   /* of the agent's pid namespace, 0: none, or gone */
@@ -61,7 +61,7 @@ static struct {
 	struct child_failure failure;
 	char start[256];
 	size_t start_len;
-} run = {.signals = -1, .bell = -1, .exec = -1, .talk = -1, .known = -1, .agent_fd = -1};
+} run = {.signals = -1, .bell = -1, .exec = -1, .talk = -1, .known = -1, .gate = -1, .agent_fd = -1};
 
 /* ---- small things ---- */
 
@@ -601,10 +601,12 @@ loop(void)
 	}
 }
 
-/* From here on nothing of the start is wanted. */
+/* From here on nothing of the start is wanted. The agent goes on last: it is woken beside us, where it has to wait until we have nothing to do. */
 static void
 live(void)
 {
+	if (run.gate >= 0)
+		child_go(run.gate);
 	loop();
 	spool_close();
 	_exit(0);
@@ -665,15 +667,13 @@ start_child(const struct spec *spec, int oom_fd, struct child *child, const char
 	return r;
 }
 
-/* The agent of a spare waits for this. From here on the run has been: so the spool is there before the agent. */
+/* From here on the run has been: so the spool is there before the agent. */
 static void
-begin(const struct spec *spec, struct child *child)
+begin(const struct spec *spec)
 {
 	while (!spare_await_start(run.talk))
 		listen_to_child();
 	open_spool(spec);
-	if (child->gate >= 0)
-		child_go(child);
 }
 
 int
@@ -716,8 +716,6 @@ main(void)
 		tree_set_init(run.init = child.pid);
 	spool_set_output(child.out, child.err);
 	input_set_stdin(child.in);
-	if (spare)
-		begin(&spec, &child);
 	idmap_done();
 	close(oom_fd);
 	if (spec_fd >= 0)
@@ -726,6 +724,9 @@ main(void)
 		close(SHIM_SECCOMP_FD);
 	if (spec.netns)
 		close(SHIM_NETNS_FD);
+	if (spare)
+		begin(&spec);
+	run.gate = child.gate;
 	spec_unload();
 	if (r < 0) {
 		run.ended = run.alone = true;

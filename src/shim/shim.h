@@ -136,8 +136,8 @@ int child_prepare(const struct spec *first, struct child *c);
 int child_ready(const struct spec *spec, int spec_fd, struct child *c, const char **step);
 /* The same. The child goes on by itself; its fate is read from c->exec. */
 int child_start(const struct spec *spec, struct child *c, const char **step);
-/* An agent that waits: it may go on. */
-void child_go(struct child *c);
+/* An agent that waits at this gate may go on. */
+void child_go(int gate);
 /* What there is of one that cannot be started. */
 void child_discard(struct child *c);
 /* In the child: the step that a failure from now on is of. */

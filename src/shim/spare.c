@@ -25,6 +25,8 @@
 _Static_assert(SPARE_START_MAX < SCRATCH_MAX, "the groups are in the scratch room");
 
 static int aod = -1; /* the socket */
+static cpu_set_t cpus COLD; /* that we were born with */
+static bool know_cpus;
 
 /* Keeps its number from being somebody else's until the run is known. */
 static void
@@ -93,6 +95,8 @@ take_fds(int *spec_fd)
 
 	if (n < 1 || n != 1 + run.seccomp + run.netns)
 		_exit(0);
+	if (know_cpus)
+		sched_setaffinity(0, sizeof(cpus), &cpus);
 	*spec_fd = fds[0];
 	if (dup2(fds[0], SHIM_SPEC_FD) < 0 || (run.seccomp && dup2(fds[next++], SHIM_SECCOMP_FD) < 0) ||
 	    (run.netns && dup2(fds[next++], SHIM_NETNS_FD) < 0))
@@ -110,6 +114,7 @@ spare_wait(struct child *c, int *spec_fd)
 	if (fstat(SHIM_SPEC_FD, &st) < 0 || !S_ISSOCK(st.st_mode))
 		return false;
 	prctl(PR_SET_NAME, "aod-spare");
+	know_cpus = sched_getaffinity(0, sizeof(cpus), &cpus) == 0;
 	aod = out_of_the_way(SHIM_SPEC_FD);
 	if (dup2(SHIM_SECCOMP_FD, SHIM_SPEC_FD) < 0)
 		die("no first part on descriptor 4", NULL, errno);

@@ -202,11 +202,10 @@ test_none(void **state)
 	assert_non_null(strstr(why, "switched off"));
 	for (int k = 0; k < CG_CONTROLLERS; k++)
 		assert_false(cgroup_has(c, k));
-	assert_int_equal(cgroup_make(c, NULL, ID, &l, &e), -EOPNOTSUPP);
+	assert_int_equal(cgroup_make(c, NULL, ID, &l, NULL, &e), -EOPNOTSUPP);
 	assert_int_equal(cgroup_kill(c, NULL, ID, &e), -EOPNOTSUPP);
 	assert_int_equal(cgroup_freeze(c, NULL, ID, true, &e), -EOPNOTSUPP);
 	assert_int_equal(cgroup_read_usage(c, NULL, ID, &u, &e), -EOPNOTSUPP);
-	assert_null(cgroup_spec(c, NULL, ID));
 	assert_int_equal(cgroup_watch_oom(c, NULL, ID), -1);
 	assert_false(cgroup_oom_victim(c, NULL, ID, victim));
 	assert_int_equal(cgroup_shim_fd(c), -1);
@@ -300,16 +299,32 @@ static void
 make(const char *slice, const struct limits *l)
 {
 	struct err e = { 0 };
-	int r = cgroup_make(cg, slice, ID, l, &e);
+	int r = cgroup_make(cg, slice, ID, l, NULL, &e);
 
 	if (r < 0)
 		fail_msg("%s", e.text);
 }
 
+/* Where the group is, in the words of the shim's spec; NULL: nowhere. */
+static char **
+spec(const char *slice, const char *id)
+{
+	char rel[CG_REL_MAX], **out = NULL;
+
+	assert_int_equal(cgroup_rel(slice, id, rel), 0);
+	for (int i = 0; i < cg->count; i++) {
+		CLEANUP_FREE char *word = xasprintf("cgroup%s=%s/agents/%s", cg->h[i].v2 ? "" : "_v1", cg->h[i].base, rel);
+
+		if (faccessat(cg->h[i].agents, rel, F_OK, 0) == 0)
+			out = strv_add(out, word);
+	}
+	return out;
+}
+
 static void
 join(const char *slice)
 {
-	char **words = cgroup_spec(cg, slice, ID);
+	char **words = spec(slice, ID);
 
 	for (char **s = words; s && *s; s++) {
 		bool v2 = str_starts(*s, "cgroup=");
@@ -478,14 +493,18 @@ static void
 test_make_and_remove(void **state)
 {
 	struct limits l = unlimited();
-	char **words, **again;
+	char **words, **again, **told = NULL;
 	struct err e = { 0 };
 
 	(void)state;
 	NEED(FREEZER);
-	make(NULL, &l);
-	words = cgroup_spec(cg, NULL, ID);
+	assert_int_equal(cgroup_make(cg, NULL, ID, &l, &told, &e), 0);
+	words = spec(NULL, ID);
 	assert_non_null(words);
+	assert_int_equal(strv_len(told), strv_len(words));
+	for (size_t i = 0; told[i]; i++)
+		assert_string_equal(told[i], words[i]);
+	strv_free(told);
 	assert_true(str_starts(words[0], cgroup_has(cg, CG_KILL) ? "cgroup=/" : "cgroup_v1=/"));
 	for (char **s = words; *s; s++) {
 		assert_int_equal(access(strchr(*s, '=') + 1, F_OK), 0);
@@ -493,14 +512,14 @@ test_make_and_remove(void **state)
 	}
 	/* Once more is no error, and the same. */
 	make(NULL, &l);
-	again = cgroup_spec(cg, NULL, ID);
+	again = spec(NULL, ID);
 	assert_int_equal(strv_len(again), strv_len(words));
 	assert_int_equal(usage(NULL).tasks, 0);
 	assert_int_equal(cgroup_remove(cg, NULL, ID, &e), 0);
 	for (char **s = words; *s; s++)
 		assert_int_equal(access(strchr(*s, '=') + 1, F_OK), -1);
 	assert_int_equal(cgroup_remove(cg, NULL, ID, &e), 0);
-	assert_null(cgroup_spec(cg, NULL, ID));
+	assert_null(spec(NULL, ID));
 	strv_free(words);
 	strv_free(again);
 }
@@ -955,15 +974,15 @@ test_sweep(void **state)
 	NEED(FREEZER);
 	make(NULL, &l);
 	make("top-sub.slice", &l);
-	assert_int_equal(cgroup_make(cg, "top.slice", "second", &l, &e), 0);
-	assert_int_equal(cgroup_make(cg, NULL, "third", &l, &e), 0);
+	assert_int_equal(cgroup_make(cg, "top.slice", "second", &l, NULL, &e), 0);
+	assert_int_equal(cgroup_make(cg, NULL, "third", &l, NULL, &e), 0);
 	cgroup_sweep(cg, keep_second, &asked);
 	assert_int_equal(asked % 4, 0);
 	assert_true(asked >= 4);
-	assert_null(cgroup_spec(cg, NULL, ID));
-	assert_null(cgroup_spec(cg, "top-sub.slice", ID));
-	assert_null(cgroup_spec(cg, NULL, "third"));
-	words = cgroup_spec(cg, "top.slice", "second");
+	assert_null(spec(NULL, ID));
+	assert_null(spec("top-sub.slice", ID));
+	assert_null(spec(NULL, "third"));
+	words = spec("top.slice", "second");
 	assert_non_null(words);
 	strv_free(words);
 	assert_int_equal(faccessat(cg->h[0].agents, "top.slice/top-sub.slice", F_OK, 0), -1);
@@ -983,7 +1002,7 @@ test_groups_below(void **state)
 	NEED(FREEZER);
 	make(NULL, &l);
 	pid = start(NULL, spin, NULL);
-	words = cgroup_spec(cg, NULL, ID);
+	words = spec(NULL, ID);
 	await_task(NULL);
 	assert_int_equal(mkdirat(cg->h[0].agents, ID "/own", 0755), 0);
 	procs = xasprintf("%s/own/cgroup.procs", strchr(words[0], '=') + 1);
@@ -1005,7 +1024,7 @@ test_errors(void **state)
 
 	(void)state;
 	NEED(FREEZER);
-	assert_int_equal(cgroup_make(cg, NULL, "a/b", &l, &e), -EINVAL);
+	assert_int_equal(cgroup_make(cg, NULL, "a/b", &l, NULL, &e), -EINVAL);
 	assert_int_equal(e.status, 422);
 	assert_int_equal(cgroup_set(cg, NULL, "nobody", &l, &e), -ENOENT);
 	assert_int_equal(cgroup_read_usage(cg, NULL, "nobody", &u, &e), -ENOENT);
@@ -1052,7 +1071,7 @@ test_speed(void **state)
 		char **words;
 
 		make(NULL, &l);
-		words = cgroup_spec(cg, NULL, ID);
+		words = spec(NULL, ID);
 		made[i] = mono_us() - from;
 		strv_free(words);
 		from = mono_us();
