@@ -73,6 +73,7 @@ struct run {
 	int64_t input_seq;
 	struct spare *spare; /* a shim that was told of this run and waits for its start, or NULL */
 	bool is_dirty, exited, closed;
+	bool channel;	     /* what aod and its shim talk over is there */
 	bool filled;	     /* its input file has what the plan gives the agent */
 	bool shim_dead;	     /* nobody holds the spool's lock: what is in the spool is all there will be */
 	bool other_boot;     /* it was started before the host was */

@@ -132,13 +132,16 @@ static int
 make_channel(struct run *r, struct err *e)
 {
 	CLEANUP_FREE char *bell = NULL;
+	int rc;
 
-	if (r->input_fd >= 0)
+	if (r->channel)
 		return 0;
 	bell = run_path(r, "bell");
 	if (mkfifo(bell, 0600) < 0 && errno != EEXIST)
 		return err_errno(e, -errno, "%s", bell);
-	return open_input(r, e);
+	rc = open_input(r, e);
+	r->channel = rc == 0;
+	return rc;
 }
 
 /* What the agent is given first, once for each run that begins. */

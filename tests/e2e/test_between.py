@@ -1,8 +1,12 @@
 # SPDX-License-Identifier: MIT
 """What falls between the parts of supervision: restarts, queues, questions, budgets and stops in combination."""
+import contextlib
+import http.client
+import json
 import os
 import signal
 import threading
+import uuid
 
 from aod import DEMO, kinds, texts, wait_for
 
@@ -126,6 +130,35 @@ def test_a_stop_at_the_moment_of_the_end_is_final(make_aod):
             os.kill(a.pid, signal.SIGCONT)
         t.join()
         assert answers[0].status == 200 and a.wait_status(sid)["state"] == "stopped"
+
+
+def at_once(a, *requests):
+    """Sends POSTs that aod finds all together when it looks, in this order; their answers."""
+    with contextlib.ExitStack() as stack:
+        connections = []
+        os.kill(a.pid, signal.SIGSTOP)
+        try:
+            for path, body in requests:
+                c = stack.enter_context(contextlib.closing(http.client.HTTPConnection("127.0.0.1", a.ports["runtime"], timeout=60)))
+                c.request("POST", path, json.dumps(body), {"Content-Type": "application/json"})
+                connections.append(c)
+                # aod-http answers this by itself, and has passed on what came before it.
+                for _ in range(2):
+                    a.get("/sessions?limit=1")
+        finally:
+            os.kill(a.pid, signal.SIGCONT)
+        return [c.getresponse().status for c in connections]
+
+
+def test_a_stop_in_the_same_moment_as_the_start(make_aod):
+    """Its input file is there before its shim is, for the stop: all else that the shim wants has to be there, too."""
+    a = make_aod()
+    blueprint(a, "b-same", "", None, "command")
+    sid = str(uuid.uuid4())
+    start = {"session_id": sid, "agent_name": "b-same", "command": ["/bin/sleep", "100"]}
+    assert at_once(a, ("/sessions", start), ("/sessions/%s/stop" % sid, {})) == [200, 200]
+    assert a.wait_status(sid)["state"] == "stopped"
+    assert "without a word" not in a.log()
 
 
 def test_the_last_prompt_of_one_that_waits_is_cancelled(make_aod):
