@@ -225,9 +225,13 @@ run_go(struct run *r)
 {
 	struct err e = { 0 };
 
-	if (r->exited || !r->spare || fill_input(r, &e) < 0)
+	if (r->exited || !r->spare)
 		return;
-	r->shim_pid = spare_start(r->spare);
+	/* One that cannot begin ends now: its agent would wait in the groups beside that of another one. */
+	if (fill_input(r, &e) < 0)
+		spare_end(r->spare);
+	else
+		r->shim_pid = spare_start(r->spare);
 	r->spare = NULL;
 }
 

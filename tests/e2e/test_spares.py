@@ -112,10 +112,14 @@ def test_first_input_is_tried_again(warm):
     with subprocess.Popen(["strace", "-q", "-o", "/dev/null", "-P", path, "-e", "inject=write:error=ENOSPC:when=1", "-p", str(warm.pid)]) as strace:
         wait_for("strace", lambda: b"TracerPid:\t0\n" not in read_proc(warm.pid, "status"))
         # cat ends when its standard input does, which is what it is told there.
-        warm.create(session_id=sid, agent_name="boxed", command=["/bin/cat"])
-        assert warm.wait_status(sid)["result"] == "success"
+        warm.create(session_id=sid, agent_name="boxed", command=["/bin/sh", "-c", "cat; echo done; exec sleep 100"])
+        wait_for("its first input", lambda: out(warm, sid) == "done")
         strace.send_signal(signal.SIGINT)
+    # The one that was told of it is not kept, nor is an agent of it, which would count in the session's groups.
+    wait_for("its end", lambda: len([p for p in before if alive(p)]) == EACH - 1)
     assert shim_of(warm, sid) not in before
+    assert warm.post("/sessions/%s/stop" % sid).status == 200
+    warm.wait_status(sid)
 
 
 def test_killed_ones_are_not_missed(warm):
