@@ -28,6 +28,8 @@ stop_one(struct manager *m, struct run *r, int64_t timeout_us, int64_t *longest_
 	if (session_set_state(m, &r->s, SEV_STOP, &e) < 0)
 		log_error("%s", e.text);
 	run_stop(r, us);
+	if (run_save(r, &e) < 0)
+		log_error("%s", e.text);
 	if (us > *longest_us)
 		*longest_us = us;
 }

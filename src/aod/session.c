@@ -140,7 +140,9 @@ session_stop(struct manager *m, struct session *s, int64_t timeout_us, struct er
 	rc = prompts_cancel(m, &r->s, -1, e);
 	if (rc >= 0)
 		rc = session_set_state(m, &r->s, SEV_STOP, e);
-	if (rc == ACT_STOP)
+	if (rc == ACT_STOP) {
 		run_stop(r, timeout_us);
+		rc = run_save(r, e);
+	}
 	return rc < 0 ? rc : 1;
 }

@@ -534,7 +534,7 @@ run_attach(struct run *r, const struct run_row *row, struct err *e)
 	turn_attached(r, spool == 1);
 	/* A stop that was on its way goes on. */
 	if (spool == 1 && !r->w.stop_told && (r->s.row.state == SESSION_STOPPING || r->in.why != OUTCOME_NONE))
-		run_stop(r, -1);
+		run_stop(r, r->w.stop_us);
 	watch_arm(r);
 	if (r->closed && spool == 1 && strcmp(r->adapter->name, "command"))
 		run_start_grace(r);

@@ -262,6 +262,7 @@ run_stop(struct run *r, int64_t timeout_us)
 	int64_t us = timeout_us >= 0 ? timeout_us : r->timeout_stop_us;
 	struct err e = { 0 };
 
+	r->w.stop_us = timeout_us;
 	ev_timer_stop(r->m->loop, &r->w.limit_w);
 	if (!interrupt(r, us))
 		tell_stop(r, us);
@@ -299,6 +300,7 @@ static const struct {
 	{ "heard_us", offsetof(struct run, turn.heard_us) },
 	{ "interrupt_seq", offsetof(struct run, turn.interrupt_seq) },
 	{ "waiting_us", offsetof(struct run, w.waiting_us) },
+	{ "stop_us", offsetof(struct run, w.stop_us) },
 	{ "oom_kills", offsetof(struct run, in.oom_kills) },
 	{ "task_hits", offsetof(struct run, in.task_hits) },
 };
@@ -307,6 +309,7 @@ void
 watch_init(struct run *r)
 {
 	r->w.may = (struct run_limits){ INT64_MAX, INT64_MAX, INT64_MAX, INT64_MAX };
+	r->w.stop_us = -1;
 	ev_init(&r->w.limit_w, on_limit);
 	ev_init(&r->w.stop_w, on_step);
 }

@@ -29,6 +29,7 @@ struct watched {
 	ev_timer limit_w, stop_w;
 	/* a stop that is on its way: when it kills, and what comes next */
 	int64_t kill_at_us, step_us;
+	int64_t stop_us; /* how long it may take, as it was asked for; -1: as the blueprint says */
 	bool interrupted;
 	bool stop_told; /* the shim was told to stop */
 };

@@ -16,7 +16,7 @@ import uuid
 
 import pytest
 
-from aod import WAIT, alive, kinds, outputs, stat_of, texts, wait_for
+from aod import BUILD, WAIT, alive, kinds, outputs, stat_of, texts, wait_for
 
 ROUNDS = int(os.environ.get("AOD_CRASH_ROUNDS", "3"))
 SEED = int(os.environ.get("AOD_CRASH_SEED") or random.randrange(1 << 30))
@@ -272,6 +272,22 @@ def test_killed_while_stopping(make_aod):
     for sid in ids:
         s = a.wait_status(sid)
         assert (s["state"], s["result"]) == ("stopped", "cancelled")
+        a.assert_no_process_left(sid)
+
+
+def test_the_time_of_a_stop_outlives_a_crash(make_aod):
+    """It was to be killed at once or nearly so; the blueprint's own time is an hour."""
+    a = make_aod()
+    a.blueprint("slow-stop", "[Agent]\nAdapter=claude\nExecStart=%s/aod-demo-agent\n[Session]\nTimeoutStopSec=1h\n[Sandbox]\nSandbox=none\n" % BUILD)
+    ids = [a.create(agent_name="slow-stop", prompt="say up\ndeaf")["session_id"] for _ in range(3)]
+    for sid in ids:
+        a.wait_event(sid, lambda e: e["event_type"] == "message" and e["role"] == "assistant")
+    for sid in ids:
+        assert a.post("/sessions/%s/stop" % sid, {"timeout_ms": 2000}).status == 200
+    a.kill9()
+    a.start()
+    for sid in ids:
+        assert a.wait_status(sid)["result"] == "cancelled"
         a.assert_no_process_left(sid)
 
 
