@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <sched.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -186,9 +187,23 @@ test_failed_second_part(void **state)
 	rig_close(&r);
 }
 
+enum depth { IDLE, TOLD, GROUPS };
+
+static pid_t
+wait_for_child(pid_t parent)
+{
+	int64_t until = mono_us() + DEADLINE_US;
+	pid_t child = 0;
+
+	while (proc_children(parent, &child, 1) == 0 && mono_us() < until)
+		usleep(1000);
+	assert_true(child > 0);
+	return child;
+}
+
 /* As deep as it may be when the other end goes. */
 static void
-check_end(bool told)
+check_end(enum depth depth)
 {
 	struct rig r;
 	int fds[2];
@@ -202,10 +217,15 @@ check_end(bool told)
 	fds[0] = r.pidfd;
 	fds[1] = (int)syscall(SYS_pidfd_open, child, 0);
 	assert_true(fds[1] >= 0);
-	if (told) {
+	if (depth >= TOLD) {
 		spec_add(&r, "ns=%x", SPACES);
 		rig_spec_sh(&r, "echo never");
 		rig_tell_spare(&r);
+	}
+	/* The agent is there then, and waits. */
+	if (depth == GROUPS) {
+		assert_int_equal(send(r.spare_fd, "", 1, MSG_NOSIGNAL), 1);
+		wait_for_child(child);
 	}
 	close(r.spare_fd);
 	r.spare_fd = -1;
@@ -220,14 +240,44 @@ static void
 test_not_wanted(void **state)
 {
 	NEEDS_ROOT;
-	check_end(false);
+	check_end(IDLE);
 }
 
 static void
 test_not_begun(void **state)
 {
 	NEEDS_ROOT;
-	check_end(true);
+	check_end(TOLD);
+	check_end(GROUPS);
+}
+
+/* Without an init: the agent itself is born when the groups are known. */
+static void
+test_not_begun_bare(void **state)
+{
+	CLEANUP_FREE char *mark = NULL, *script = NULL;
+	struct rig r;
+	pid_t agent;
+	int fd;
+
+	rig_open(&r);
+	mark = xasprintf("%s.mark", r.spool);
+	first_add(&r, "ns=0");
+	assert_true(rig_start_spare(&r));
+	script = xasprintf("echo never > %s", mark);
+	rig_spec_sh(&r, script);
+	rig_tell_spare(&r);
+	assert_int_equal(send(r.spare_fd, "", 1, MSG_NOSIGNAL), 1);
+	agent = wait_for_child(r.pid);
+	fd = (int)syscall(SYS_pidfd_open, agent, 0);
+	assert_true(fd >= 0);
+	close(r.spare_fd);
+	r.spare_fd = -1;
+	assert_int_equal(rig_wait(&r), 0);
+	assert_gone(&fd, 1);
+	assert_int_equal(access(r.spool, F_OK), -1);
+	assert_int_equal(access(mark, F_OK), -1);
+	rig_close(&r);
 }
 
 int
@@ -241,6 +291,7 @@ main(void)
 		cmocka_unit_test_teardown(test_failed_second_part, clean_up),
 		cmocka_unit_test_teardown(test_not_wanted, clean_up),
 		cmocka_unit_test_teardown(test_not_begun, clean_up),
+		cmocka_unit_test_teardown(test_not_begun_bare, clean_up),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);
