@@ -305,8 +305,8 @@ stream_step(struct sub *s, int64_t now)
 	h2o_iovec_t v[3 * LIVE_BATCH + 1];
 	size_t n = 0;
 
-	if (s->gone || front.quitting) {
-		stream_end(s, s->gone ? H2O_SEND_STATE_ERROR : H2O_SEND_STATE_FINAL);
+	if (s->gone) {
+		stream_end(s, H2O_SEND_STATE_ERROR);
 		return;
 	}
 	turn_bytes += fill_flight(s);
@@ -317,6 +317,11 @@ stream_step(struct sub *s, int64_t now)
 			v[n++] = h2o_iovec_init(f->sse, f->sse_len);
 		v[n++] = h2o_iovec_init(f->data + f->ws_len, f->len);
 		v[n++] = s->kind == SUB_SSE ? h2o_iovec_init("\n\n", 2) : h2o_iovec_init("\n", 1);
+	}
+	/* What is there already is sent before we leave. */
+	if (n == 0 && front.quitting) {
+		stream_end(s, H2O_SEND_STATE_FINAL);
+		return;
 	}
 	if (n == 0) {
 		if (s->greeted && now < s->beat_us)

@@ -84,7 +84,7 @@ read_page(struct stream *s, struct err *e)
 	if (r < 0 && r != -ENOENT)
 		return r;
 	/* Deleted, or deleted and made anew under the same id. */
-	if (r == -ENOENT || s->session.n != n || front.quitting) {
+	if (r == -ENOENT || s->session.n != n) {
 		s->ended = true;
 		return 0;
 	}
@@ -97,7 +97,7 @@ read_page(struct stream *s, struct err *e)
 	if (s->left <= 0)
 		s->ended = true;
 	else if (s->cursor >= s->session.last_seq)
-		s->ended = !s->follow || !session_state_busy(s->session.state);
+		s->ended = !s->follow || !session_state_busy(s->session.state) || front.quitting;
 	return 0;
 }
 
