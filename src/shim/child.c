@@ -491,6 +491,7 @@ bear(const struct spec *spec, unsigned ns, void (*run)(const struct spec *spec, 
 	r = c->pid < 0 ? -errno : 0;
 	if (c->pid == 0) {
 		close_ends(false);
+		spare_not_mine();
 		for (int i = 0; i < 3; i++)
 			ends.stdio[i] = pairs[i].child;
 		ends.exec = pairs[EXEC].child;

@@ -156,6 +156,8 @@ bool spare_wait(struct child *c, int *spec_fd);
 void spare_await_groups(struct spec *spec);
 /* Until the run has begun: true; false: the child has something to say (talk; -1: it never has). */
 bool spare_await_start(int talk);
+/* In a child: lets go of the socket, by the end of which aod knows that the shim has ended. */
+void spare_not_mine(void);
 
 /* ---- mounts.c, place.c, idmap.c ---- */
 

@@ -47,6 +47,13 @@ out_of_the_way(int fd)
 	return high;
 }
 
+void
+spare_not_mine(void)
+{
+	if (aod >= 0)
+		close(aod);
+}
+
 /* The init, and the mounts that are the same for many runs. */
 static void
 prepare(struct child *c)

@@ -236,6 +236,38 @@ check_end(enum depth depth)
 	rig_close(&r);
 }
 
+/* Whether the same socket has the same number in both. */
+static bool
+share_a_socket(pid_t a, pid_t b)
+{
+	for (int fd = 0; fd < 64; fd++) {
+		CLEANUP_FREE char *of_a = xasprintf("/proc/%d/fd/%d", (int)a, fd), *of_b = xasprintf("/proc/%d/fd/%d", (int)b, fd);
+		char what_a[64] = "", what_b[64] = "";
+
+		if (readlink(of_a, what_a, sizeof(what_a) - 1) > 0 && readlink(of_b, what_b, sizeof(what_b) - 1) > 0 && str_starts(what_a, "socket:") &&
+		    !strcmp(what_a, what_b))
+			return true;
+	}
+	return false;
+}
+
+/* aod is not to tell a run to one that has been killed, only because its init is still about to end. */
+static void
+test_killed_is_seen(void **state)
+{
+	struct rig r;
+	pid_t child;
+
+	NEEDS_ROOT;
+	rig_open(&r);
+	first_add(&r, "ns=%x", SPACES);
+	assert_true(rig_start_spare(&r));
+	assert_true(proc_children(r.pid, &child, 1) > 0);
+	assert_true(share_a_socket(r.pid, r.pid));
+	assert_false(share_a_socket(r.pid, child));
+	rig_close(&r);
+}
+
 static void
 test_not_wanted(void **state)
 {
@@ -289,6 +321,7 @@ main(void)
 		cmocka_unit_test_teardown(test_nothing_shared, clean_up),
 		cmocka_unit_test_teardown(test_failed_first_part, clean_up),
 		cmocka_unit_test_teardown(test_failed_second_part, clean_up),
+		cmocka_unit_test_teardown(test_killed_is_seen, clean_up),
 		cmocka_unit_test_teardown(test_not_wanted, clean_up),
 		cmocka_unit_test_teardown(test_not_begun, clean_up),
 		cmocka_unit_test_teardown(test_not_begun_bare, clean_up),
