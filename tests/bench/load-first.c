@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * From the request to the agent's first instruction. The agent is this program itself, linked statically, as `load-first stamp`: it prints
- * the monotonic clock of its start. `load-first post PORT COUNT PATH BODY` asks aod for it by HTTP (the stamp is the session's result),
+ * the monotonic clock as its first instructions read it, which stand in front of the C library's own start: that asks the processor what it is, which in
+ * a virtual machine takes as long as an exec. `load-first stamp main` prints the clock of main() instead. `load-first post PORT COUNT PATH BODY` asks aod for it by HTTP (the stamp is the session's result),
  * `load-first spawn COUNT PROGRAM [ARGUMENT]...` forks and executes PROGRAM, which is to end in `load-first stamp`.
  */
 #include <sys/wait.h>
@@ -9,6 +10,15 @@
 #include "load.h"
 
 #define ANSWER_MAX 65536
+
+/* Linked with -Wl,-e,first: clock_gettime(CLOCK_MONOTONIC, &born), and on to where a program begins otherwise. */
+struct timespec born = { .tv_sec = 0 };
+
+#if defined(__x86_64__)
+__asm__(".globl first\nfirst:\n\tmov $228, %eax\n\tmov $1, %edi\n\tlea born(%rip), %rsi\n\tsyscall\n\tjmp _start\n");
+#elif defined(__aarch64__)
+__asm__(".globl first\nfirst:\n\tmov x8, #113\n\tmov x0, #1\n\tadrp x1, born\n\tadd x1, x1, :lo12:born\n\tsvc #0\n\tb _start\n");
+#endif
 
 static int64_t *samples;
 static int64_t bad;
@@ -113,8 +123,8 @@ main(int argc, char **argv)
 {
 	int64_t count;
 
-	if (argc == 2 && !strcmp(argv[1], "stamp")) {
-		printf("%lld\n", (long long)now_ns());
+	if ((argc == 2 || (argc == 3 && !strcmp(argv[2], "main"))) && !strcmp(argv[1], "stamp")) {
+		printf("%lld\n", argc == 2 ? born.tv_sec * 1000000000LL + born.tv_nsec : (long long)now_ns());
 		return 0;
 	}
 	if (argc < 4 || (!strcmp(argv[1], "post") && argc != 6))
