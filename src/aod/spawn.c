@@ -155,7 +155,7 @@ fill_input(struct run *r, struct err *e)
 		return rc;
 	/* Left by an aod that died right here, perhaps in the middle of it: the same once more. A stop that came before the start stays. */
 	if (fstat(r->input_fd, &st) == 0 && st.st_size > 0) {
-		if (r->s.row.state == SESSION_STOPPING)
+		if (r->s.row.state == SESSION_STOPPING || r->in.why != OUTCOME_NONE)
 			return 0;
 		if (ftruncate(r->input_fd, 0) < 0)
 			return err_errno(e, -errno, "input of session %s", r->s.row.name);
