@@ -56,22 +56,6 @@ is_jump(const struct sock_filter *i)
 	return BPF_CLASS(i->code) == BPF_JMP && BPF_OP(i->code) != BPF_JA;
 }
 
-/* 1, 0, or -1 where numbers that are treated alike need not be neighbours. */
-static int
-compare(const struct sock_filter *i, uint32_t a)
-{
-	switch (BPF_OP(i->code)) {
-	case BPF_JEQ:
-		return a == i->k;
-	case BPF_JGT:
-		return a > i->k;
-	case BPF_JGE:
-		return a >= i->k;
-	default:
-		return -1;
-	}
-}
-
 /*
  * From pc on to the first instruction that depends on an argument, or is the end. known: the accumulator is a, which is the architecture or the number.
  * Its place, or n when the program is not one of those that are understood here.
@@ -81,7 +65,6 @@ follow(const struct program *p, size_t pc, bool known, uint32_t a, uint32_t arch
 {
 	while (pc < p->n) {
 		const struct sock_filter *i = &p->v[pc];
-		int yes = 0;
 
 		if (i->code == (BPF_LD | BPF_W | BPF_ABS) && (i->k == offsetof(struct seccomp_data, nr) || i->k == offsetof(struct seccomp_data, arch))) {
 			known = true;
@@ -93,10 +76,10 @@ follow(const struct program *p, size_t pc, bool known, uint32_t a, uint32_t arch
 			return pc;
 		} else if (!known) {
 			return is_jump(i) || i->code == (BPF_ALU | BPF_AND | BPF_K) ? pc : p->n;
-		} else if (!is_jump(i) || (yes = compare(i, a)) < 0) {
-			break;
+		} else if (!is_jump(i) || BPF_OP(i->code) == BPF_JSET) {
+			break; /* numbers that have a bit in common need not be neighbours */
 		} else {
-			pc += 1 + (size_t)(yes ? i->jt : i->jf);
+			pc += 1 + (size_t)(seccomp_jumps(i, a) ? i->jt : i->jf);
 		}
 	}
 	return p->n;

@@ -3,6 +3,7 @@
 #ifndef AOD_AOD_SECCOMP_INTERNAL_H
 #define AOD_AOD_SECCOMP_INTERNAL_H
 
+#include <linux/filter.h>
 #include <seccomp.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -43,6 +44,9 @@ int seccomp_make(const struct sandbox_syscalls *s, bool *notify, struct buf *pro
  * shorter, stays as it is.
  */
 void seccomp_fold(struct buf *prog, uint32_t arch);
+
+/* Whether a conditional jump on a constant is taken, with a in the accumulator. */
+bool seccomp_jumps(const struct sock_filter *i, uint32_t a);
 
 /* Architectures beside the native one that s names, as libseccomp has them; returns how many, at most 2. */
 int foreign_architectures(const struct sandbox_syscalls *s, uint32_t arch[2]);

@@ -12,11 +12,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "aod/seccomp.h"
+#include "aod/seccomp-internal.h"
 #include "base/util.h"
 
-static bool
-jump(const struct sock_filter *i, uint32_t a)
+bool
+seccomp_jumps(const struct sock_filter *i, uint32_t a)
 {
 	switch (BPF_OP(i->code)) {
 	case BPF_JEQ:
@@ -54,7 +54,7 @@ run(const struct sock_filter *prog, size_t n, const struct seccomp_data *d)
 		case BPF_JMP | BPF_JGT | BPF_K:
 		case BPF_JMP | BPF_JGE | BPF_K:
 		case BPF_JMP | BPF_JSET | BPF_K:
-			pc += jump(i, a) ? i->jt : i->jf;
+			pc += seccomp_jumps(i, a) ? i->jt : i->jf;
 			break;
 		case BPF_RET | BPF_K:
 			return i->k;
