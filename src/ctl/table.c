@@ -19,7 +19,8 @@ const struct ctl_command ctl_commands[CMD_COUNT] = {
 		      "The events of the session (but for those of type control) are shown on standard error as they come, and its result is "
 		      "printed on standard output at the end. The prompt is TEXT of -p, or standard input when "
 		      "there is no -p and no COMMAND and standard input is not a terminal, or in any case with a "
-		      "single -; without any it is Prompt= of the blueprint. Ctrl-C leaves the session running." },
+		      "single -; without any it is Prompt= of the blueprint. NAME is the session's; it is made up when it is missing. Ctrl-C leaves "
+		      "the session running." },
 	[CMD_RESUME] = { "resume", NULL, "NAME [-]", 1, 2, false, false, NULL,
 			 "The prompt is given and the run is followed as with run, until all that is queued is done. A persistent session (Lifecycle= of its "
 			 "blueprint) that is idle begins at once; one that is at work has it when its turn has ended." },
