@@ -92,18 +92,18 @@ next_of(const struct program *p, size_t pc, size_t skip, uint32_t arch, uint32_t
 	return follow(p, pc + 1 + skip, false, 0, arch, nr);
 }
 
-/* Marks what can be reached from the first instruction that is left. False: not understood. */
-static bool
+/* Marks what can be reached from the first instruction that is left. The place behind the last of it, 0: not understood. */
+static size_t
 mark(const struct program *p, uint32_t arch, uint32_t nr, bool *left)
 {
-	size_t first = follow(p, 0, true, 0, arch, nr);
+	size_t first = follow(p, 0, true, 0, arch, nr), end = first + 1;
 
 	memset(left, 0, p->n);
 	if (first == p->n)
-		return false;
+		return 0;
 	left[first] = true;
 	/* All jumps are forward. */
-	for (size_t pc = first; pc < p->n; pc++) {
+	for (size_t pc = first; pc < end; pc++) {
 		const struct sock_filter *i = &p->v[pc];
 		size_t yes, no;
 
@@ -112,10 +112,12 @@ mark(const struct program *p, uint32_t arch, uint32_t nr, bool *left)
 		yes = next_of(p, pc, is_jump(i) ? i->jt : 0, arch, nr);
 		no = next_of(p, pc, is_jump(i) ? i->jf : 0, arch, nr);
 		if (yes == p->n || no == p->n)
-			return false;
+			return 0;
 		left[yes] = left[no] = true;
+		if (end <= yes || end <= no)
+			end = (yes > no ? yes : no) + 1;
 	}
-	return true;
+	return end;
 }
 
 /* Instructions that are left in front of pc, seen from behind from. */
@@ -133,10 +135,10 @@ distance(const bool *left, size_t from, size_t pc)
 static bool
 specialize(const struct program *p, uint32_t arch, uint32_t nr, bool *left, struct buf *out)
 {
+	size_t end = mark(p, arch, nr, left);
+
 	buf_reset(out);
-	if (!mark(p, arch, nr, left))
-		return false;
-	for (size_t pc = 0; pc < p->n; pc++) {
+	for (size_t pc = 0; pc < end; pc++) {
 		struct sock_filter i = p->v[pc];
 
 		if (!left[pc])
@@ -153,7 +155,7 @@ specialize(const struct program *p, uint32_t arch, uint32_t nr, bool *left, stru
 		}
 		buf_put(out, &i, sizeof(i));
 	}
-	return true;
+	return end > 0;
 }
 
 /* ---- all of them ---- */
